@@ -1,0 +1,176 @@
+/**
+ * The documents that Redis keeps, one per resource. They carry the truth: everything the scheduler does is a function of
+ * these, so a restarted scheduler continues where the last one stopped.
+ *
+ * I6: what users asked and what the scheduler decided (ModelDocument, ServerDocument) and what agents reported
+ * (ReplicaDocument, ObservedDocument) are separate records; agents change only the latter.
+ */
+
+export const SCHEMA_VERSION = 1
+
+/** A document's own counter, for compare-and-set: 0 = does not exist yet. */
+export interface Versioned {
+  readonly schemaVersion: typeof SCHEMA_VERSION
+  readonly revision: number
+}
+
+/** `<server>/<index>`: one server replica. */
+export type ReplicaKey = `${string}/${number}`
+
+/** `<model>_<version>`: how a model version is called inside servers and Envoy. */
+export type InternalName = `${string}_${number}`
+
+// ---- what users asked
+
+/** The part of a Model whose change makes a new version. */
+export interface ModelSpec {
+  readonly storageUri: string
+  readonly artifactVersion?: number
+  readonly requirements: readonly string[]
+  /** Absent: artefact size x 1.2 once an agent has seen it. */
+  readonly memoryBytes?: number
+  /** Pin to this server. */
+  readonly server?: string
+  readonly parameters: Readonly<Record<string, string>>
+  readonly secretName?: string
+  readonly explainer?: { readonly type: string; readonly modelRef?: string; readonly pipelineRef?: string }
+  readonly llm?: { readonly modelRef?: string; readonly pipelineRef?: string }
+}
+
+/** The part of a Model whose change keeps the version. */
+export interface DeploymentSpec {
+  readonly replicas: number
+  readonly minReplicas: number
+  readonly maxReplicas: number
+  readonly logPayloads: boolean
+  readonly cleanTopicsOnDelete: boolean
+  readonly streamSpec?: { readonly inputTopic: string; readonly outputTopic: string }
+  /** Per-request timeout at Envoy; 0 = none. */
+  readonly timeoutMs: number
+}
+
+export interface KubernetesMeta {
+  readonly namespace: string
+  readonly generation: number
+}
+
+/** One version of a model: its spec and where it is wanted. */
+export interface VersionDocument {
+  readonly version: number
+  readonly spec: ModelSpec
+  readonly kubernetesMeta?: KubernetesMeta
+  /** The server chosen for it; a version never spans servers. */
+  readonly server?: string
+  /** Replicas that shall have it loaded (placement). */
+  readonly assigned: readonly ReplicaKey[]
+  /** How often a failed load was asked for again, by replica. */
+  readonly attempts: Readonly<Record<ReplicaKey, number>>
+  /** Why no placement was found, per server; absent when placed. */
+  readonly unplaced?: PlacementExplanation
+  /** Replicas that leave: out of the route since `sinceRevision`, unloaded after `unloadAtMs` and the ACK (I3). */
+  readonly leaving: Readonly<Record<ReplicaKey, { readonly sinceRevision: number; readonly unloadAtMs: number }>>
+}
+
+/** What Envoy is told of a model: the one record from which routes are translated. */
+export interface RouteDocument {
+  readonly version: number
+  readonly replicas: readonly ReplicaKey[]
+  /** Commit revision that made this route; Available once every counting node has ACKed it (I2). */
+  readonly sinceRevision: number
+}
+
+export interface ModelDocument extends Versioned {
+  readonly name: string
+  readonly deployment: DeploymentSpec
+  readonly labels: Readonly<Record<string, string>>
+  readonly deleted: boolean
+  /** Ascending; the last is what users want, earlier ones serve until it does. */
+  readonly versions: readonly VersionDocument[]
+  readonly route?: RouteDocument
+  /** The last versions' specs, for rollback; at most 10, newest last. */
+  readonly history: readonly { readonly version: number; readonly spec: ModelSpec; readonly atMs: number }[]
+  /** Set when the ACK of the current route was seen once, so that a restart does not flap the status (I2). */
+  readonly availableSinceMs?: number
+  /** Envoy's own words when it refused the route. */
+  readonly refused?: string
+  readonly status: ModelStatusDocument
+}
+
+export const MODEL_STATES = [
+  'ModelProgressing',
+  'ModelAvailable',
+  'ModelFailed',
+  'ModelTerminating',
+  'ModelTerminated',
+  'ModelTerminateFailed',
+  'ScheduleFailed',
+  'ModelScaledDown',
+] as const
+export type ModelState = (typeof MODEL_STATES)[number]
+
+export interface ModelStatusDocument {
+  readonly state: ModelState
+  readonly reason: string
+  readonly availableReplicas: number
+  readonly unavailableReplicas: number
+  readonly changedAtMs: number
+}
+
+export interface ServerDocument extends Versioned {
+  readonly name: string
+  /** -1: nobody has said. */
+  readonly expectedReplicas: number
+  readonly minReplicas: number
+  readonly maxReplicas: number
+  /** May take models that name no server. */
+  readonly shared: boolean
+  readonly kubernetesMeta?: KubernetesMeta
+  /** The resource as applied, podSpec included; stored, not acted upon without an orchestrator. */
+  readonly manifest?: Readonly<Record<string, unknown>>
+}
+
+// ---- what agents reported
+
+export interface ReplicaDocument extends Versioned {
+  readonly key: ReplicaKey
+  readonly server: string
+  readonly index: number
+  readonly address: string
+  readonly restPort: number
+  readonly grpcPort: number
+  readonly memoryBytes: number
+  readonly overcommitPercentage: number
+  readonly capabilities: readonly string[]
+  readonly nameSource: 'message' | 'header'
+  /** The agent's stream: lost is not the same as the server being down. */
+  readonly agent: { readonly kind: 'connected' } | { readonly kind: 'lost'; readonly sinceMs: number }
+  readonly health:
+    | { readonly kind: 'serving' }
+    | { readonly kind: 'reloading' }
+    | { readonly kind: 'down'; readonly sinceMs: number; readonly reason: string }
+  readonly draining: boolean
+}
+
+/** One model version on one server replica, as its agent last said. */
+export interface ObservedDocument {
+  readonly internalName: InternalName
+  readonly state: 'Loading' | 'Loaded' | 'LoadFailed' | 'Unloading' | 'Unloaded' | 'UnloadFailed'
+  readonly reason: string
+  readonly artifactBytes: number
+  readonly attempt: number
+  readonly atMs: number
+}
+
+/** Kept for `describe`; at most 50 a resource. */
+export interface EventDocument {
+  readonly atMs: number
+  readonly kind: 'info' | 'warning'
+  readonly reason: string
+  readonly message: string
+}
+
+/** For each server that was considered: what refused it, with the numbers. */
+export interface PlacementExplanation {
+  readonly reason: string
+  readonly servers: readonly { readonly server: string; readonly filter: string; readonly detail: string }[]
+}

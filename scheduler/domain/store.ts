@@ -1,0 +1,90 @@
+/**
+ * What the scheduler needs of its store. Implemented on Redis in `scheduler/store/`; a fake for tests lives in
+ * `test/support/`. I7: every write carries the leader's fencing token and is refused when a newer leader exists.
+ */
+import type {
+  EventDocument,
+  InternalName,
+  ModelDocument,
+  ObservedDocument,
+  ReplicaDocument,
+  ReplicaKey,
+  ServerDocument,
+} from './documents.ts'
+
+export type DocumentKind = 'model' | 'server' | 'replica'
+export interface DocumentByKind {
+  readonly model: ModelDocument
+  readonly server: ServerDocument
+  readonly replica: ReplicaDocument
+}
+
+/** One change of a commit. `document` undefined deletes. `expectedRevision` 0 = must not exist. */
+export type Write =
+  | {
+      readonly kind: 'model'
+      readonly name: string
+      readonly expectedRevision: number
+      readonly document: ModelDocument | undefined
+    }
+  | {
+      readonly kind: 'server'
+      readonly name: string
+      readonly expectedRevision: number
+      readonly document: ServerDocument | undefined
+    }
+  | {
+      readonly kind: 'replica'
+      readonly name: ReplicaKey
+      readonly expectedRevision: number
+      readonly document: ReplicaDocument | undefined
+    }
+  | {
+      readonly kind: 'observed'
+      readonly replica: ReplicaKey
+      readonly name: InternalName
+      readonly document: ObservedDocument | undefined
+    }
+  | { readonly kind: 'event'; readonly subject: `${'model' | 'server'}/${string}`; readonly event: EventDocument }
+
+export type CommitResult =
+  | { readonly kind: 'committed'; readonly revision: number }
+  /** Somebody changed a document since it was read: nothing was written. */
+  | { readonly kind: 'conflict'; readonly key: string }
+  /** A newer leader holds the lease: nothing was written, stop leading. */
+  | { readonly kind: 'fenced' }
+
+export interface StoreSnapshot {
+  readonly models: readonly ModelDocument[]
+  readonly servers: readonly ServerDocument[]
+  readonly replicas: readonly ReplicaDocument[]
+  readonly observed: readonly { readonly replica: ReplicaKey; readonly document: ObservedDocument }[]
+  /** The newest commit revision. */
+  readonly revision: number
+}
+
+export interface StoreChange {
+  readonly revision: number
+  readonly writes: readonly Write[]
+}
+
+/** What Envoys connected to any scheduler have ACKed; expires by itself. */
+export interface NodeAck {
+  readonly node: string
+  readonly scheduler: string
+  readonly ackedRevision: number
+  readonly silent: boolean
+}
+
+/** Every method throws ServingError STORE_UNAVAILABLE within the command timeout (2 s at most) when Redis cannot answer. */
+export interface Store {
+  /** Everything, once, at start. */
+  load(): Promise<StoreSnapshot>
+  /** All or nothing; documents get `revision` = the commit's revision. */
+  commit(writes: readonly Write[]): Promise<CommitResult>
+  events(subject: `${'model' | 'server'}/${string}`): Promise<readonly EventDocument[]>
+  /** Changes after `afterRevision` made by anybody; for schedulers that do not lead. Ends when the signal aborts. */
+  follow(afterRevision: number, signal: AbortSignal): AsyncIterable<StoreChange>
+  putAcks(acks: readonly NodeAck[]): Promise<void>
+  acks(): Promise<readonly NodeAck[]>
+}
