@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { loadPackageDefinition } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { packageRoot } from '../kit/root.ts'
+import type { ProtoGrpcType as AdminProto } from './generated/admin.ts'
 import type { ProtoGrpcType as AgentProto } from './generated/agent.ts'
 import type { ProtoGrpcType as HealthProto } from './generated/health.ts'
 import type { ProtoGrpcType as OipProto } from './generated/oip.ts'
@@ -18,16 +19,21 @@ export const GRPC_OPTIONS = {
 } as const
 
 // The flags of scripts/build.mjs `generate`: the declarations are only true with these.
-const definition = loadSync(['scheduler.proto', 'agent.proto', 'oip.proto', 'health.proto'], {
+const definition = loadSync(['scheduler.proto', 'agent.proto', 'oip.proto', 'health.proto', 'admin.proto'], {
   includeDirs: [join(packageRoot, 'api/proto')],
   longs: String,
   enums: String,
   defaults: true,
   oneofs: true,
 })
-const loaded = loadPackageDefinition(definition) as unknown as SchedulerProto & AgentProto & OipProto & HealthProto
+const loaded = loadPackageDefinition(definition) as unknown as SchedulerProto &
+  AgentProto &
+  OipProto &
+  HealthProto &
+  AdminProto
 
 export const Scheduler = loaded.seldon.mlops.scheduler.Scheduler
 export const HealthCheckService = loaded.seldon.mlops.health.HealthCheckService
 export const AgentService = loaded.millrace.agent.v1.AgentService
 export const GRPCInferenceService = loaded.inference.GRPCInferenceService
+export const Admin = loaded.millrace.admin.v1.Admin
