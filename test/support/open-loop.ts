@@ -1,0 +1,160 @@
+/**
+ * An open-loop load: requests leave on a fixed beat whatever happens to the earlier ones, over kept connections, REST and
+ * gRPC side by side, and every one is recorded. Closed loops hide outages: a stalled server merely slows them down.
+ */
+import { credentials, Metadata } from '@grpc/grpc-js'
+import { Pool } from 'undici'
+import { GRPCInferenceService, GRPC_OPTIONS } from '../../api/grpc.ts'
+
+export type Protocol = 'rest' | 'grpc'
+
+export interface Outcome {
+  readonly protocol: Protocol
+  readonly sentAtMs: number
+  readonly endedAtMs: number
+  readonly ok: boolean
+  /** HTTP status or gRPC code, or the connection error. */
+  readonly status: string
+  /** The `model_name` of the answer, e.g. `iris_1`. */
+  readonly servedBy: string
+  readonly detail: string
+}
+
+export interface LoadOptions {
+  /** `127.0.0.1:9000`, the ingress. */
+  readonly ingress: string
+  readonly model: string
+  /** Per protocol. */
+  readonly ratePerSecond?: number
+  readonly protocols?: readonly Protocol[]
+  readonly requestDeadlineMs?: number
+}
+
+export interface Load {
+  readonly outcomes: readonly Outcome[]
+  /** Stops sending, waits for what is under way, closes the connections. */
+  stop(): Promise<LoadReport>
+}
+
+export interface LoadReport {
+  readonly sent: number
+  readonly failed: readonly Outcome[]
+  readonly outcomes: readonly Outcome[]
+}
+
+const FEATURES = [5.1, 3.5, 1.4, 0.2]
+const BODY = JSON.stringify({ inputs: [{ name: 'predict', shape: [1, 4], datatype: 'FP32', data: FEATURES }] })
+const KEPT_CONNECTIONS = 16
+
+type Sender = (model: string, deadlineMs: number) => Promise<Pick<Outcome, 'ok' | 'status' | 'servedBy' | 'detail'>>
+
+/** Starts at once; the first request of each protocol leaves immediately. */
+export function startLoad(options: LoadOptions): Load {
+  const outcomes: Outcome[] = []
+  const pending = new Set<Promise<void>>()
+  const protocols = options.protocols ?? (['rest', 'grpc'] as const)
+  const rest = createRestSender(options.ingress)
+  const grpc = createGrpcSender(options.ingress)
+  const intervalMs = 1000 / (options.ratePerSecond ?? 100)
+  const startedMs = performance.now()
+  let beats = 0
+
+  const fire = (protocol: Protocol, sender: Sender): void => {
+    const sentAtMs = Date.now()
+    const done = sender(options.model, options.requestDeadlineMs ?? 10_000)
+      .catch((error: unknown) => ({ ok: false, status: 'error', servedBy: '', detail: describe(error) }))
+      .then((result) => {
+        outcomes.push({ protocol, sentAtMs, endedAtMs: Date.now(), ...result })
+        pending.delete(done)
+      })
+    pending.add(done)
+  }
+  // The timer only wakes us up: how many requests are due follows from the clock, so a late timer sends them all.
+  const timer = setInterval(
+    () => {
+      const due = Math.floor((performance.now() - startedMs) / intervalMs)
+      for (; beats <= due; beats += 1) {
+        if (protocols.includes('rest')) fire('rest', rest.send)
+        if (protocols.includes('grpc')) fire('grpc', grpc.send)
+      }
+    },
+    Math.min(intervalMs, 10),
+  )
+  return {
+    outcomes,
+    stop: async () => {
+      clearInterval(timer)
+      await Promise.all(pending)
+      await rest.close()
+      grpc.close()
+      return { sent: outcomes.length, failed: outcomes.filter((outcome) => !outcome.ok), outcomes }
+    },
+  }
+}
+
+/** Every failed request on a line of its own, for the test's output and its assertion message. */
+export function describeFailures(report: LoadReport): string {
+  const first = report.outcomes[0]?.sentAtMs ?? 0
+  const lines = report.failed.map(
+    (f) =>
+      `${f.protocol} sent +${String(f.sentAtMs - first)} ms ended +${String(f.endedAtMs - first)} ms: ${f.status} ${f.detail}`,
+  )
+  return `${String(report.failed.length)} of ${String(report.sent)} requests failed\n${lines.join('\n')}`
+}
+
+/** One inference over REST; never throws for a status, only for a broken connection. */
+export function createRestSender(ingress: string): { send: Sender; close(): Promise<void> } {
+  const pool = new Pool(`http://${ingress}`, { connections: KEPT_CONNECTIONS, pipelining: 1 })
+  return {
+    send: async (model, deadlineMs) => {
+      const { statusCode, body } = await pool.request({
+        method: 'POST',
+        path: `/v2/models/${model}/infer`,
+        headers: { 'content-type': 'application/json' },
+        body: BODY,
+        signal: AbortSignal.timeout(deadlineMs),
+      })
+      const text = await body.text()
+      const servedBy = statusCode === 200 ? ((JSON.parse(text) as { model_name?: string }).model_name ?? '') : ''
+      return {
+        ok: statusCode === 200,
+        status: String(statusCode),
+        servedBy,
+        detail: statusCode === 200 ? '' : text.slice(0, 300),
+      }
+    },
+    close: () => pool.close(),
+  }
+}
+
+/** One inference over gRPC with `seldon-model` metadata. */
+export function createGrpcSender(ingress: string): { send: Sender; close(): void } {
+  const client = new GRPCInferenceService(ingress, credentials.createInsecure(), {
+    ...GRPC_OPTIONS,
+    'grpc.enable_retries': 0, // a retry by the client would hide what we look for
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': 500,
+  })
+  return {
+    send: (model, deadlineMs) =>
+      new Promise((resolve) => {
+        const metadata = new Metadata()
+        metadata.set('seldon-model', model)
+        const request = {
+          modelName: model,
+          inputs: [{ name: 'predict', datatype: 'FP32', shape: [1, 4], contents: { fp32Contents: FEATURES } }],
+        }
+        client.modelInfer(request, metadata, { deadline: Date.now() + deadlineMs }, (error, response) => {
+          if (error) resolve({ ok: false, status: String(error.code), servedBy: '', detail: error.details })
+          else resolve({ ok: true, status: 'OK', servedBy: response?.modelName ?? '', detail: '' })
+        })
+      }),
+    close: () => {
+      client.close()
+    },
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+}
