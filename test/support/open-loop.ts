@@ -61,13 +61,13 @@ export function startLoad(options: LoadOptions): Load {
 
   const fire = (protocol: Protocol, sender: Sender): void => {
     const sentAtMs = Date.now()
-    const done = sender(options.model, options.requestDeadlineMs ?? 10_000)
+    const settled = sender(options.model, options.requestDeadlineMs ?? 10_000)
       .catch((error: unknown) => ({ ok: false, status: 'error', servedBy: '', detail: describe(error) }))
       .then((result) => {
         outcomes.push({ protocol, sentAtMs, endedAtMs: Date.now(), ...result })
-        pending.delete(done)
+        pending.delete(settled)
       })
-    pending.add(done)
+    pending.add(settled)
   }
   // The timer only wakes us up: how many requests are due follows from the clock, so a late timer sends them all.
   const timer = setInterval(
