@@ -1,0 +1,2 @@
+/** Runs the named steps (all by default) whose inputs are newer than what they built. */
+export function buildIfStale(names?: readonly string[]): Promise<void>
