@@ -1,0 +1,109 @@
+/** The Model kind: structure only. What values mean together (names, the scaling rule) the scheduler's domain checks. */
+import { type Static, Type } from 'typebox'
+import { API_VERSION, FreeMapping, MetadataSchema } from './metadata.ts'
+import { parseQuantity, type Quantity } from './quantity.ts'
+
+const closed = { additionalProperties: false } as const
+const MAX_UINT32 = 0xffff_ffff
+const MAX_INT32 = 0x7fff_ffff
+/** The longest a timer can wait: 24.8 days. */
+const MAX_TIMEOUT_MS = MAX_INT32
+
+export const ReplicaCount = Type.Integer({ minimum: 0, maximum: MAX_INT32 })
+
+const QuantitySchema = Type.Unsafe<Quantity>({
+  refusal: (value: unknown): string | undefined => {
+    if (typeof value !== 'string' && typeof value !== 'number')
+      return `must be a quantity of bytes (100Ki, 1.5Gi, 334e6, 1G or a number), not ${JSON.stringify(value)}`
+    const result = parseQuantity(value)
+    return result.kind === 'invalid' ? `${JSON.stringify(value)} ${result.reason}` : undefined
+  },
+})
+
+export const ModelSpecSchema = Type.Object(
+  {
+    storageUri: Type.String({ minLength: 1 }),
+    modelType: Type.Optional(Type.String({ minLength: 1 })),
+    artifactVersion: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_UINT32 })),
+    schemaUri: Type.Optional(Type.String()),
+    secretName: Type.Optional(Type.String()),
+    requirements: Type.Optional(Type.Array(Type.String({ minLength: 1 }))),
+    memory: Type.Optional(QuantitySchema),
+    replicas: Type.Optional(ReplicaCount),
+    minReplicas: Type.Optional(ReplicaCount),
+    maxReplicas: Type.Optional(ReplicaCount),
+    server: Type.Optional(Type.String({ minLength: 1 })),
+    preloaded: Type.Optional(Type.Boolean()),
+    dedicated: Type.Optional(Type.Boolean()),
+    logger: Type.Optional(Type.Object({ percent: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })) }, closed)),
+    explainer: Type.Optional(
+      Type.Object(
+        {
+          type: Type.String({ minLength: 1 }),
+          modelRef: Type.Optional(Type.String({ minLength: 1 })),
+          pipelineRef: Type.Optional(Type.String({ minLength: 1 })),
+        },
+        closed,
+      ),
+    ),
+    llm: Type.Optional(
+      Type.Object(
+        {
+          modelRef: Type.Optional(Type.String({ minLength: 1 })),
+          pipelineRef: Type.Optional(Type.String({ minLength: 1 })),
+        },
+        closed,
+      ),
+    ),
+    parameters: Type.Optional(
+      Type.Array(Type.Object({ name: Type.String({ minLength: 1 }), value: Type.String() }, closed)),
+    ),
+    dataflow: Type.Optional(Type.Object({ cleanTopicsOnDelete: Type.Optional(Type.Boolean()) }, closed)),
+    /** Ours: how long one request may take at Envoy; 0, the default, is for ever. */
+    timeoutMs: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_TIMEOUT_MS })),
+  },
+  closed,
+)
+export type ModelManifestSpec = Readonly<Static<typeof ModelSpecSchema>>
+
+export const ModelSchema = Type.Object(
+  {
+    apiVersion: Type.Literal(API_VERSION),
+    kind: Type.Literal('Model'),
+    metadata: MetadataSchema,
+    spec: ModelSpecSchema,
+    /** Allowed so that what was printed can be applied again; never read. */
+    status: Type.Optional(FreeMapping),
+  },
+  closed,
+)
+
+/** The memory that one replica needs, exactly; undefined when the manifest leaves it to the artefact's size. */
+export function memoryBytesOf(spec: ModelManifestSpec): number | undefined {
+  if (spec.memory === undefined) return undefined
+  const result = parseQuantity(spec.memory)
+  return result.kind === 'bytes' ? result.bytes : undefined // a parsed spec has no invalid quantity
+}
+
+/** Every tag that a server must have: the requirements, and the model type as one more. */
+export function requirementsOf(spec: ModelManifestSpec): readonly string[] {
+  return [...new Set([...(spec.requirements ?? []), ...(spec.modelType === undefined ? [] : [spec.modelType])])]
+}
+
+/** What is declared in the spec and does nothing in this version, as `path: why`. */
+export function modelWarnings(spec: ModelManifestSpec): readonly string[] {
+  const inert: Partial<Record<keyof ModelManifestSpec, string>> = {
+    schemaUri: 'is not used',
+    secretName: 'is stored, not used: artefacts are read from local paths only',
+    maxReplicas: 'bounds replicas; models are not scaled automatically',
+    preloaded: 'is not used',
+    dedicated: 'is not used',
+    logger: 'is stored; payloads are not logged',
+    explainer: 'is stored, not acted upon',
+    llm: 'is stored, not acted upon',
+    dataflow: 'is stored; there are no topics to clean without Kafka',
+  }
+  const declared = (Object.keys(inert) as (keyof ModelManifestSpec)[]).filter((field) => spec[field] !== undefined)
+  const percent = spec.logger?.percent === undefined ? [] : ['spec.logger.percent: is not used']
+  return [...declared.map((field) => `spec.${field}: ${inert[field] ?? ''}`), ...percent]
+}

@@ -1,0 +1,112 @@
+/**
+ * What the scheduler says of a resource: the `status` beside the spec in every answer of the administration API. Written
+ * by the scheduler, read by clients; a client takes an absent field as not known, so fields can be added.
+ */
+import { ServingError } from '../../kit/errors.ts'
+import { isMapping } from './check.ts'
+import { type ModelResource, KINDS, type ServerResource, subjectOf } from './resource.ts'
+
+export interface Condition {
+  readonly type: string
+  readonly status: 'True' | 'False' | 'Unknown'
+  readonly reason?: string
+  readonly message?: string
+  /** ISO 8601. */
+  readonly lastTransitionTime?: string
+}
+
+export interface ReplicaStatus {
+  /** `<server>/<index>` */
+  readonly replica: string
+  /** Loading, Loaded, LoadFailed, Available, Unloading, ... */
+  readonly state: string
+  readonly reason?: string
+}
+
+export interface VersionStatus {
+  readonly version: number
+  readonly state: string
+  readonly reason?: string
+  readonly server?: string
+  /** Per replica; the artefact's size x 1.2 where the manifest says nothing. */
+  readonly memoryBytes?: number
+  readonly replicas?: readonly ReplicaStatus[]
+}
+
+/** For each server that was considered: the filter that refused it, with the numbers. */
+export interface PlacementStatus {
+  readonly reason: string
+  readonly servers: readonly { readonly server: string; readonly filter: string; readonly detail: string }[]
+}
+
+export interface ModelStatus {
+  /** ModelProgressing, ModelAvailable, ModelFailed, ScheduleFailed, ... */
+  readonly state?: string
+  readonly reason?: string
+  readonly conditions?: readonly Condition[]
+  /** Desired, and able to serve. */
+  readonly replicas?: number
+  readonly availableReplicas?: number
+  /** The version that users want, and the one that answers. */
+  readonly version?: number
+  readonly servingVersion?: number
+  readonly server?: string
+  readonly versions?: readonly VersionStatus[]
+  /** Present while no place was found. */
+  readonly placement?: PlacementStatus
+  /** Versions that can be rolled back to; newest last. */
+  readonly history?: readonly { readonly version: number; readonly storageUri: string; readonly at?: string }[]
+}
+
+export interface ServerReplicaStatus {
+  readonly replica: string
+  readonly address: string
+  readonly restPort: number
+  readonly grpcPort: number
+  /** serving, reloading, down */
+  readonly health: string
+  readonly reason?: string
+  /** connected, lost */
+  readonly agent: string
+  readonly draining: boolean
+  readonly memoryBytes: number
+  readonly availableMemoryBytes: number
+  readonly capabilities: readonly string[]
+  readonly loadedModels: number
+}
+
+export interface ServerStatus {
+  /** ServerReady, ServerProgressing, ServerUnavailable, ... */
+  readonly state?: string
+  readonly reason?: string
+  readonly conditions?: readonly Condition[]
+  /** Desired, and serving. */
+  readonly replicas?: number
+  readonly availableReplicas?: number
+  readonly loadedModels?: number
+  readonly replicaStatuses?: readonly ServerReplicaStatus[]
+}
+
+export type StoredModel = ModelResource & { readonly status?: ModelStatus }
+export type StoredServer = ServerResource & { readonly status?: ServerStatus }
+export type StoredResource = StoredModel | StoredServer
+
+/**
+ * A resource as the administration API sent it. Only its identity is checked: a newer scheduler may say more.
+ * @throws ServingError INVARIANT_BROKEN when it is none.
+ */
+export function parseStoredResource(json: string): StoredResource {
+  const raw = parseJson(json)
+  const known =
+    isMapping(raw) && KINDS.some((kind) => kind === raw['kind']) && isMapping(raw['metadata']) && isMapping(raw['spec'])
+  if (!known) throw new ServingError('INVARIANT_BROKEN', `the scheduler sent no resource but ${subjectOf(raw)}`)
+  return raw as unknown as StoredResource
+}
+
+function parseJson(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined // reported as no resource
+  }
+}
