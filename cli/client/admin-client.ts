@@ -1,0 +1,123 @@
+/** The administration API as promises: every call has a deadline, every failure is a ServingError naming the scheduler. */
+import { type CallOptions, credentials, type requestCallback } from '@grpc/grpc-js'
+import type { ApplyResponse__Output as ApplyReply } from '../../api/generated/millrace/admin/v1/ApplyResponse.ts'
+import type { GetResponse__Output as GetReply } from '../../api/generated/millrace/admin/v1/GetResponse.ts'
+import type { ListResponse__Output as ListReply } from '../../api/generated/millrace/admin/v1/ListResponse.ts'
+import type { WatchResponse__Output as WatchReply } from '../../api/generated/millrace/admin/v1/WatchResponse.ts'
+import { Admin, GRPC_OPTIONS } from '../../api/grpc.ts'
+import type { Kind, Resource } from '../../api/resources/resource.ts'
+import { parseStoredResource, type StoredResource } from '../../api/resources/status.ts'
+import { fromGrpcError } from '../../kit/grpc.ts'
+
+const DEADLINE_MS = 10_000
+const PAGE_SIZE = 1_000
+
+export type ApplyOutcome = 'created' | 'changed' | 'unchanged'
+export interface Applied {
+  readonly outcome: ApplyOutcome
+  readonly resource: StoredResource
+  readonly warnings: readonly string[]
+}
+export interface ResourceEvent {
+  readonly atMs: number
+  /** Normal or Warning */
+  readonly type: string
+  readonly reason: string
+  readonly message: string
+}
+export interface RolledBack {
+  readonly fromVersion: number
+  readonly restoredVersion: number
+  readonly newVersion: number
+}
+export type WatchEvent =
+  | { readonly kind: 'state'; readonly resource: StoredResource }
+  /** `name` is empty when the scheduler did not say whose deletion it was. */
+  | { readonly kind: 'deleted'; readonly name: string }
+
+export interface AdminClient {
+  apply(resource: Resource, options?: { dryRun?: boolean; expectedGeneration?: number }): Promise<Applied>
+  get(kind: Kind, name: string): Promise<{ resource: StoredResource; events: readonly ResourceEvent[] }>
+  /** All of a kind, ordered by name, however many pages that takes. */
+  list(kind: Kind): Promise<readonly StoredResource[]>
+  delete(kind: Kind, name: string, options?: { force?: boolean }): Promise<void>
+  /** Version 0 is the one before the latest. */
+  rollback(model: string, version: number): Promise<RolledBack>
+  /** The current state, then every change, until the signal aborts. Throws when the stream breaks. */
+  watch(kind: Kind, name: string, signal: AbortSignal): AsyncIterable<WatchEvent>
+  close(): void
+}
+
+/** `address` is host:port. Connects on first use. */
+export function createAdminClient(address: string, deadlineMs: number = DEADLINE_MS): AdminClient {
+  const client = new Admin(address, credentials.createInsecure(), GRPC_OPTIONS)
+  const peer = `scheduler ${address}`
+
+  const unary = <T>(send: (options: CallOptions, done: requestCallback<T>) => unknown): Promise<T> =>
+    new Promise((resolve, reject) => {
+      send({ deadline: Date.now() + deadlineMs }, (error, response) => {
+        if (error === null && response !== undefined) resolve(response)
+        else reject(fromGrpcError(error, peer))
+      })
+    })
+
+  return {
+    async apply(resource, { dryRun = false, expectedGeneration = 0 } = {}) {
+      const request = { resourceJson: JSON.stringify(resource), dryRun, expectedGeneration }
+      const response = await unary<ApplyReply>((options, done) => client.apply(request, options, done))
+      return {
+        outcome: OUTCOMES[response.outcome],
+        resource: parseStoredResource(response.resourceJson),
+        warnings: response.warnings,
+      }
+    },
+    async get(kind, name) {
+      const response = await unary<GetReply>((options, done) => client.get({ kind, name }, options, done))
+      const events = response.events.map((event) => ({ ...event, atMs: Number(event.atMs) }))
+      return { resource: parseStoredResource(response.resourceJson), events }
+    },
+    async list(kind) {
+      const resources: StoredResource[] = []
+      let after = ''
+      do {
+        const request = { kind, after, limit: PAGE_SIZE }
+        const page = await unary<ListReply>((options, done) => client.list(request, options, done))
+        resources.push(...page.resourceJson.map(parseStoredResource))
+        after = page.next
+      } while (after !== '')
+      return resources
+    },
+    async delete(kind, name, { force = false } = {}) {
+      await unary((options, done) => client.delete({ kind, name, force }, options, done))
+    },
+    rollback: (model, version) =>
+      unary<RolledBack>((options, done) => client.rollback({ name: model, version }, options, done)),
+    async *watch(kind, name, signal) {
+      const call = client.watch({ kind, name })
+      const cancel = (): void => {
+        call.cancel()
+      }
+      signal.addEventListener('abort', cancel, { once: true })
+      if (signal.aborted) cancel()
+      try {
+        for await (const response of call as AsyncIterable<WatchReply>) yield toWatchEvent(response)
+      } catch (error) {
+        if (!signal.aborted) throw fromGrpcError(error, peer)
+      } finally {
+        signal.removeEventListener('abort', cancel)
+        call.cancel()
+      }
+    },
+    close: () => {
+      client.close()
+    },
+  }
+}
+
+const OUTCOMES = { CREATED: 'created', CHANGED: 'changed', UNCHANGED: 'unchanged' } as const
+
+function toWatchEvent(response: WatchReply): WatchEvent {
+  if (!response.deleted) return { kind: 'state', resource: parseStoredResource(response.resourceJson) }
+  const name = response.resourceJson === '' ? '' : parseStoredResource(response.resourceJson).metadata.name
+  return { kind: 'deleted', name }
+}
