@@ -53,6 +53,12 @@ export const catalogue = {
     retryable: false,
     help: 'Check storageUri: the path must exist where the agent runs.',
   },
+  ARTIFACT_INVALID: {
+    grpc: 3,
+    http: 400,
+    retryable: false,
+    help: 'Correct the file of the artefact that the message names.',
+  },
   MODEL_TERMINATING: {
     grpc: 10,
     http: 409,
@@ -87,6 +93,18 @@ export const catalogue = {
     retryable: true,
     help: 'Redis cannot be reached: check it and REDIS_URL. Nothing that was acknowledged is lost.',
   },
+  STORE_SCHEMA_NEWER: {
+    grpc: 9,
+    http: 500,
+    retryable: false,
+    help: 'A newer version wrote this state: start that version, or use another key prefix.',
+  },
+  STORE_GAP: {
+    grpc: 14,
+    http: 503,
+    retryable: true,
+    help: 'The history of changes was lost: the scheduler reads everything again by itself.',
+  },
   STORE_MISCONFIGURED: { grpc: 9, http: 500, retryable: false, help: 'Set the Redis option that the message names.' },
   SCHEDULER_UNAVAILABLE: { grpc: 14, http: 503, retryable: true, help: 'Start the scheduler, or check its address.' },
   SERVER_UNAVAILABLE: {
@@ -100,6 +118,18 @@ export const catalogue = {
     http: 500,
     retryable: true,
     help: 'The model server refused the model; the message is its own.',
+  },
+  UNLOAD_FAILED: {
+    grpc: 9,
+    http: 500,
+    retryable: true,
+    help: 'The model server did not give the model up; the message is its own. The agent tries again by itself.',
+  },
+  ARTIFACT_COPY_FAILED: {
+    grpc: 8,
+    http: 507,
+    retryable: true,
+    help: 'The artefact could not be copied beside the model server: check the space and permissions that the message names.',
   },
   LOAD_TIMEOUT: {
     grpc: 4,
