@@ -40,6 +40,7 @@ export const catalogue = {
     retryable: true,
     help: 'Wait until `millrace status --wait` says the model is available.',
   },
+  NOT_FOUND: { grpc: 5, http: 404, retryable: false, help: 'Check the name or the path that the message gives.' },
   SERVER_NOT_FOUND: { grpc: 5, http: 404, retryable: false, help: 'Check the name with `millrace get servers`.' },
   VERSION_NOT_FOUND: {
     grpc: 5,
@@ -107,6 +108,12 @@ export const catalogue = {
   },
   STORE_MISCONFIGURED: { grpc: 9, http: 500, retryable: false, help: 'Set the Redis option that the message names.' },
   SCHEDULER_UNAVAILABLE: { grpc: 14, http: 503, retryable: true, help: 'Start the scheduler, or check its address.' },
+  INGRESS_UNAVAILABLE: {
+    grpc: 14,
+    http: 503,
+    retryable: true,
+    help: 'Start Millrace with `millrace up`, or check the address of the ingress.',
+  },
   SERVER_UNAVAILABLE: {
     grpc: 14,
     http: 503,
@@ -127,7 +134,7 @@ export const catalogue = {
   },
   ARTIFACT_COPY_FAILED: {
     grpc: 8,
-    http: 507,
+    http: 500,
     retryable: true,
     help: 'The artefact could not be copied beside the model server: check the space and permissions that the message names.',
   },
@@ -136,6 +143,12 @@ export const catalogue = {
     http: 504,
     retryable: true,
     help: 'The model server took too long to load the model: check its log, or raise the deadline.',
+  },
+  PEER_FAILED: {
+    grpc: 13,
+    http: 502,
+    retryable: false,
+    help: 'The process that the message names failed: see its log.',
   },
   INFERENCE_FAILED: {
     grpc: 13,

@@ -17,21 +17,43 @@ export function toGrpcStatus(
   return { code: statusFor(failure.code), details: failure.message, metadata }
 }
 
-/** The inverse, for clients: our code when the peer sent one, else one by status. `peer` is named in the message. */
-export function fromGrpcError(error: unknown, peer: string): ServingError {
-  if (!(error instanceof Error) || !('code' in error)) return toServingError(error)
-  const failure = error as ServiceError
-  const sent = failure.metadata?.get(ERROR_CODE_KEY)[0]?.toString()
-  const message = failure.details || failure.message
+/** What a status means when the peer sent no code of ours. */
+const CODE_BY_STATUS: Readonly<Record<number, ErrorCode>> = {
+  [status.CANCELLED]: 'CANCELLED',
+  [status.INVALID_ARGUMENT]: 'REQUEST_INVALID',
+  [status.DEADLINE_EXCEEDED]: 'DEADLINE_EXCEEDED',
+  [status.NOT_FOUND]: 'NOT_FOUND',
+  [status.RESOURCE_EXHAUSTED]: 'REQUEST_TOO_LARGE', // grpc-js: a message above the limit
+  [status.UNIMPLEMENTED]: 'UNIMPLEMENTED',
+}
+
+/**
+ * The inverse, for clients: our code when the peer sent one, else one by status. `peer` is named in the message and
+ * `unavailable` is the code for one that cannot be reached.
+ */
+export function fromGrpcError(
+  error: unknown,
+  peer: string,
+  unavailable: ErrorCode = 'SCHEDULER_UNAVAILABLE',
+): ServingError {
+  if (!isServiceError(error)) return toServingError(error)
+  const sent = error.metadata?.get(ERROR_CODE_KEY)[0]?.toString()
+  const message = error.details || error.message
   if (sent !== undefined && Object.hasOwn(catalogue, sent))
     return new ServingError(sent as ErrorCode, message, { cause: error })
-  if (failure.code === status.UNAVAILABLE)
-    return new ServingError('SCHEDULER_UNAVAILABLE', `${peer} cannot be reached: ${message}`, { cause: error })
-  if (failure.code === status.DEADLINE_EXCEEDED)
-    return new ServingError('DEADLINE_EXCEEDED', `${peer}: ${message}`, { cause: error })
-  if (failure.code === status.UNIMPLEMENTED)
-    return new ServingError('UNIMPLEMENTED', `${peer}: ${message}`, { cause: error })
-  return new ServingError('REQUEST_INVALID', `${peer}: ${message}`, { cause: error })
+  if (error.code === status.UNAVAILABLE)
+    return new ServingError(unavailable, `${peer} cannot be reached: ${message}`, { cause: error })
+  const name = status[error.code] ?? String(error.code)
+  return new ServingError(CODE_BY_STATUS[error.code] ?? 'PEER_FAILED', `${peer} answered ${name}: ${message}`, {
+    cause: error,
+  })
+}
+
+type PartialServiceError = Pick<ServiceError, 'code' | 'message'> & Partial<Pick<ServiceError, 'details' | 'metadata'>>
+
+/** Errors of the system have a `code` too, but theirs is text. */
+function isServiceError(error: unknown): error is PartialServiceError {
+  return error instanceof Error && 'code' in error && typeof error.code === 'number'
 }
 
 /** Binds and starts a gRPC server. @throws ServingError PORT_IN_USE */
