@@ -8,6 +8,12 @@
 
 export const SCHEMA_VERSION = 1
 
+/**
+ * Written in a `sinceRevision` when the commit that makes the change is not known yet: it means "the commit that writes this
+ * document". Read it through `sinceRevisionOf`; every function that changes a model settles it first (`settleRevisions`).
+ */
+export const NEXT_COMMIT = 0
+
 /** A document's own counter, for compare-and-set: 0 = does not exist yet. */
 export interface Versioned {
   readonly schemaVersion: typeof SCHEMA_VERSION
@@ -63,11 +69,14 @@ export interface VersionDocument {
   readonly server?: string
   /** Replicas that shall have it loaded (placement). */
   readonly assigned: readonly ReplicaKey[]
-  /** How often a failed load was asked for again, by replica. */
+  /** How often a failed load was asked for again, by replica; never shrinks, so an answer to an older attempt is known. */
   readonly attempts: Readonly<Record<ReplicaKey, number>>
   /** Why no placement was found, per server; absent when placed. */
   readonly unplaced?: PlacementExplanation
-  /** Replicas that leave: out of the route since `sinceRevision`, unloaded after `unloadAtMs` and the ACK (I3). */
+  /**
+   * Replicas that leave: out of the route since `sinceRevision`. `unloadAtMs` is 0 until that was ACKed, then the end of the
+   * drain time; the copy is unloaded after it (I3).
+   */
   readonly leaving: Readonly<Record<ReplicaKey, { readonly sinceRevision: number; readonly unloadAtMs: number }>>
 }
 
@@ -75,8 +84,10 @@ export interface VersionDocument {
 export interface RouteDocument {
   readonly version: number
   readonly replicas: readonly ReplicaKey[]
-  /** Commit revision that made this route; Available once every counting node has ACKed it (I2). */
+  /** Commit revision that made this route (or NEXT_COMMIT); Available once every counting node has ACKed it (I2). */
   readonly sinceRevision: number
+  /** When the ACK of exactly this route was first seen; absent until then. */
+  readonly ackedAtMs?: number
 }
 
 export interface ModelDocument extends Versioned {
@@ -89,7 +100,7 @@ export interface ModelDocument extends Versioned {
   readonly route?: RouteDocument
   /** The last versions' specs, for rollback; at most 10, newest last. */
   readonly history: readonly { readonly version: number; readonly spec: ModelSpec; readonly atMs: number }[]
-  /** Set when the ACK of the current route was seen once, so that a restart does not flap the status (I2). */
+  /** Set when a route to the routed version was first seen ACKed, so that neither a restart nor a move flaps the status (I2). */
   readonly availableSinceMs?: number
   /** Envoy's own words when it refused the route. */
   readonly refused?: string
