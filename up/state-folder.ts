@@ -1,0 +1,52 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { ServingError } from '../kit/errors.ts'
+import { tryLock } from './lock.ts'
+import type { MeshPlan } from './plan.ts'
+import { killStale } from './supervisor/pid-files.ts'
+
+/** The folder of one running Millrace; nobody else uses it until `release`. */
+export interface StateFolder {
+  readonly path: string
+  readonly logsDir: string
+  readonly pidsDir: string
+  /** Children of an earlier start that was killed, which ran on and were ended now. */
+  readonly ended: readonly string[]
+  release(): void
+}
+
+/** What `--fresh` forgets; tools and logs stay. */
+const STATE_FOLDERS = ['state', 'models', 'envoy']
+
+/** @throws ServingError ALREADY_RUNNING naming the process that uses the folder */
+export async function openStateFolder(path: string, signal: AbortSignal): Promise<StateFolder> {
+  const lock = tryLock(join(path, 'up.lock'))
+  if (lock.kind === 'taken') {
+    const holder = lock.holder === undefined ? 'another process' : `process ${String(lock.holder.pid)}`
+    throw new ServingError(
+      'ALREADY_RUNNING',
+      `a Millrace already runs in ${path} (${holder}): stop it first, or use --state-dir and --port-offset for another`,
+    )
+  }
+  try {
+    const pidsDir = join(path, 'run')
+    const ended = await killStale(pidsDir, signal)
+    return { path, logsDir: join(path, 'logs'), pidsDir, ended, release: lock.release }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+export function wipeState(path: string): void {
+  for (const name of STATE_FOLDERS) rmSync(join(path, name), { recursive: true, force: true })
+}
+
+/** Makes the folders and files that the planned processes expect. */
+export function prepareFolder(plan: MeshPlan): void {
+  for (const folder of plan.folders) mkdirSync(folder, { recursive: true })
+  for (const file of plan.files) {
+    mkdirSync(dirname(file.path), { recursive: true })
+    writeFileSync(file.path, file.content)
+  }
+}

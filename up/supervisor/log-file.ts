@@ -1,0 +1,41 @@
+/**
+ * A child writes its log file itself, so it needs nobody to read a pipe: it goes on when its parent is stopped or gone.
+ * Rotation therefore copies the file and truncates it (the child appends), instead of renaming it away.
+ */
+import { copyFileSync, closeSync, fstatSync, openSync, readSync, statSync, truncateSync } from 'node:fs'
+import { everyMs } from '../../kit/backoff.ts'
+
+export const LOG_BOUND_BYTES = 10 * 1024 * 1024
+const ROTATE_EVERY_MS = 1_000
+const TAIL_BYTES = 4 * 1024
+const TAIL_LINES = 10
+
+/** Opens for appending; the descriptor is handed to the child and closed here. */
+export const openLog = (path: string): number => openSync(path, 'a')
+
+/** Keeps every log and one older copy of it below the bound (looked at once a second) until the signal aborts. */
+export function keepLogsBounded(paths: readonly string[], boundBytes: number, signal: AbortSignal): Promise<void> {
+  return everyMs(ROTATE_EVERY_MS, signal, () => {
+    for (const path of paths) rotateIfLarge(path, boundBytes)
+  })
+}
+
+export function rotateIfLarge(path: string, boundBytes: number): void {
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) < boundBytes) return
+  copyFileSync(path, `${path}.1`)
+  truncateSync(path)
+}
+
+/** The last lines of a log, indented for an error message; empty when there are none. */
+export function logTail(path: string): string {
+  const descriptor = openSync(path, 'a+')
+  try {
+    const { size } = fstatSync(descriptor)
+    const buffer = Buffer.alloc(Math.min(size, TAIL_BYTES))
+    readSync(descriptor, buffer, 0, buffer.length, size - buffer.length)
+    const lines = buffer.toString('utf8').trimEnd().split('\n').slice(-TAIL_LINES)
+    return lines.map((line) => `    ${line}`).join('\n')
+  } finally {
+    closeSync(descriptor)
+  }
+}

@@ -1,0 +1,75 @@
+/** Starts processes in the order of their needs, keeps them running, and stops them in order. */
+import { mkdirSync } from 'node:fs'
+import { ServingError } from '../../kit/errors.ts'
+import type { Running } from '../../kit/lifecycle.ts'
+import { type Child, type ChildEvent, createChild } from './child.ts'
+import { keepLogsBounded, LOG_BOUND_BYTES } from './log-file.ts'
+import type { ProcessSpec } from './spec.ts'
+
+export interface SupervisorOptions {
+  readonly specs: readonly ProcessSpec[]
+  readonly logsDir: string
+  readonly pidsDir: string
+  /** Start children again when they die. */
+  readonly restart: boolean
+  readonly onEvent: (event: ChildEvent) => void
+}
+
+export interface Supervisor extends Running {
+  /** Resolves when every process serves; `onWaiting` hears which do not yet. @throws ServingError PROCESS_FAILED */
+  start(onWaiting?: (names: readonly string[]) => void): Promise<void>
+  /** @throws ServingError INVARIANT_BROKEN when there is none of this name */
+  child(name: string): Child
+  /** SIGTERM to all, stage by stage, each with its deadline. */
+  stop(): Promise<void>
+  /** SIGKILL to all, now; for an impatient user. `stop` then ends at once. */
+  killAll(): void
+}
+
+export function createSupervisor(options: SupervisorOptions): Supervisor {
+  const children = new Map(options.specs.map((spec) => [spec.name, createChild(spec, options)]))
+  const logKeeping = new AbortController()
+  let stopping: Promise<void> | undefined
+
+  const startAll = async (onWaiting: (names: readonly string[]) => void): Promise<void> => {
+    const waiting = new Set(children.keys())
+    const ready = new Map<string, Promise<void>>()
+    const startOne = async (child: Child): Promise<void> => {
+      await Promise.all(child.spec.after.map((name) => ready.get(name) ?? Promise.resolve()))
+      if (stopping !== undefined) throw new ServingError('CANCELLED', 'stopped while starting')
+      await child.start()
+      waiting.delete(child.spec.name)
+      onWaiting([...waiting])
+    }
+    for (const child of children.values()) ready.set(child.spec.name, startOne(child))
+    await Promise.all(ready.values())
+  }
+
+  const stopAll = async (): Promise<void> => {
+    const stages = [...new Set(options.specs.map((spec) => spec.stopStage))].toSorted((a, b) => a - b)
+    for (const stage of stages) {
+      const members = [...children.values()].filter((child) => child.spec.stopStage === stage)
+      await Promise.all(members.map((child) => child.stop()))
+    }
+    logKeeping.abort()
+  }
+
+  return {
+    start: async (onWaiting = () => undefined) => {
+      mkdirSync(options.logsDir, { recursive: true })
+      const logs = [...children.values()].map((child) => child.logPath)
+      void keepLogsBounded(logs, LOG_BOUND_BYTES, logKeeping.signal)
+      await startAll(onWaiting)
+    },
+    child: (name) => {
+      const child = children.get(name)
+      if (child === undefined)
+        throw new ServingError('INVARIANT_BROKEN', `no process ${name}; have ${[...children.keys()].join(', ')}`)
+      return child
+    },
+    stop: () => (stopping ??= stopAll()),
+    killAll: () => {
+      for (const child of children.values()) child.signal('SIGKILL')
+    },
+  }
+}
