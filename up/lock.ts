@@ -9,7 +9,8 @@ import { ServingError } from '../kit/errors.ts'
 import { formatIdentity, identityOf, isRunning, parseIdentity, type ProcessIdentity } from './process-identity.ts'
 
 type LockAttempt =
-  { readonly kind: 'held'; release(): void } | { readonly kind: 'taken'; readonly holder: ProcessIdentity | undefined }
+  | { readonly kind: 'held'; readonly release: () => void }
+  | { readonly kind: 'taken'; readonly holder: ProcessIdentity | undefined }
 
 /** A takeover takes milliseconds; one older than this was left by a process that died in it. */
 const TAKEOVER_STALE_MS = 10_000
@@ -30,7 +31,7 @@ export function tryLock(path: string): LockAttempt {
 export async function waitForLock(
   path: string,
   options: { deadlineMs: number; signal: AbortSignal; onWait: (pid: number | undefined) => void },
-): Promise<{ release(): void }> {
+): Promise<{ readonly release: () => void }> {
   const giveUpAt = performance.now() + options.deadlineMs
   for (;;) {
     if (options.signal.aborted) throw new ServingError('CANCELLED', `stopped while waiting for ${path}`)

@@ -12,7 +12,7 @@ export interface StateFolder {
   readonly pidsDir: string
   /** Children of an earlier start that was killed, which ran on and were ended now. */
   readonly ended: readonly string[]
-  release(): void
+  readonly release: () => void
 }
 
 /** What `--fresh` forgets; tools and logs stay. */

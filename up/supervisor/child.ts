@@ -11,8 +11,8 @@ import { planRestart } from './restart-policy.ts'
 import type { ProcessSpec } from './spec.ts'
 
 export type ChildEvent =
-  | { readonly kind: 'ready'; readonly name: string; readonly pid: number }
-  | { readonly kind: 'died'; readonly name: string; readonly end: string; readonly restartInMs: number | undefined }
+  | { readonly kind: 'ready'; readonly name: string; readonly pid: number; readonly again: boolean }
+  | { readonly kind: 'died'; readonly name: string; readonly end: string; readonly restartInMs: number }
   | { readonly kind: 'late'; readonly name: string; readonly reason: string }
 
 export interface ChildDeps {
@@ -70,7 +70,7 @@ class SupervisedChild implements Child {
   async start(): Promise<void> {
     if (this.#stopping.signal.aborted) this.#stopping = new AbortController()
     const incarnation = this.#launch()
-    await this.#becomeReady(incarnation)
+    await this.#becomeReady(incarnation, false)
     if (this.#deps.restart) this.#supervision = this.#supervise(incarnation, this.#stopping.signal)
   }
 
@@ -128,7 +128,7 @@ class SupervisedChild implements Child {
     return incarnation
   }
 
-  async #becomeReady(incarnation: Incarnation): Promise<void> {
+  async #becomeReady(incarnation: Incarnation, again: boolean): Promise<void> {
     const probing = new AbortController()
     const ready = waitReady(
       this.spec.readiness,
@@ -139,7 +139,7 @@ class SupervisedChild implements Child {
     probing.abort()
     if (outcome === 'ready') {
       const { pid } = incarnation.process
-      if (pid !== undefined) this.#deps.onEvent({ kind: 'ready', name: this.spec.name, pid })
+      if (pid !== undefined) this.#deps.onEvent({ kind: 'ready', name: this.spec.name, pid, again })
       return
     }
     if (outcome === 'aborted' || this.#stopping.signal.aborted)
@@ -168,7 +168,7 @@ class SupervisedChild implements Child {
       if (stopping.aborted) return
       incarnation = this.#launch()
       // Not awaited: one that dies or is late is seen by the race above, or by whoever reads the line.
-      this.#becomeReady(incarnation).catch((error: unknown) => {
+      this.#becomeReady(incarnation, true).catch((error: unknown) => {
         if (error instanceof ServingError && error.code === 'PROCESS_FAILED')
           this.#deps.onEvent({ kind: 'late', name: this.spec.name, reason: error.message })
       })

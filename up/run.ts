@@ -1,0 +1,180 @@
+/** The steps of `millrace up`, in order; each says on standard error what it does and how long it took. */
+import { join, resolve } from 'node:path'
+import type { Static } from 'typebox'
+import { createAdminClient } from '../cli/client/admin-client.ts'
+import { envoyBootstrap } from '../envoy/bootstrap.ts'
+import { ServingError } from '../kit/errors.ts'
+import { packageRoot } from '../kit/root.ts'
+import type { upDefinition } from './config.ts'
+import { planMesh, type RedisPlan } from './plan.ts'
+import { checkPortsFree } from './port-check.ts'
+import { type MeshPorts, portUses, standardPorts } from './ports.ts'
+import type { Progress } from './progress.ts'
+import { applySample, applyServer, inferSample } from './sample.ts'
+import { openStateFolder, prepareFolder, type StateFolder, wipeState } from './state-folder.ts'
+import { summaryText } from './summary.ts'
+import type { ChildEvent } from './supervisor/child.ts'
+import { waitReady } from './supervisor/readiness.ts'
+import { createSupervisor, type Supervisor } from './supervisor/supervisor.ts'
+import { findEnvoy, findRedisServer, type ToolsContext } from './tools/find-tools.ts'
+
+export type UpConfig = Readonly<Static<typeof upDefinition.schema>>
+
+export interface UpDeps {
+  readonly progress: Progress
+  readonly environment: NodeJS.ProcessEnv
+  /** Aborts when the user wants to stop. */
+  readonly stop: AbortSignal
+  /** Aborts when the user cannot wait for an orderly stop. */
+  readonly kill: AbortSignal
+  readonly print: (text: string) => void
+}
+
+const HOST = '127.0.0.1'
+const SERVER_NAME = 'embedded'
+const REDIS_DEADLINE_MS = 5_000
+
+/** Runs until `stop`, or with `--once` until the sample was answered. Whatever happens, no process stays behind. */
+export async function runUp(config: UpConfig, deps: UpDeps): Promise<void> {
+  if (config.fresh && config.redisUrl !== '')
+    throw new ServingError(
+      'CONFIG_INVALID',
+      '--fresh: the Redis of REDIS_URL is not ours to wipe; use a key prefix or unset one',
+    )
+  const folder = await openStateFolder(resolve(config.stateDir), deps.stop)
+  try {
+    if (folder.ended.length > 0) deps.progress.line(`ended what an earlier start left: ${folder.ended.join(', ')}`)
+    if (config.fresh) wipeState(folder.path)
+    await runIn(folder, config, deps)
+  } finally {
+    folder.release()
+  }
+}
+
+async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promise<void> {
+  const ports = standardPorts(config.portOffset, Number(config.servers.split('=')[1]))
+  await checkPortsFree(
+    portUses(ports).filter(({ port }) => config.redisUrl === '' || port !== ports.redis),
+    HOST,
+  )
+  const supervisor = await planAndSupervise(folder, ports, config, deps)
+  const killAll = (): void => {
+    supervisor.killAll()
+  }
+  deps.kill.addEventListener('abort', killAll)
+  try {
+    await startAll(supervisor, deps)
+    deps.print(await orStopped(deps.stop, useIt(folder, ports, config, deps)))
+    if (!config.once) await untilStopped(deps)
+  } finally {
+    await deps.progress.step('stopping', () => supervisor.stop())
+    deps.kill.removeEventListener('abort', killAll)
+  }
+}
+
+async function planAndSupervise(
+  folder: StateFolder,
+  ports: MeshPorts,
+  config: UpConfig,
+  deps: UpDeps,
+): Promise<Supervisor> {
+  const tools: ToolsContext = {
+    toolsDir: resolve(config.toolsDir),
+    environment: deps.environment,
+    signal: deps.stop,
+    progress: deps.progress,
+  }
+  const millrace = [process.execPath, join(packageRoot, 'dist/bin/millrace.js')]
+  const plan = planMesh({
+    millrace,
+    modelServer: [...millrace, 'model-server'],
+    envoyBinary: await findEnvoy(tools),
+    envoyConcurrency: config.envoyConcurrency,
+    redis: await findRedis(config.redisUrl, tools),
+    folder: folder.path,
+    host: HOST,
+    ports,
+    serverName: SERVER_NAME,
+    artifactRoots: config.artifactRoots.map((root) => resolve(root)),
+    extraFlags: {},
+    bootstrap: envoyBootstrap,
+  })
+  prepareFolder(plan)
+  return createSupervisor({
+    specs: plan.processes,
+    logsDir: folder.logsDir,
+    pidsDir: folder.pidsDir,
+    restart: true,
+    onEvent: (event) => {
+      tellEvent(event, folder.logsDir, deps)
+    },
+  })
+}
+
+async function findRedis(url: string, tools: ToolsContext): Promise<RedisPlan> {
+  if (url === '') return { kind: 'managed', binary: await findRedisServer(tools) }
+  const { hostname, port } = new URL(url)
+  const target = { kind: 'tcp', host: hostname, port: Number(port === '' ? 6379 : port) } as const
+  if ((await waitReady(target, REDIS_DEADLINE_MS, tools.signal)) === 'late')
+    throw new ServingError(
+      'STORE_UNAVAILABLE',
+      `REDIS_URL: nothing answers at ${target.host}:${String(target.port)}; correct it, or unset it to have a Redis started`,
+    )
+  return { kind: 'external', url }
+}
+
+async function startAll(supervisor: Supervisor, deps: UpDeps): Promise<void> {
+  await deps.progress.step('starting processes', (note) =>
+    orStopped(
+      deps.stop,
+      supervisor.start((names) => {
+        note(`waiting for ${names.join(', ')}`)
+      }),
+    ),
+  )
+}
+
+/** The work's result, or CANCELLED as soon as the user wants to stop: stopping may not wait for it. */
+function orStopped<T>(stop: AbortSignal, work: Promise<T>): Promise<T> {
+  const stopped = new Promise<never>((_, reject) => {
+    const refuse = (): void => {
+      reject(new ServingError('CANCELLED', 'stopped before everything ran'))
+    }
+    if (stop.aborted) refuse()
+    else stop.addEventListener('abort', refuse, { once: true })
+  })
+  return Promise.race([work, stopped])
+}
+
+/** Declares the server, and with `--sample` the model; answers with what there is to print. */
+async function useIt(folder: StateFolder, ports: MeshPorts, config: UpConfig, deps: UpDeps): Promise<string> {
+  const admin = createAdminClient(`${HOST}:${String(ports.schedulerGrpc)}`)
+  const ingress = new URL(`http://${HOST}:${String(ports.envoys[0]?.ingress ?? 0)}`)
+  const { logsDir } = folder
+  try {
+    await applyServer(admin, ports.replicas.length)
+    if (!config.sample) return summaryText({ host: HOST, ports, logsDir, sample: undefined })
+    const model = await deps.progress.step('loading the sample model', () => applySample(admin, deps.stop))
+    const answers = await deps.progress.step('asking it by REST and gRPC', () => inferSample(model, ingress))
+    return summaryText({ host: HOST, ports, logsDir, sample: { model, answers } })
+  } finally {
+    admin.close()
+  }
+}
+
+async function untilStopped({ stop, progress }: UpDeps): Promise<void> {
+  progress.line('Millrace is running; Ctrl-C stops it.')
+  if (stop.aborted) return
+  await new Promise((done) => {
+    stop.addEventListener('abort', done, { once: true })
+  })
+}
+
+function tellEvent(event: ChildEvent, logsDir: string, deps: UpDeps): void {
+  if (deps.stop.aborted) return
+  if (event.kind === 'died') {
+    const next = `starting it again in ${(event.restartInMs / 1000).toFixed(1)} s`
+    deps.progress.line(`${event.name} ${event.end}; ${next} (log: ${join(logsDir, `${event.name}.log`)})`)
+  } else if (event.kind === 'late') deps.progress.line(event.reason)
+  else if (event.again) deps.progress.line(`${event.name} is back (process ${String(event.pid)})`)
+}

@@ -1,0 +1,107 @@
+/** The sample model: applied, waited for and asked, through the same clients as everybody uses. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseManifests } from '../api/resources/manifest.ts'
+import type { ModelResource, ServerResource } from '../api/resources/resource.ts'
+import type { ModelStatus, StoredModel } from '../api/resources/status.ts'
+import type { AdminClient } from '../cli/client/admin-client.ts'
+import { infer, PROTOCOLS, type Protocol } from '../cli/client/infer-client.ts'
+import { pause } from '../kit/backoff.ts'
+import { ServingError, toServingError } from '../kit/errors.ts'
+import { packageRoot } from '../kit/root.ts'
+
+const MODEL_MANIFEST = join(packageRoot, 'samples/models/iris.yaml')
+const SERVER_MANIFEST = join(packageRoot, 'samples/servers/embedded.yaml')
+export const SAMPLE_REQUEST = 'samples/requests/iris.json'
+const INFER_TIMEOUT_MS = 10_000
+const AVAILABLE_DEADLINE_MS = 60_000
+
+export interface SampleAnswer {
+  readonly protocol: Protocol
+  /** JSON of an OIP answer. */
+  readonly response: string
+}
+
+/** Says how many replicas of the embedded server to expect; what else a user set on it stays. */
+export async function applyServer(admin: AdminClient, replicas: number): Promise<void> {
+  const sample = readManifest(SERVER_MANIFEST, 'Server')
+  const stored = await findStored(() => admin.get('Server', sample.metadata.name))
+  const base = stored?.resource.kind === 'Server' ? stored.resource : sample
+  const resource: ServerResource = {
+    apiVersion: base.apiVersion,
+    kind: 'Server',
+    metadata: { name: base.metadata.name },
+    spec: { ...base.spec, replicas },
+  }
+  await admin.apply(resource)
+}
+
+/** Applies the sample model and waits until it answers. @throws ServingError LOAD_TIMEOUT with its last status */
+export async function applySample(admin: AdminClient, signal: AbortSignal): Promise<string> {
+  const model = readManifest(MODEL_MANIFEST, 'Model')
+  const stored = await findStored(() => admin.get('Model', model.metadata.name))
+  // A model of that name that the user made is the user's.
+  if (stored === undefined) await admin.apply(model)
+  await waitAvailable(admin, model.metadata.name, signal)
+  return model.metadata.name
+}
+
+/** Asks once by REST and once by gRPC. @throws ServingError saying which of them failed, and why */
+export async function inferSample(model: string, ingress: URL): Promise<SampleAnswer[]> {
+  const request = readFileSync(join(packageRoot, SAMPLE_REQUEST), 'utf8')
+  const answers: SampleAnswer[] = []
+  for (const protocol of PROTOCOLS) {
+    try {
+      const answer = await infer(protocol, { ingress, model, request, headers: {}, timeoutMs: INFER_TIMEOUT_MS })
+      answers.push({ protocol, response: answer.response })
+    } catch (error) {
+      const failure = toServingError(error)
+      throw new ServingError(failure.code, `the sample inference by ${protocol} failed: ${failure.message}`, {
+        cause: error,
+      })
+    }
+  }
+  return answers
+}
+
+async function waitAvailable(admin: AdminClient, name: string, signal: AbortSignal): Promise<void> {
+  const deadline = AbortSignal.timeout(AVAILABLE_DEADLINE_MS)
+  const either = AbortSignal.any([signal, deadline])
+  let last: ModelStatus | undefined
+  while (!either.aborted) {
+    try {
+      for await (const event of admin.watch('Model', name, either)) {
+        if (event.kind !== 'state') continue
+        last = (event.resource as StoredModel).status
+        if (last?.state === 'ModelAvailable') return
+      }
+    } catch (error) {
+      if (!toServingError(error).retryable) throw error
+      await pause(200, either) // the scheduler was restarted: watch again
+    }
+  }
+  if (signal.aborted) throw new ServingError('CANCELLED', `stopped while waiting for model ${name}`)
+  throw new ServingError(
+    'LOAD_TIMEOUT',
+    `model ${name} was not available within ${String(AVAILABLE_DEADLINE_MS / 1000)} s; ` +
+      `it is ${last?.state ?? 'unknown'}: ${last?.reason ?? 'no reason given'}`,
+  )
+}
+
+type ResourceOfKind = { readonly Model: ModelResource; readonly Server: ServerResource }
+
+function readManifest<K extends keyof ResourceOfKind>(path: string, kind: K): ResourceOfKind[K] {
+  const manifests = parseManifests(readFileSync(path, 'utf8'), { name: path, folder: join(path, '..') })
+  const found = manifests.map((manifest) => manifest.resource).find((resource) => resource.kind === kind)
+  if (found === undefined) throw new ServingError('MANIFEST_INVALID', `${path} holds no ${kind}`)
+  return found as ResourceOfKind[K]
+}
+
+async function findStored<T>(get: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await get()
+  } catch (error) {
+    if (toServingError(error).httpStatus === 404) return undefined
+    throw error
+  }
+}
