@@ -60,6 +60,12 @@ export const catalogue = {
     retryable: false,
     help: 'Correct the file of the artefact that the message names.',
   },
+  PATH_NOT_FOUND: {
+    grpc: 12,
+    http: 404,
+    retryable: false,
+    help: 'Use a path and method of the Open Inference Protocol.',
+  },
   MODEL_TERMINATING: {
     grpc: 10,
     http: 409,
@@ -79,6 +85,12 @@ export const catalogue = {
     http: 429,
     retryable: true,
     help: 'Add server replicas or memory, or remove models; `millrace describe model` says what each server lacks.',
+  },
+  SERVER_OVERLOADED: {
+    grpc: 8,
+    http: 429,
+    retryable: true,
+    help: 'The model has as many requests waiting as it may: send fewer at once, add replicas, or raise the limit.',
   },
   REMOVAL_REFUSED: {
     grpc: 9,
