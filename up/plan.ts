@@ -20,7 +20,11 @@ export interface MeshOptions {
   readonly serverName: string
   readonly artifactRoots: readonly string[]
   /** Added to the options of every process of that kind. */
-  readonly extraFlags: { readonly scheduler?: readonly string[]; readonly agent?: readonly string[] }
+  readonly extraFlags: {
+    readonly scheduler?: readonly string[]
+    readonly agent?: readonly string[]
+    readonly modelServer?: readonly string[]
+  }
   /** Makes the bootstrap of one Envoy. */
   readonly bootstrap: (envoy: EnvoyNode) => string
 }
@@ -185,6 +189,7 @@ function planReplica(options: MeshOptions, index: number): ProcessSpec[] {
     args: [
       ...options.modelServer.slice(1),
       ...flags({ host, 'rest-port': ports.rest, 'grpc-port': ports.grpc, repository: repository(options, replica) }),
+      ...(options.extraFlags.modelServer ?? []),
     ],
     after: [],
   }

@@ -104,7 +104,7 @@ async function planAndSupervise(
     specs: plan.processes,
     logsDir: folder.logsDir,
     pidsDir: folder.pidsDir,
-    restart: true,
+    restarts: () => true,
     onEvent: (event) => {
       tellEvent(event, folder.logsDir, deps)
     },

@@ -19,8 +19,8 @@ export interface ChildDeps {
   readonly logsDir: string
   readonly pidsDir: string
   readonly onEvent: (event: ChildEvent) => void
-  /** Start it again when it dies after it was ready once. */
-  readonly restart: boolean
+  /** Whether the child of this name is started again when it dies after it was ready once. */
+  readonly restarts: (name: string) => boolean
 }
 
 export interface Child extends Running {
@@ -68,10 +68,11 @@ class SupervisedChild implements Child {
   }
 
   async start(): Promise<void> {
+    if (this.#current !== undefined) throw new ServingError('INVARIANT_BROKEN', `${this.spec.name} already runs`)
     if (this.#stopping.signal.aborted) this.#stopping = new AbortController()
     const incarnation = this.#launch()
     await this.#becomeReady(incarnation, false)
-    if (this.#deps.restart) this.#supervision = this.#supervise(incarnation, this.#stopping.signal)
+    if (this.#deps.restarts(this.spec.name)) this.#supervision = this.#supervise(incarnation, this.#stopping.signal)
   }
 
   signal(signal: NodeJS.Signals): boolean {

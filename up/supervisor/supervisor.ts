@@ -8,10 +8,12 @@ import type { ProcessSpec } from './spec.ts'
 
 export interface SupervisorOptions {
   readonly specs: readonly ProcessSpec[]
+  /** Names of processes that `start` leaves out; nobody waits for them. */
+  readonly absent?: ReadonlySet<string>
   readonly logsDir: string
   readonly pidsDir: string
-  /** Start children again when they die. */
-  readonly restart: boolean
+  /** Whether the child of this name is started again when it dies. */
+  readonly restarts: (name: string) => boolean
   readonly onEvent: (event: ChildEvent) => void
 }
 
@@ -32,7 +34,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   let stopping: Promise<void> | undefined
 
   const startAll = async (onWaiting: (names: readonly string[]) => void): Promise<void> => {
-    const waiting = new Set(children.keys())
+    const wanted = [...children.values()].filter((child) => options.absent?.has(child.spec.name) !== true)
+    const waiting = new Set(wanted.map((child) => child.spec.name))
     const ready = new Map<string, Promise<void>>()
     const startOne = async (child: Child): Promise<void> => {
       await Promise.all(child.spec.after.map((name) => ready.get(name) ?? Promise.resolve()))
@@ -41,7 +44,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       waiting.delete(child.spec.name)
       onWaiting([...waiting])
     }
-    for (const child of children.values()) ready.set(child.spec.name, startOne(child))
+    for (const child of wanted) ready.set(child.spec.name, startOne(child))
     await Promise.all(ready.values())
   }
 
