@@ -10,11 +10,12 @@ const STOP_DEADLINE_MS = 10_000
 
 /**
  * Runs one process: `start` registers what it starts; on SIGTERM or SIGINT everything is stopped in reverse order
- * within a deadline. Exit code 0 after a clean stop, 1 when starting failed or stopping took too long.
+ * within a deadline (10 s, or what a process that drains needs). Exit code 0 after a clean stop, 1 when starting failed or stopping took too long.
  */
 export async function runProcess(
   log: Logger,
   start: (started: (name: string, running: Running) => void) => Promise<void>,
+  stopDeadlineMs = STOP_DEADLINE_MS,
 ): Promise<void> {
   const stack: { name: string; running: Running }[] = []
   let stopping = false
@@ -24,7 +25,7 @@ export async function runProcess(
     const deadline = setTimeout(() => {
       log.error({ waitingFor: stack.map((entry) => entry.name) }, 'stop deadline passed')
       process.exit(1)
-    }, STOP_DEADLINE_MS)
+    }, stopDeadlineMs)
     deadline.unref()
     for (let entry = stack.pop(); entry; entry = stack.pop()) {
       try {

@@ -1,0 +1,114 @@
+/** One agent, put together from its configuration. */
+import { mkdir } from 'node:fs/promises'
+import { Registry } from 'prom-client'
+import { type HttpRoutes, serveHttp } from '../kit/http.ts'
+import type { Running } from '../kit/lifecycle.ts'
+import type { Logger } from '../kit/log.ts'
+import type { AgentConfig } from './config.ts'
+import { createAgentMetrics } from './metrics.ts'
+import { Reconciler } from './reconcile/reconciler.ts'
+import { createDesiredFile } from './repository/desired-file.ts'
+import { openModelRepository } from './repository/model-repository.ts'
+import { serverTypes } from './repository/server-types.ts'
+import { createOipRuntime } from './runtime/oip-client.ts'
+import { startServerWatch } from './runtime/server-watch.ts'
+import { Session } from './session/session.ts'
+
+const INDEX_DEADLINE_MS = 5_000
+
+/** Starts everything, in this order; `started` collects what is to be stopped, in reverse. Returns the HTTP port. */
+export async function startAgent(
+  config: AgentConfig,
+  log: Logger,
+  started: (name: string, running: Running) => void,
+): Promise<{ readonly httpPort: number }> {
+  const { serverName, replicaIndex, memoryBytes, overcommitPercentage, repository: folder } = config
+  const traits = serverTypes[config.serverType]
+  const registry = new Registry()
+  const nowMs = (): number => performance.now()
+
+  await mkdir(folder, { recursive: true })
+  const repository = await openModelRepository({ folder, artifactRoots: config.artifactRoots, layout: traits.layout })
+  const desiredFile = createDesiredFile({ folder, log })
+  const runtime = createOipRuntime(`${config.serverHost}:${String(config.serverGrpcPort)}`, {
+    healthMs: config.healthDeadlineMs,
+    indexMs: INDEX_DEADLINE_MS,
+    loadMs: config.loadDeadlineMs,
+    unloadMs: config.unloadDeadlineMs,
+  })
+  started('runtime', { stop: async () => Promise.resolve(runtime.close()) })
+
+  const state = () => reconciler.state
+  const connected = () => session.connected
+  const countEvent = createAgentMetrics({
+    registry,
+    serverName,
+    replicaIndex,
+    memoryBytes,
+    overcommitPercentage,
+    state,
+    connected,
+  }) // reads both when it is scraped
+
+  const reconciler = new Reconciler(
+    {
+      repository,
+      runtime,
+      desiredFile,
+      maxParallelLoads: config.maxParallelLoads,
+      onModelEvent: countEvent,
+      log,
+      nowMs,
+    },
+    await desiredFile.load(),
+    await repository.list(),
+  )
+  started('reconciler', reconciler)
+
+  const watch = await startServerWatch({
+    runtime,
+    intervalMs: config.healthIntervalMs,
+    auditIntervalMs: config.auditIntervalMs,
+    onEvent: (event) => {
+      reconciler.applyServer(event)
+    },
+    activity: () => reconciler.activity,
+    log,
+    nowMs,
+  }) // feeds the reconciler what the server has
+  started('server watch', watch)
+
+  const session = new Session({
+    scheduler: config.scheduler,
+    serverName,
+    replicaIndex,
+    replicaConfig: {
+      address: config.serverHost,
+      restPort: config.serverRestPort,
+      grpcPort: config.serverGrpcPort,
+      memoryBytes,
+      capabilities: config.capabilities.length > 0 ? config.capabilities : [...traits.capabilities],
+      overcommitPercentage,
+      nameSource: traits.nameSource,
+    },
+    drainDeadlineMs: config.drainDeadlineMs,
+    reconciler,
+    log,
+    nowMs,
+  })
+  const routes: HttpRoutes = {
+    '/healthz': () => ({ status: 200, body: '{"status":"alive"}' }),
+    '/readyz': () => {
+      const { server } = state()
+      const ready = connected() && server.kind === 'Serving'
+      return { status: ready ? 200 : 503, body: JSON.stringify({ ready, connected: connected(), server: server.kind }) }
+    },
+    '/metrics': async () => ({ status: 200, body: await registry.metrics(), contentType: registry.contentType }),
+  }
+  const http = await serveHttp({ host: config.host, port: config.httpPort, routes, log })
+  started('http', http)
+
+  session.start() // feeds the reconciler what is desired, tells the scheduler what is observed
+  started('session', session)
+  return { httpPort: http.port }
+}

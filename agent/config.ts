@@ -1,0 +1,74 @@
+import { type Static, Type } from 'typebox'
+import type { ProcessDefinition } from '../kit/config.ts'
+import { LOG_LEVELS } from '../kit/log.ts'
+import { SERVER_TYPES } from './repository/server-types.ts'
+
+const port = (description: string) => Type.Integer({ minimum: 0, maximum: 65_535, description })
+const milliseconds = (standard: number, minimum: number, description: string) =>
+  Type.Integer({ minimum, default: standard, description })
+
+const schema = Type.Object(
+  {
+    scheduler: Type.String({
+      minLength: 1,
+      default: '127.0.0.1:9005',
+      description: 'Address of the scheduler for agents.',
+    }),
+    serverName: Type.String({
+      minLength: 1,
+      default: 'embedded',
+      description: 'Name of the Server that this replica belongs to.',
+    }),
+    replicaIndex: Type.Integer({ minimum: 0, default: 0, description: 'Which replica of the Server this is.' }),
+    serverType: Type.Enum([...SERVER_TYPES], { default: 'embedded', description: 'Kind of the model server.' }),
+    serverHost: Type.String({
+      minLength: 1,
+      default: '127.0.0.1',
+      description: 'Host of the model server, as the agent and Envoy reach it.',
+    }),
+    serverRestPort: port('Port of the model server for REST.'),
+    serverGrpcPort: port('Port of the model server for gRPC.'),
+    repository: Type.String({
+      minLength: 1,
+      description: 'Folder shared with the model server, one folder per model.',
+    }),
+    artifactRoots: Type.Array(Type.String({ minLength: 1 }), {
+      default: [],
+      description: 'Folders that artefacts may come from, subfolders included; empty refuses all.',
+    }),
+    memoryBytes: Type.Integer({ minimum: 0, description: 'Memory for models on this replica.' }),
+    overcommitPercentage: Type.Integer({
+      minimum: 0,
+      maximum: 0,
+      default: 0,
+      description: 'Memory that may be promised beyond that; 0 for now.',
+    }),
+    capabilities: Type.Array(Type.String({ minLength: 1 }), {
+      default: [],
+      description: 'What models may require of this replica; empty takes those of the server type.',
+    }),
+    healthIntervalMs: milliseconds(200, 20, 'Pause between two health checks of the model server.'),
+    healthDeadlineMs: milliseconds(1_000, 20, 'How long one health check may take.'),
+    auditIntervalMs: milliseconds(10_000, 100, 'Pause between two looks at what the model server has loaded.'),
+    loadDeadlineMs: milliseconds(600_000, 100, 'How long the model server may take to load a model.'),
+    unloadDeadlineMs: milliseconds(60_000, 100, 'How long the model server may take to unload a model.'),
+    maxParallelLoads: Type.Integer({ minimum: 1, maximum: 64, default: 4, description: 'Models loaded at once.' }),
+    drainDeadlineMs: milliseconds(
+      10_000,
+      0,
+      'How long a stopping agent waits for its models to be moved; 0: not at all.',
+    ),
+    host: Type.String({ minLength: 1, default: '127.0.0.1', description: "Host of the agent's own HTTP port." }),
+    httpPort: port('Port for /healthz, /readyz and /metrics.'),
+    logLevel: Type.Enum([...LOG_LEVELS], { default: 'info', description: 'Least severe level that is logged.' }),
+  },
+  { additionalProperties: false },
+)
+
+export type AgentConfig = Readonly<Static<typeof schema>>
+
+export const agentProcess: ProcessDefinition<typeof schema> = {
+  name: 'agent',
+  summary: 'Beside one model server: fetches artefacts, loads and unloads models, watches health.',
+  schema,
+}

@@ -1,0 +1,10 @@
+/** What differs between kinds of model server in the repository folder. One file beside this one per kind. */
+import type { DesiredModel } from '../../desired/desired.ts'
+import type { ArtifactListing } from '../artifact-version.ts'
+
+export interface RepositoryLayout {
+  /** The folder of the artefact to copy, '' for its root. @throws ServingError ARTIFACT_NOT_FOUND */
+  selectFolder(listing: ArtifactListing, requested: number | undefined): string
+  /** Makes the copied files into what this kind of server loads under the internal name. @throws ServingError */
+  describe(folder: string, model: DesiredModel): Promise<void>
+}

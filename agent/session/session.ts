@@ -1,0 +1,105 @@
+/** Keeps one stream to the scheduler up, for ever. Its loss is logged and repaired, and changes nothing that is loaded. */
+import { randomUUID } from 'node:crypto'
+import type { ReplicaConfig } from '../../api/generated/millrace/agent/v1/ReplicaConfig.ts'
+import { pause } from '../../kit/backoff.ts'
+import type { Running } from '../../kit/lifecycle.ts'
+import type { Logger } from '../../kit/log.ts'
+import type { Reconciler } from '../reconcile/reconciler.ts'
+import { type Connection, type ConnectionEvent, firstConnection, nextConnection, pauseMs } from './connection.ts'
+import { toHello } from './messages.ts'
+import { openStream, type SchedulerStream } from './stream.ts'
+
+interface Deps {
+  readonly scheduler: string
+  readonly serverName: string
+  readonly replicaIndex: number
+  readonly replicaConfig: ReplicaConfig & { readonly memoryBytes: number }
+  /** How long a stopping agent waits for its models to be moved away. */
+  readonly drainDeadlineMs: number
+  readonly reconciler: Reconciler
+  readonly log: Logger
+  readonly nowMs: () => number
+}
+
+export class Session implements Running {
+  readonly #deps: Deps
+  readonly #sessionId = randomUUID()
+  readonly #stopping = new AbortController()
+  #connection: Connection
+  #stream: SchedulerStream | undefined
+  #fullNeeded = false
+  #running: Promise<void> = Promise.resolve()
+  #stopped: Promise<void> | undefined
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+    this.#connection = firstConnection(deps.scheduler)
+  }
+
+  get connected(): boolean {
+    return this.#connection.kind === 'Connected'
+  }
+
+  start(): void {
+    this.#running = this.#run()
+  }
+
+  /** Drains when a scheduler is there to do it; without one there is nobody to wait for. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#drainAndClose()
+    return this.#stopped
+  }
+
+  async #drainAndClose(): Promise<void> {
+    const { drainDeadlineMs, log } = this.#deps
+    if (this.connected && this.#stream && drainDeadlineMs > 0) {
+      log.info({ drainDeadlineMs }, 'draining')
+      const done = new AbortController()
+      const late = pause(drainDeadlineMs, done.signal).then(() => {
+        if (!done.signal.aborted) log.warn({ drainDeadlineMs }, 'drain deadline passed; models stay where they are')
+      })
+      await Promise.race([this.#stream.drain(), late])
+      done.abort()
+    }
+    this.#setState({ kind: 'stopped' })
+    this.#stopping.abort()
+    this.#stream?.close()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      if (this.#connection.kind !== 'Waiting') return
+      await pause(pauseMs(this.#connection.failures), this.#stopping.signal)
+      this.#setState({ kind: 'waited' })
+      if ((this.#connection as Connection).kind === 'Stopped') return
+      await this.#connectOnce(this.#connection.address)
+    }
+  }
+
+  async #connectOnce(address: string): Promise<void> {
+    const { reconciler, replicaConfig, log, nowMs } = this.#deps
+    const full = this.#fullNeeded
+    this.#stream = openStream(address, {
+      reconciler,
+      hello: () => toHello({ ...this.#deps, sessionId: this.#sessionId, full }, reconciler.state),
+      memoryBytes: replicaConfig.memoryBytes,
+      onAnswered: () => {
+        this.#setState({ kind: 'answered' })
+        log.info({ scheduler: address }, 'connected to the scheduler')
+      },
+      log,
+      nowMs,
+    })
+    const end = await this.#stream.ended
+    this.#stream = undefined
+    this.#fullNeeded = end.kind === 'outOfStep'
+    const again = this.#connection.kind === 'Connecting' && this.#connection.failures > 0
+    log[again ? 'debug' : 'warn']({ scheduler: address, ...end }, 'connection to the scheduler ended')
+    this.#setState({ kind: 'ended', end })
+  }
+
+  #setState(event: ConnectionEvent): void {
+    this.#connection = nextConnection(this.#connection, event, this.#deps.scheduler)
+  }
+}
