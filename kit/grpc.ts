@@ -42,12 +42,16 @@ export function fromGrpcError(
   if (sent !== undefined && Object.hasOwn(catalogue, sent))
     return new ServingError(sent as ErrorCode, message, { cause: error })
   if (error.code === status.UNAVAILABLE)
-    return new ServingError(unavailable, `${peer} cannot be reached: ${message}`, { cause: error })
+    return new ServingError(unavailable, `${peer} cannot be reached: ${unreachableReason(message)}`, { cause: error })
   const name = status[error.code] ?? String(error.code)
   return new ServingError(CODE_BY_STATUS[error.code] ?? 'PEER_FAILED', `${peer} answered ${name}: ${message}`, {
     cause: error,
   })
 }
+
+/** What grpc-js wraps in sentences about its own workings. */
+const unreachableReason = (message: string): string =>
+  /Last error: (?:Error: )?(?<reason>.+?)\.? Resolution note:/.exec(message)?.groups?.['reason'] ?? message
 
 type PartialServiceError = Pick<ServiceError, 'code' | 'message'> & Partial<Pick<ServiceError, 'details' | 'metadata'>>
 

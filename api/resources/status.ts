@@ -40,6 +40,8 @@ export interface PlacementStatus {
 }
 
 export interface ModelStatus {
+  /** The metadata.generation that this status is about. */
+  readonly observedGeneration?: number
   /** ModelProgressing, ModelAvailable, ModelFailed, ScheduleFailed, ... */
   readonly state?: string
   readonly reason?: string
@@ -76,6 +78,7 @@ export interface ServerReplicaStatus {
 }
 
 export interface ServerStatus {
+  readonly observedGeneration?: number
   /** ServerReady, ServerProgressing, ServerUnavailable, ... */
   readonly state?: string
   readonly reason?: string

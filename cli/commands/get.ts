@@ -1,0 +1,65 @@
+import type { Command } from 'commander'
+import { type StoredModel, type StoredResource, type StoredServer } from '../../api/resources/status.ts'
+import type { Kind } from '../../api/resources/resource.ts'
+import { EXIT, type ExitCode } from '../exit-codes.ts'
+import { toDocument } from '../output/format.ts'
+import { modelColumns } from '../output/model-table.ts'
+import { serverColumns } from '../output/server-table.ts'
+import { toTable } from '../output/table.ts'
+import { formatReference, parseKind, parseReference } from '../reference.ts'
+import type { Run, Session } from '../session.ts'
+
+/** `get`: one resource, or all of a kind. */
+export function addGet(program: Command, run: Run): void {
+  program
+    .command('get')
+    .summary('list resources, or show one')
+    .description('Lists the resources of a kind with their states, or shows one of them.')
+    .argument('<kind>', 'model(s), mlm, server(s), mls; or kind/name')
+    .argument('[name]', 'only this one')
+    .action((kind: string, name: string | undefined, _options: object, command: Command) =>
+      run(command, (session) => get(session, kind, name)),
+    )
+}
+
+async function get(session: Session, kindText: string, name: string | undefined): Promise<ExitCode> {
+  if (name === undefined && !kindText.includes('/')) {
+    const kind = parseKind(kindText)
+    print(session, kind, await session.admin.list(kind), false)
+    return EXIT.ok
+  }
+  const reference = parseReference(kindText, name)
+  const { resource } = await session.admin.get(reference.kind, reference.name)
+  print(session, reference.kind, [resource], true)
+  return EXIT.ok
+}
+
+function print({ terminal, format, now }: Session, kind: Kind, resources: readonly StoredResource[], single: boolean) {
+  switch (format) {
+    case 'json':
+    case 'yaml':
+      if (single || format === 'json' || resources.length > 0) terminal.out(toDocument(format, resources, single))
+      return
+    case 'name':
+      for (const { metadata } of resources) terminal.out(formatReference({ kind, name: metadata.name }))
+      return
+    case 'table':
+    case undefined:
+      if (resources.length === 0) terminal.note(`no ${kind.toLowerCase()}s`)
+      else for (const line of tableOf(kind, resources, terminal, now())) terminal.out(line)
+  }
+}
+
+function tableOf(
+  kind: Kind,
+  resources: readonly StoredResource[],
+  terminal: Session['terminal'],
+  nowMs: number,
+): readonly string[] {
+  switch (kind) {
+    case 'Model':
+      return toTable(modelColumns(terminal, nowMs), resources as readonly StoredModel[])
+    case 'Server':
+      return toTable(serverColumns(terminal, nowMs), resources as readonly StoredServer[])
+  }
+}

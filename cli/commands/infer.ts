@@ -1,0 +1,104 @@
+import { readFile } from 'node:fs/promises'
+import { type Command, Option } from 'commander'
+import { stringify } from 'yaml'
+import { decodeElements, type Element } from '../../api/oip/elements.ts'
+import { parseJson } from '../../api/oip/json.ts'
+import { parseRestResponse } from '../../api/oip/rest-response.ts'
+import type { Tensor } from '../../api/oip/tensor.ts'
+import { ServingError } from '../../kit/errors.ts'
+import { infer, type Protocol, PROTOCOLS } from '../client/infer-client.ts'
+import { parseDurationMs } from '../duration.ts'
+import { EXIT, type ExitCode } from '../exit-codes.ts'
+import { type Column, toTable } from '../output/table.ts'
+import type { Run, Session } from '../session.ts'
+import type { Terminal } from '../terminal.ts'
+import { appendTo } from './options.ts'
+
+interface InferOptions {
+  readonly data?: string
+  readonly file?: string
+  readonly protocol: Protocol
+  readonly header: readonly string[]
+  readonly timeout: string
+  readonly showHeaders?: boolean
+}
+
+/** `infer`: one request through the ingress. */
+export function addInfer(program: Command, run: Run): void {
+  program
+    .command('infer')
+    .summary('send one inference request')
+    .description('Sends one inference request through the ingress and prints the answer.')
+    .argument('<model>')
+    .option('-d, --data <json>', "the request, in OIP's REST form; - reads standard input")
+    .option('-f, --file <path>', 'a file with the request')
+    .addOption(new Option('--protocol <protocol>', 'how to send it').choices(PROTOCOLS).default('rest'))
+    .option('--header <name=value>', 'a header or metadata entry to send; repeatable', appendTo, [])
+    .option('--timeout <time>', 'how long to wait for the answer', '60s')
+    .option('--show-headers', "print the answer's headers to standard error")
+    .action((model: string, options: InferOptions, command: Command) =>
+      run(command, (session) => inferOnce(session, model, options)),
+    )
+}
+
+async function inferOnce(session: Session, model: string, options: InferOptions): Promise<ExitCode> {
+  const { terminal } = session
+  const answer = await infer(options.protocol, {
+    ingress: session.ingress,
+    model,
+    headers: parseHeaders(options.header),
+    timeoutMs: parseDurationMs(options.timeout, '--timeout'),
+    request: await readRequest(options, terminal),
+  })
+  if (options.showHeaders === true)
+    for (const [name, value] of Object.entries(answer.headers)) terminal.note(`${name}: ${value}`)
+  for (const line of shown(session, answer.response)) terminal.out(line)
+  return EXIT.ok
+}
+
+async function readRequest({ data, file }: InferOptions, terminal: Terminal): Promise<string> {
+  if ((data === undefined) === (file === undefined))
+    throw new ServingError('CONFIG_INVALID', 'give the request either with --data or with --file')
+  if (data !== undefined) return data === '-' ? terminal.readInput() : data
+  const path = file ?? ''
+  if (path === '-') return terminal.readInput()
+  return readFile(path, 'utf8').catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new ServingError('CONFIG_INVALID', `--file ${path}: cannot be read: ${reason}`, { cause: error })
+  })
+}
+
+function parseHeaders(entries: readonly string[]): Record<string, string> {
+  const pairs = entries.map((entry) => {
+    const { name, value } = /^(?<name>[\w!#$%&'*+.^`|~-]+)=(?<value>[\x20-\x7E]*)$/.exec(entry)?.groups ?? {}
+    if (name === undefined || value === undefined)
+      throw new ServingError('CONFIG_INVALID', `--header ${entry}: write it as name=value, in ASCII`)
+    return [name.toLowerCase(), value] as const
+  })
+  return Object.fromEntries(pairs)
+}
+
+/** The server's own text by default, so that no digit is lost on the way. */
+function shown({ format }: Session, response: string): readonly string[] {
+  if (format === 'yaml') return [stringify(parseJson(response)).trimEnd()]
+  if (format === 'table') return toTable(TENSOR_COLUMNS, parseRestResponse(Buffer.from(response, 'utf8')).outputs)
+  return [response.trimEnd()]
+}
+
+const MAX_ELEMENTS_SHOWN = 12
+
+const TENSOR_COLUMNS: readonly Column<Tensor>[] = [
+  { title: 'OUTPUT', cell: ({ name }) => name },
+  { title: 'DATATYPE', cell: ({ datatype }) => datatype },
+  { title: 'SHAPE', cell: ({ shape }) => `[${shape.join(',')}]` },
+  { title: 'DATA', cell: dataText },
+]
+
+function dataText(tensor: Tensor): string {
+  const elements = decodeElements(tensor)
+  const more = elements.length > MAX_ELEMENTS_SHOWN ? [`... ${String(elements.length)} elements`] : []
+  return [...elements.slice(0, MAX_ELEMENTS_SHOWN).map(elementText), ...more].join(', ')
+}
+
+const elementText = (element: Element): string =>
+  element instanceof Uint8Array ? JSON.stringify(Buffer.from(element).toString('utf8')) : String(element)

@@ -1,0 +1,149 @@
+/** `describe` for people: a resource as sections of lines. */
+import { stringify } from 'yaml'
+import { warningsOf } from '../../api/resources/resource.ts'
+import type {
+  ModelStatus,
+  ServerReplicaStatus,
+  StoredResource,
+  StoredServer,
+  VersionStatus,
+} from '../../api/resources/status.ts'
+import type { ResourceEvent } from '../client/admin-client.ts'
+import { formatAge } from '../duration.ts'
+import type { Terminal } from '../terminal.ts'
+import { formatBytes } from './format.ts'
+import { ageText, versionText } from './model-table.ts'
+import { stateColour } from './state.ts'
+import { type Column, toTable } from './table.ts'
+
+type Lines = readonly string[]
+
+export function descriptionOf(
+  resource: StoredResource,
+  events: readonly ResourceEvent[],
+  terminal: Terminal,
+  nowMs: number,
+): Lines {
+  const spec = stringify(resource.spec).trimEnd().split('\n')
+  return [
+    ...headOf(resource, terminal, nowMs),
+    ...section(terminal, 'Spec', spec),
+    ...section(terminal, 'Warnings', warningsOf(resource)),
+    ...(resource.kind === 'Model'
+      ? modelSections(resource.status ?? {}, terminal)
+      : section(terminal, 'Replicas', replicaTable(resource))),
+    ...section(terminal, 'Events', eventTable(events, nowMs)),
+  ]
+}
+
+function headOf(resource: StoredResource, terminal: Terminal, nowMs: number): Lines {
+  const { kind, metadata, spec, status } = resource
+  const facts: readonly (readonly [string, string | undefined])[] = [
+    ['Name', metadata.name],
+    ['Kind', kind],
+    [
+      'Labels',
+      metadata.labels &&
+        Object.entries(metadata.labels)
+          .map((label) => label.join('='))
+          .join(', '),
+    ],
+    ['Age', ageText(metadata.creationTimestamp, nowMs)],
+    ['State', terminal.paint(stateColour(status?.state), status?.state ?? 'Unknown')],
+    ['Reason', status?.reason],
+    [
+      'Replicas',
+      `${String(status?.availableReplicas ?? 0)} of ${String(status?.replicas ?? spec.replicas ?? 1)} available`,
+    ],
+    ['Version', resource.kind === 'Model' ? versionText(resource) : undefined],
+    ['Server', resource.kind === 'Model' ? resource.status?.server : undefined],
+  ]
+  const shown = facts.filter((fact): fact is readonly [string, string] => Boolean(fact[1]))
+  return shown.map(([label, value]) => `${`${label}:`.padEnd(LABEL_WIDTH)}${value}`)
+}
+const LABEL_WIDTH = 11
+
+function section(terminal: Terminal, title: string, lines: Lines): Lines {
+  return lines.length === 0 ? [] : ['', terminal.paint('bold', `${title}:`), ...lines.map((line) => `  ${line}`)]
+}
+
+function modelSections({ versions = [], placement, history = [] }: ModelStatus, terminal: Terminal): Lines {
+  const refused = placement === undefined ? [] : [placement.reason, ...toTable(REFUSAL_COLUMNS, placement.servers)]
+  return [
+    ...section(
+      terminal,
+      'Versions',
+      versions.length === 0 ? [] : toTable(VERSION_COLUMNS, versions.flatMap(versionRows)),
+    ),
+    ...section(terminal, 'Placement', refused),
+    ...section(terminal, 'History (millrace rollback)', history.length === 0 ? [] : toTable(HISTORY_COLUMNS, history)),
+  ]
+}
+
+interface VersionRow {
+  readonly version?: VersionStatus
+  readonly replica: string
+  readonly state: string
+  readonly reason: string
+}
+
+/** A line for the version, then one for each of its replicas. */
+function versionRows(version: VersionStatus): readonly VersionRow[] {
+  const replicas = (version.replicas ?? []).map(({ replica, state, reason = '' }) => ({ replica, state, reason }))
+  return [{ version, replica: '', state: version.state, reason: version.reason ?? '' }, ...replicas]
+}
+
+const VERSION_COLUMNS: readonly Column<VersionRow>[] = [
+  { title: 'VERSION', cell: ({ version }) => (version === undefined ? ' ' : String(version.version)) },
+  { title: 'SERVER', cell: ({ version }) => (version === undefined ? ' ' : (version.server ?? '')) },
+  {
+    title: 'MEMORY',
+    cell: ({ version }) =>
+      version === undefined ? ' ' : version.memoryBytes === undefined ? '' : formatBytes(version.memoryBytes),
+  },
+  { title: 'REPLICA', cell: ({ version, replica }) => (version === undefined ? replica : ' ') },
+  { title: 'STATE', cell: ({ state }) => state },
+  { title: 'REASON', cell: ({ reason }) => reason },
+]
+
+const REFUSAL_COLUMNS: readonly Column<NonNullable<ModelStatus['placement']>['servers'][number]>[] = [
+  { title: 'SERVER', cell: ({ server }) => server },
+  { title: 'REFUSED BY', cell: ({ filter }) => filter },
+  { title: 'DETAIL', cell: ({ detail }) => detail },
+]
+
+const HISTORY_COLUMNS: readonly Column<NonNullable<ModelStatus['history']>[number]>[] = [
+  { title: 'VERSION', cell: ({ version }) => String(version) },
+  { title: 'APPLIED', cell: ({ at }) => at ?? '' },
+  { title: 'STORAGE URI', cell: ({ storageUri }) => storageUri },
+]
+
+const SERVER_REPLICA_COLUMNS: readonly Column<ServerReplicaStatus>[] = [
+  { title: 'REPLICA', cell: ({ replica }) => replica },
+  { title: 'HEALTH', cell: ({ health, draining }) => (draining ? `${health}, draining` : health) },
+  { title: 'AGENT', cell: ({ agent }) => agent },
+  { title: 'ADDRESS', cell: ({ address, restPort, grpcPort }) => `${address}:${String(restPort)},${String(grpcPort)}` },
+  {
+    title: 'FREE MEMORY',
+    cell: ({ availableMemoryBytes, memoryBytes }) =>
+      `${formatBytes(availableMemoryBytes)} of ${formatBytes(memoryBytes)}`,
+  },
+  { title: 'MODELS', cell: ({ loadedModels }) => String(loadedModels) },
+  { title: 'CAPABILITIES', cell: ({ capabilities }) => capabilities.join(',') },
+  { title: 'REASON', cell: ({ reason }) => reason ?? '' },
+]
+
+const replicaTable = ({ status }: StoredServer): Lines =>
+  status?.replicaStatuses === undefined || status.replicaStatuses.length === 0
+    ? []
+    : toTable(SERVER_REPLICA_COLUMNS, status.replicaStatuses)
+
+function eventTable(events: readonly ResourceEvent[], nowMs: number): Lines {
+  const columns: readonly Column<ResourceEvent>[] = [
+    { title: 'AGE', cell: ({ atMs }) => formatAge(nowMs - atMs) },
+    { title: 'TYPE', cell: ({ type }) => type },
+    { title: 'REASON', cell: ({ reason }) => reason },
+    { title: 'MESSAGE', cell: ({ message }) => message },
+  ]
+  return events.length === 0 ? [] : toTable(columns, events)
+}

@@ -1,0 +1,39 @@
+import type { StoredModel } from '../../api/resources/status.ts'
+import { formatAge } from '../duration.ts'
+import type { Terminal } from '../terminal.ts'
+import type { Column } from './table.ts'
+import { stateColour } from './state.ts'
+
+export function modelColumns(terminal: Terminal, nowMs: number): readonly Column<StoredModel>[] {
+  return [
+    { title: 'NAME', cell: (model) => model.metadata.name },
+    {
+      title: 'STATE',
+      cell: (model) => model.status?.state ?? 'Unknown',
+      paint: (text, model) => terminal.paint(stateColour(model.status?.state), text),
+    },
+    {
+      title: 'READY',
+      cell: ({ spec, status }) =>
+        `${String(status?.availableReplicas ?? 0)}/${String(status?.replicas ?? spec.replicas ?? 1)}`,
+    },
+    { title: 'VERSION', cell: versionText },
+    { title: 'SERVER', cell: (model) => model.status?.server ?? model.spec.server ?? '' },
+    { title: 'AGE', cell: (model) => ageText(model.metadata.creationTimestamp, nowMs) },
+    { title: 'REASON', cell: (model) => model.status?.reason ?? '' },
+  ]
+}
+
+/** `3`, or `2 -> 3` while the version before still answers. */
+export function versionText({ status }: StoredModel): string {
+  const { version, servingVersion } = status ?? {}
+  if (version === undefined) return ''
+  return servingVersion === undefined || servingVersion === version
+    ? String(version)
+    : `${String(servingVersion)} -> ${String(version)}`
+}
+
+export function ageText(timestamp: unknown, nowMs: number): string {
+  const atMs = typeof timestamp === 'string' ? Date.parse(timestamp) : Number.NaN
+  return Number.isNaN(atMs) ? '' : formatAge(nowMs - atMs)
+}

@@ -1,0 +1,43 @@
+/** The command tree of the clients; what runs, and what documentation is made from. */
+import { Command } from 'commander'
+import { addApply } from './commands/apply.ts'
+import { addDelete } from './commands/delete.ts'
+import { addDescribe } from './commands/describe.ts'
+import { addGet } from './commands/get.ts'
+import { addInfer } from './commands/infer.ts'
+import { addRollback } from './commands/rollback.ts'
+import { addStatus } from './commands/status.ts'
+import { EXIT, EXIT_MEANINGS } from './exit-codes.ts'
+import { type Run, sessionOptions } from './session.ts'
+
+/** Commands that are processes: dispatched by bin/millrace.ts before this tree is asked. */
+export const PROCESSES: Readonly<Record<string, string>> = {
+  up: 'start everything on this machine',
+  scheduler: 'the control plane',
+  agent: 'beside each model server',
+  'model-server': 'the embedded model server',
+  'mesh-metrics': 'the metrics of Envoy, for Prometheus',
+}
+
+export function createProgram(run: Run): Command {
+  const program = new Command('millrace')
+    .description('Serves machine-learning models behind one Envoy.')
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .showHelpAfterError('(--help says more)')
+    .addHelpText('after', () => `\n${processesText()}\n\n${exitCodesText()}`)
+  for (const option of sessionOptions()) program.addOption(option)
+  for (const add of [addApply, addGet, addDescribe, addDelete, addInfer, addStatus, addRollback]) add(program, run)
+  return program
+}
+
+const processesText = (): string =>
+  [
+    'Processes (each has its own --help):',
+    ...Object.entries(PROCESSES).map(([name, meaning]) => `  ${name.padEnd(14)}${meaning}`),
+  ].join('\n')
+
+const exitCodesText = (): string =>
+  [
+    'Exit codes:',
+    ...Object.entries(EXIT).map(([name, code]) => `  ${String(code)}  ${EXIT_MEANINGS[name as keyof typeof EXIT]}`),
+  ].join('\n')

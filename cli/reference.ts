@@ -1,0 +1,38 @@
+/** How a person names a kind or a resource on the command line. */
+import { type Kind, KINDS } from '../api/resources/resource.ts'
+import { nearest } from '../api/resources/nearest.ts'
+import { ServingError } from '../kit/errors.ts'
+
+export interface Reference {
+  readonly kind: Kind
+  readonly name: string
+}
+
+const ALIASES: Readonly<Record<Kind, readonly string[]>> = {
+  Model: ['model', 'models', 'mlm'],
+  Server: ['server', 'servers', 'mls'],
+}
+
+/** `model iris`, `models/iris`, `mls`. @throws ServingError CONFIG_INVALID */
+export function parseKind(text: string): Kind {
+  const kind = KINDS.find((candidate) => ALIASES[candidate].includes(text.toLowerCase()))
+  if (kind !== undefined) return kind
+  const suggestion = nearest(text, Object.values(ALIASES).flat())
+  const hint =
+    suggestion === undefined ? `use ${Object.values(ALIASES).flat().join(', ')}` : `did you mean ${suggestion}?`
+  throw new ServingError('CONFIG_INVALID', `${JSON.stringify(text)} is no kind of resource; ${hint}`)
+}
+
+/** Two words (`model iris`) or one (`model/iris`). @throws ServingError CONFIG_INVALID */
+export function parseReference(first: string, second?: string): Reference {
+  const slash = first.indexOf('/')
+  const [kind, name] = slash < 0 ? [first, second] : [first.slice(0, slash), first.slice(slash + 1)]
+  if (slash >= 0 && second !== undefined)
+    throw new ServingError('CONFIG_INVALID', `name one resource: ${first} or ${second}, not both`)
+  if (name === undefined || name === '')
+    throw new ServingError('CONFIG_INVALID', `${first}: the resource's name is missing, as in ${kind}/iris`)
+  return { kind: parseKind(kind), name }
+}
+
+/** `model/iris`: how resources are printed, and can be given back. */
+export const formatReference = ({ kind, name }: Reference): string => `${kind.toLowerCase()}/${name}`

@@ -1,0 +1,81 @@
+/** What every command gets: where the scheduler and the ingress are, how to print, and the clients. */
+import { type Command, Option } from 'commander'
+import { ServingError } from '../kit/errors.ts'
+import { type AdminClient, createAdminClient } from './client/admin-client.ts'
+import type { ExitCode } from './exit-codes.ts'
+import { type Format, FORMATS } from './output/format.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface Session {
+  readonly terminal: Terminal
+  /** Undefined: the command's own default. */
+  readonly format: Format | undefined
+  readonly ingress: URL
+  /** Connected on first use; `scheduler host:port`. */
+  readonly admin: AdminClient
+  readonly now: () => number
+}
+
+/** Runs a command's work with a session of its own, and turns failures into messages and an exit code. */
+export type Run = (command: Command, work: (session: Session) => Promise<ExitCode>) => Promise<void>
+
+export const SCHEDULER_PORT = 9004
+export const INGRESS_PORT = 9000
+const MAX_PORT = 65_535
+
+/** The options that every command takes, before or after its name. */
+export const sessionOptions = (): readonly Option[] => [
+  new Option('--scheduler <host:port>', `the scheduler's API (default: 127.0.0.1:${String(SCHEDULER_PORT)})`).env(
+    'MILLRACE_SCHEDULER',
+  ),
+  new Option('--ingress <url>', `where inference goes (default: http://127.0.0.1:${String(INGRESS_PORT)})`).env(
+    'MILLRACE_INGRESS',
+  ),
+  new Option('--port-offset <n>', 'added to both default ports, as in millrace up').env('MILLRACE_PORT_OFFSET'),
+  new Option('-o, --output <format>', 'how to print').choices(FORMATS),
+]
+
+/** As commander reads them: text, or absent. */
+export interface SessionOptions {
+  readonly scheduler?: string
+  readonly ingress?: string
+  readonly portOffset?: string
+  readonly output?: Format
+}
+
+/** @throws ServingError CONFIG_INVALID */
+export function createSession(options: SessionOptions, terminal: Terminal): Session & { close(): void } {
+  const offset = parseOffset(options.portOffset ?? '0')
+  const scheduler = parseAddress(options.scheduler ?? `127.0.0.1:${String(SCHEDULER_PORT + offset)}`)
+  const ingress = parseIngress(options.ingress ?? `http://127.0.0.1:${String(INGRESS_PORT + offset)}`)
+  let admin: AdminClient | undefined
+  return {
+    terminal,
+    format: options.output,
+    ingress,
+    get admin() {
+      return (admin ??= createAdminClient(scheduler))
+    },
+    now: Date.now,
+    close: () => admin?.close(),
+  }
+}
+
+function parseOffset(text: string): number {
+  const offset = /^-?\d+$/.test(text) ? Number(text) : Number.NaN
+  const fits = [SCHEDULER_PORT, INGRESS_PORT].every((port) => port + offset >= 1 && port + offset <= MAX_PORT)
+  if (fits) return offset
+  throw new ServingError('CONFIG_INVALID', `--port-offset ${text}: must be a whole number that leaves valid ports`)
+}
+
+function parseAddress(address: string): string {
+  const port = /^(?:[^\s:/]+|\[[\da-fA-F:]+\]):(?<port>\d{1,5})$/.exec(address)?.groups?.['port']
+  if (port !== undefined && Number(port) >= 1 && Number(port) <= MAX_PORT) return address
+  throw new ServingError('CONFIG_INVALID', `--scheduler ${address}: write it as host:port, for instance 127.0.0.1:9004`)
+}
+
+function parseIngress(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url
+  throw new ServingError('CONFIG_INVALID', `--ingress ${text}: write it as a URL, for instance http://127.0.0.1:9000`)
+}
