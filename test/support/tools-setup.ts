@@ -8,9 +8,16 @@ import { findEnvoy, findRedisServer } from '../../up/tools/find-tools.ts'
 
 const SETUP_DEADLINE_MS = 900_000
 
-/** Sets MILLRACE_TEST_ENVOY and MILLRACE_TEST_REDIS. Only e2e tests start processes from dist/; the others run sources. */
+/** What the tests of a project need to be built; only e2e tests start processes from dist/, the others run sources. */
+const BUILD_STEPS: Readonly<Record<string, readonly string[]>> = {
+  integration: ['generate'],
+  golden: ['generate', 'wasm'],
+  e2e: ['generate', 'wasm', 'typescript'],
+}
+
+/** Sets MILLRACE_TEST_ENVOY and MILLRACE_TEST_REDIS. */
 export async function setup(project: TestProject): Promise<void> {
-  await buildIfStale(project.name === 'e2e' ? undefined : ['generate', 'wasm'])
+  await buildIfStale(BUILD_STEPS[project.name])
   const context = {
     toolsDir: join(packageRoot, '.millrace'),
     environment: process.env,

@@ -1,0 +1,173 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { ChildEvent } from '../../up/supervisor/child.ts'
+import { rotateIfLarge } from '../../up/supervisor/log-file.ts'
+import { killStale, rememberPid } from '../../up/supervisor/pid-files.ts'
+import type { ProcessSpec } from '../../up/supervisor/spec.ts'
+import { createSupervisor, type Supervisor } from '../../up/supervisor/supervisor.ts'
+import { eventually, groupRuns, nodeSpec, SERVE } from '../support/child-processes.ts'
+import { freePorts } from '../support/free-ports.ts'
+
+let folder = ''
+let supervisor: Supervisor | undefined
+let events: ChildEvent[] = []
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'millrace-supervisor-'))
+  events = []
+})
+
+afterEach(async () => {
+  supervisor?.killAll()
+  await supervisor?.stop()
+  supervisor = undefined
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const supervise = (specs: readonly ProcessSpec[], restarts = true): Supervisor => {
+  supervisor = createSupervisor({
+    specs,
+    logsDir: join(folder, 'logs'),
+    pidsDir: join(folder, 'run'),
+    restarts: () => restarts,
+    onEvent: (event) => events.push(event),
+  })
+  return supervisor
+}
+
+const pidOf = (of: Supervisor, name: string): number => {
+  const { pid } = of.child(name)
+  if (pid === undefined) throw new Error(`${name} does not run`)
+  return pid
+}
+
+test('a child that dies is started again under the same name', async () => {
+  const [port = 0] = await freePorts(1)
+  const running = supervise([nodeSpec('web', port, SERVE)])
+  await running.start()
+  const first = pidOf(running, 'web')
+  process.kill(first, 'SIGKILL')
+  await eventually('a second start', () => events.filter((event) => event.kind === 'ready').length === 2)
+  expect(pidOf(running, 'web')).not.toBe(first)
+  expect(events.find((event) => event.kind === 'died')).toMatchObject({ name: 'web', end: 'was ended by SIGKILL' })
+})
+
+test('a child that is stopped is not started again', async () => {
+  const [port = 0] = await freePorts(1)
+  const running = supervise([nodeSpec('web', port, SERVE)])
+  await running.start()
+  const pid = pidOf(running, 'web')
+  await running.stop()
+  expect(groupRuns(pid)).toBe(false)
+  expect(running.child('web').pid).toBeUndefined()
+  expect(events.map((event) => event.kind)).toEqual(['ready'])
+})
+
+test('a child that ignores SIGTERM, or is frozen, is killed in time', async () => {
+  const [stubborn = 0, frozen = 0] = await freePorts(2)
+  const ignores = `process.on('SIGTERM', () => {}); ${SERVE}`
+  const running = supervise([nodeSpec('stubborn', stubborn, ignores), nodeSpec('frozen', frozen, ignores)])
+  await running.start()
+  const pids = [pidOf(running, 'stubborn'), pidOf(running, 'frozen')]
+  running.child('frozen').signal('SIGSTOP')
+  const startedAt = performance.now()
+  await running.stop()
+  expect(performance.now() - startedAt).toBeLessThan(3_000)
+  expect(pids.map(groupRuns)).toEqual([false, false])
+})
+
+test('a child that ends before it is ready fails the start with its last log lines', async () => {
+  const [port = 0] = await freePorts(1)
+  const running = supervise([nodeSpec('broken', port, `console.error('no such model'); process.exit(3)`)])
+  await expect(running.start()).rejects.toMatchObject({
+    code: 'PROCESS_FAILED',
+    message: expect.stringMatching(/broken ended with exit status 3[^]*no such model/) as string,
+  })
+})
+
+test('a child that does not become ready within its time fails the start', async () => {
+  const [port = 0] = await freePorts(1)
+  const running = supervise([nodeSpec('slow', port, 'setInterval(() => {}, 1000)', { readyTimeoutMs: 300 })])
+  await expect(running.start()).rejects.toMatchObject({
+    code: 'PROCESS_FAILED',
+    message: expect.stringContaining('slow was not ready within 0.3 s') as string,
+  })
+})
+
+test('a command that does not exist fails the start by name', async () => {
+  const running = supervise([nodeSpec('absent', 1, '', { command: '/nowhere/tool' })])
+  await expect(running.start()).rejects.toThrow(/absent could not be run: .*ENOENT/)
+})
+
+test('a child is started after those it waits for, and stages stop in order', async () => {
+  const [first = 0, second = 0] = await freePorts(2)
+  const log = join(folder, 'order')
+  const telling = (name: string) =>
+    `const { appendFileSync } = require('node:fs');
+     appendFileSync('${log}', 'start ${name}\\n');
+     process.on('SIGTERM', () => { appendFileSync('${log}', 'stop ${name}\\n'); process.exit(0) });
+     ${SERVE}`
+  const running = supervise([
+    nodeSpec('store', first, telling('store'), { stopStage: 1 }),
+    nodeSpec('user', second, telling('user'), { stopStage: 0, after: ['store'] }),
+  ])
+  await running.start()
+  await running.stop()
+  expect(readFileSync(log, 'utf8').trim().split('\n')).toEqual(['start store', 'start user', 'stop user', 'stop store'])
+})
+
+test('stopping while a child starts ends it', async () => {
+  const [port = 0] = await freePorts(1)
+  const running = supervise([nodeSpec('slow', port, 'setInterval(() => {}, 1000)')])
+  const start = running.start().catch((error: unknown) => error)
+  await eventually('the child runs', () => running.child('slow').pid !== undefined)
+  const pid = pidOf(running, 'slow')
+  await running.stop()
+  expect(groupRuns(pid)).toBe(false)
+  expect(await start).toMatchObject({ code: 'CANCELLED' })
+})
+
+test('a child without restart stays dead until it is started', async () => {
+  const [port = 0] = await freePorts(1)
+  const running = supervise([nodeSpec('web', port, SERVE)], false)
+  await running.start()
+  const child = running.child('web')
+  const gone = child.exited()
+  child.signal('SIGKILL')
+  await gone
+  expect(child.pid).toBeUndefined()
+  await child.start()
+  expect(child.pid).toBeDefined()
+})
+
+test('children of a start that was killed are ended by the next one', async () => {
+  const [port = 0] = await freePorts(1)
+  const earlier = supervise([nodeSpec('web', port, SERVE)], false)
+  await earlier.start()
+  const pid = pidOf(earlier, 'web')
+  expect(await killStale(join(folder, 'run'), AbortSignal.timeout(5_000))).toEqual(['web'])
+  expect(groupRuns(pid)).toBe(false)
+})
+
+test('a pid file whose process is another one by now ends nobody', async () => {
+  const pids = join(folder, 'run')
+  rememberPid(pids, 'me', process.pid)
+  const file = join(pids, 'me.pid')
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/ .+/, ' 12345'))
+  expect(await killStale(pids, AbortSignal.timeout(5_000))).toEqual([])
+})
+
+test('a log beyond its bound moves to one older copy, and the child writes on', async () => {
+  const [port = 0] = await freePorts(1)
+  const running = supervise([nodeSpec('web', port, `setInterval(() => console.log('x'.repeat(99)), 5); ${SERVE}`)])
+  await running.start()
+  const { logPath } = running.child('web')
+  await eventually('some lines', () => statSync(logPath).size > 1_000)
+  rotateIfLarge(logPath, 1_000)
+  expect(statSync(`${logPath}.1`).size).toBeGreaterThan(1_000)
+  await eventually('new lines', () => statSync(logPath).size > 100)
+  // Appended from the start of the file, not at the old offset: no hole of zero bytes.
+  expect(readFileSync(logPath, 'utf8')).toMatch(/^x{99}\n/)
+})

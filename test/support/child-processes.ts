@@ -1,0 +1,46 @@
+/** Small child processes whose behaviour is given as a program text, for tests of the supervisor. */
+import { existsSync } from 'node:fs'
+import type { ProcessSpec } from '../../up/supervisor/spec.ts'
+
+const STEP_MS = 20
+
+export function nodeSpec(name: string, port: number, program: string, changes: Partial<ProcessSpec> = {}): ProcessSpec {
+  return {
+    name,
+    command: process.execPath,
+    args: ['-e', program],
+    environment: { TEST_PORT: String(port) },
+    after: [],
+    readiness: { kind: 'http', url: `http://127.0.0.1:${String(port)}/` },
+    readyTimeoutMs: 10_000,
+    stopStage: 0,
+    stopTimeoutMs: 500,
+    ...changes,
+  }
+}
+
+/** Answers every request with its pid. */
+export const SERVE = `
+  require('node:http').createServer((_, response) => response.end(String(process.pid)))
+    .listen(Number(process.env.TEST_PORT), '127.0.0.1')
+`
+
+/** Waits for a condition, or fails at the deadline saying what did not happen. */
+export async function eventually(what: string, condition: () => boolean, deadlineMs = 10_000): Promise<void> {
+  const giveUpAt = performance.now() + deadlineMs
+  while (!condition()) {
+    if (performance.now() > giveUpAt) throw new Error(`not within ${String(deadlineMs)} ms: ${what}`)
+    await new Promise((done) => setTimeout(done, STEP_MS))
+  }
+}
+
+/** Whether any process of the group runs. */
+export function groupRuns(pid: number): boolean {
+  try {
+    process.kill(-pid, 0)
+    // A zombie that its parent has not yet read still counts for kill: look closer where that is possible.
+    return !existsSync('/proc') || existsSync(`/proc/${String(pid)}`)
+  } catch {
+    return false
+  }
+}
