@@ -142,8 +142,11 @@ function newVersion(version: number, spec: ModelSpec, kubernetesMeta: Kubernetes
   }
 }
 
+/** Something that Envoy refused gets another chance once anything about it changes. */
 function withDescription(model: ModelDocument, input: ModelInput): ModelDocument {
-  return { ...model, deployment: input.deployment, labels: input.labels }
+  const { refused, ...accepted } = { ...model, deployment: input.deployment, labels: input.labels }
+  const isSame = refused === undefined || sameValue(model.deployment, input.deployment)
+  return isSame && refused !== undefined ? { ...accepted, refused } : accepted
 }
 
 function withKubernetesMeta(model: ModelDocument, kubernetesMeta: KubernetesMeta | undefined): ModelDocument {

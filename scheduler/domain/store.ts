@@ -61,6 +61,8 @@ export interface StoreSnapshot {
   readonly observed: readonly { readonly replica: ReplicaKey; readonly document: ObservedDocument }[]
   /** The newest commit revision. */
   readonly revision: number
+  /** Made when the store was first used: another one means that the state of before is lost (I9). */
+  readonly storeId: string
 }
 
 export interface StoreChange {
@@ -83,6 +85,8 @@ export interface Store {
   /** All or nothing; documents get `revision` = the commit's revision. */
   commit(writes: readonly Write[]): Promise<CommitResult>
   events(subject: `${'model' | 'server'}/${string}`): Promise<readonly EventDocument[]>
+  /** Changes after `afterRevision` that are there now. @throws ServingError STORE_GAP when some are lost: load again. */
+  changesSince(afterRevision: number): Promise<readonly StoreChange[]>
   /** Changes after `afterRevision` made by anybody; for schedulers that do not lead. Ends when the signal aborts. */
   follow(afterRevision: number, signal: AbortSignal): AsyncIterable<StoreChange>
   putAcks(acks: readonly NodeAck[]): Promise<void>

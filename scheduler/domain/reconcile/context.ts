@@ -1,6 +1,7 @@
 /** What a reconciliation may know besides the documents; everything that is not pure is asked here. */
-import type { Place } from './placement-request.ts'
-import type { EventDocument, ModelDocument } from './documents.ts'
+import type { ClusterView } from '../cluster.ts'
+import type { EventDocument, ModelDocument } from '../documents.ts'
+import type { Place } from '../placement-request.ts'
 
 export interface RetryPolicy {
   /** How often one replica is asked to load a version without anybody's help. */
@@ -38,4 +39,10 @@ export interface Reconciliation {
   readonly wakeAtMs?: number
   /** The deleted model is gone from every replica: delete the record; `document` holds its last status. */
   readonly remove: boolean
+}
+
+/** What every step of a reconciliation is given. */
+export interface Scene {
+  readonly cluster: ClusterView
+  readonly context: ReconcileContext
 }

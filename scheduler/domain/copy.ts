@@ -1,0 +1,53 @@
+/** One copy: a model version on a server replica, as its agent last said. */
+import type { ClusterView } from './cluster.ts'
+import type { ObservedDocument, ReplicaKey, VersionDocument } from './documents.ts'
+import { toInternalName } from './names.ts'
+import type { RetryPolicy } from './reconcile/context.ts'
+
+export type Copy =
+  | { readonly kind: 'requested' }
+  | { readonly kind: 'loading' }
+  | { readonly kind: 'loaded' }
+  | { readonly kind: 'failed'; readonly attempt: number; readonly reason: string; readonly atMs: number }
+
+export function copyOf(model: string, version: VersionDocument, replica: ReplicaKey, cluster: ClusterView): Copy {
+  const observed = cluster.observed(replica, toInternalName(model, version.version))
+  switch (observed?.state) {
+    case 'Loaded':
+      return { kind: 'loaded' }
+    case 'Loading':
+      return { kind: 'loading' }
+    case 'LoadFailed': {
+      const attempt = version.attempts[replica] ?? 0
+      if (observed.attempt < attempt) return { kind: 'requested' } // answers an older request
+      return { kind: 'failed', attempt, reason: observed.reason, atMs: observed.atMs }
+    }
+    case 'Unloading':
+    case 'Unloaded':
+    case 'UnloadFailed':
+    case undefined:
+      return { kind: 'requested' }
+  }
+}
+
+/** Loaded, on a server that answers: a route may name it. */
+export function isReady(model: string, version: VersionDocument, replica: ReplicaKey, cluster: ClusterView): boolean {
+  return (
+    cluster.replica(replica)?.health.kind === 'serving' && copyOf(model, version, replica, cluster).kind === 'loaded'
+  )
+}
+
+/** It failed as often as it is tried without anybody's help. */
+export function isExhausted(copy: Copy, retry: RetryPolicy): boolean {
+  return copy.kind === 'failed' && copy.attempt + 1 >= retry.maxAttempts
+}
+
+/** When a failed copy is asked for again. */
+export function retryAtMs(copy: Copy & { readonly kind: 'failed' }, retry: RetryPolicy): number {
+  return copy.atMs + Math.min(retry.maxDelayMs, retry.firstDelayMs * 2 ** copy.attempt)
+}
+
+/** The agent still holds something of it. */
+export function isHeld(observed: ObservedDocument | undefined): boolean {
+  return observed !== undefined && observed.state !== 'Unloaded' && observed.state !== 'LoadFailed'
+}

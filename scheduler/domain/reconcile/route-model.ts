@@ -1,0 +1,93 @@
+/**
+ * Decides what Envoy is told of a model.
+ * I1: only loaded copies on servers that answer enter a route. I4: a version that is not ready never changes what serves.
+ * I5: the switch to a new version is all or nothing, once it has min(desired, what the old one had).
+ */
+import { copyOf, isReady } from '../copy.ts'
+import {
+  NEXT_COMMIT,
+  type ModelDocument,
+  type ReplicaKey,
+  type RouteDocument,
+  type VersionDocument,
+} from '../documents.ts'
+import { routedVersion, wantedReplicas, wantedVersion } from '../model-facts.ts'
+import { compareReplicaKeys } from '../names.ts'
+import { sameValue } from '../same-value.ts'
+import type { Scene } from './context.ts'
+import { withVersion } from './place-version.ts'
+
+/** The model with the route that it should have now; versions that no longer serve and are not wanted lose their replicas. */
+export function routeModel(model: ModelDocument, scene: Scene): ModelDocument {
+  if (wantedReplicas(model) === 0) return releaseSuperseded(withRoute(model, undefined, []))
+  const reverted = revertRefused(model, scene)
+  if (reverted !== undefined) return reverted
+  const wanted = wantedVersion(model)
+  const serving = routedVersion(model)
+  const ready = readyReplicas(model, wanted, scene)
+  if (serving === undefined) return releaseSuperseded(ready.length === 0 ? model : withRoute(model, wanted, ready))
+  if (serving !== wanted && model.refused === undefined && ready.length >= neededToSwitch(model, serving, scene))
+    return releaseSuperseded(withRoute(model, wanted, ready)) // I5
+  return releaseSuperseded(withRoute(model, serving, servingReplicas(model, serving, scene))) // I4
+}
+
+/** Min(desired, what the old one had); one is enough when the old one answers nowhere. */
+function neededToSwitch(model: ModelDocument, serving: VersionDocument, scene: Scene): number {
+  const had = model.route?.replicas.length ?? 0
+  const isAnswered = readyReplicas(model, serving, scene).length > 0
+  return isAnswered ? Math.max(1, Math.min(wantedReplicas(model), had)) : 1
+}
+
+/** A replica that is away stays named (EDS marks it unhealthy); one where the version failed leaves if others serve. */
+function servingReplicas(model: ModelDocument, version: VersionDocument, scene: Scene): readonly ReplicaKey[] {
+  const named = model.route?.replicas ?? []
+  const staying = named.filter(
+    (key) => version.assigned.includes(key) && copyOf(model.name, version, key, scene.cluster).kind !== 'failed',
+  )
+  const next = [...new Set([...staying, ...readyReplicas(model, version, scene)])]
+  return next.length > 0 ? next : named // I4: never without a route while something may serve again
+}
+
+/** Envoy refused the new version's route and still follows the old one: say so ourselves while its copies are there. */
+function revertRefused(model: ModelDocument, { cluster }: Scene): ModelDocument | undefined {
+  if (model.refused === undefined || routedVersion(model) !== wantedVersion(model)) return undefined
+  for (const version of model.versions.slice(0, -1).toReversed()) {
+    const copies = (Object.keys(version.leaving) as ReplicaKey[]).filter((key) =>
+      isReady(model.name, version, key, cluster),
+    )
+    if (copies.length === 0) continue
+    const restored = { ...version, assigned: copies.toSorted(compareReplicaKeys) }
+    return withRoute(withVersion(model, restored), restored, restored.assigned)
+  }
+  return undefined
+}
+
+function readyReplicas(model: ModelDocument, version: VersionDocument, { cluster }: Scene): readonly ReplicaKey[] {
+  return version.assigned.filter((key) => isReady(model.name, version, key, cluster))
+}
+
+function withRoute(
+  model: ModelDocument,
+  version: VersionDocument | undefined,
+  replicas: readonly ReplicaKey[],
+): ModelDocument {
+  const { route, availableSinceMs, ...rest } = model
+  if (version === undefined) return rest
+  const sorted = replicas.toSorted(compareReplicaKeys)
+  if (route?.version === version.version && sameValue(route.replicas, sorted)) return model
+  const next: RouteDocument = { version: version.version, replicas: sorted, sinceRevision: NEXT_COMMIT }
+  const isSameVersion = route?.version === version.version && availableSinceMs !== undefined
+  return { ...rest, route: next, ...(isSameVersion ? { availableSinceMs } : {}) } // I2: a switched version is not Available yet
+}
+
+/** Only the wanted version and the one that serves need replicas; with none wanted, no version does. */
+function releaseSuperseded(model: ModelDocument): ModelDocument {
+  const needed = wantedReplicas(model) === 0 ? [] : [wantedVersion(model).version, model.route?.version]
+  return {
+    ...model,
+    versions: model.versions.map((version) => {
+      if (needed.includes(version.version) || version.assigned.length === 0) return version
+      return { ...version, assigned: [] }
+    }),
+  }
+}

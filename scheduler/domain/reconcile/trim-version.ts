@@ -1,0 +1,64 @@
+/**
+ * Takes replicas away from a version: those beyond what is wanted, and those that have been replaced.
+ * I1, I3: a replica that still answers keeps its place until Envoy has ACKed a route with its replacement.
+ * I4: the last replica that a route names is never taken away for nothing.
+ */
+import { copyOf, isReady } from '../copy.ts'
+import type { ModelDocument, ReplicaKey, VersionDocument } from '../documents.ts'
+import { routedVersion, wantedReplicas } from '../model-facts.ts'
+import { compareReplicaKeys } from '../names.ts'
+import type { Scene } from './context.ts'
+import { divide, withVersion } from './place-version.ts'
+
+export function trimVersion(model: ModelDocument, version: VersionDocument, scene: Scene): ModelDocument {
+  const { counted, replaceable } = divide(model, version, scene)
+  const count = wantedReplicas(model)
+  const usefulness = rankOf(model, version, scene)
+  const kept = counted.toSorted((a, b) => usefulness(a) - usefulness(b) || compareReplicaKeys(a, b)).slice(0, count)
+  const retained = retain(model, version, [...replaceable.keys()], kept, scene)
+  const assigned = [...kept, ...retained].toSorted(compareReplicaKeys)
+  return assigned.length === version.assigned.length ? model : withVersion(model, { ...version, assigned })
+}
+
+/** Which of the replaced replicas stay until their replacements carry the traffic. */
+function retain(
+  model: ModelDocument,
+  version: VersionDocument,
+  replaceable: readonly ReplicaKey[],
+  kept: readonly ReplicaKey[],
+  { cluster, context }: Scene,
+): readonly ReplicaKey[] {
+  const count = wantedReplicas(model)
+  const routed = routedVersion(model) === version ? (model.route?.replicas ?? []) : []
+  const isServing = (key: ReplicaKey): boolean => isReady(model.name, version, key, cluster)
+  const ready = kept.filter(isServing)
+  const isRouteAcked =
+    model.route !== undefined &&
+    (model.route.ackedAtMs !== undefined || context.isAcked(model.route.sinceRevision) === 'no-node')
+  const acked = isRouteAcked ? ready.filter((key) => routed.includes(key)) : []
+  const rank = (key: ReplicaKey): number => (routed.includes(key) ? 0 : 2) + (isServing(key) ? 0 : 1)
+  const retained: ReplicaKey[] = []
+  for (const key of replaceable.toSorted((a, b) => rank(a) - rank(b) || compareReplicaKeys(a, b))) {
+    const replacements = !routed.includes(key) ? kept : isServing(key) ? acked : ready // I1: an answering one waits for the ACK
+    if (replacements.length + retained.length < count) retained.push(key)
+  }
+  return retained
+}
+
+/** What is worth keeping first: carries traffic, could carry it, loads, waits, failed. */
+function rankOf(model: ModelDocument, version: VersionDocument, { cluster }: Scene): (key: ReplicaKey) => number {
+  const routed = routedVersion(model) === version ? (model.route?.replicas ?? []) : []
+  return (key) => {
+    if (isReady(model.name, version, key, cluster)) return routed.includes(key) ? 0 : 1
+    switch (copyOf(model.name, version, key, cluster).kind) {
+      case 'loaded':
+        return 2
+      case 'loading':
+        return 3
+      case 'requested':
+        return 4
+      case 'failed':
+        return 5
+    }
+  }
+}
