@@ -60,11 +60,12 @@ function isServiceError(error: unknown): error is PartialServiceError {
   return error instanceof Error && 'code' in error && typeof error.code === 'number'
 }
 
-/** Binds and starts a gRPC server. @throws ServingError PORT_IN_USE */
+/** Binds and starts a gRPC server; stopping waits for calls in flight until the deadline. @throws ServingError PORT_IN_USE */
 export async function serveGrpc(
   server: Server,
   host: string,
   port: number,
+  stopDeadlineMs = STOP_DEADLINE_MS,
 ): Promise<Running & { readonly port: number }> {
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(`${host}:${String(port)}`, ServerCredentials.createInsecure(), (error, actual) => {
@@ -83,7 +84,7 @@ export async function serveGrpc(
       new Promise((resolve) => {
         const force = setTimeout(() => {
           server.forceShutdown()
-        }, STOP_DEADLINE_MS)
+        }, stopDeadlineMs)
         server.tryShutdown(() => {
           clearTimeout(force)
           resolve()

@@ -1,0 +1,42 @@
+import { Type } from 'typebox'
+import type { Static } from 'typebox'
+import { MAX_MESSAGE_BYTES } from '../api/grpc.ts'
+import type { ProcessDefinition } from '../kit/config.ts'
+import { LOG_LEVELS } from '../kit/log.ts'
+
+const port = (description: string, standard: number) =>
+  Type.Integer({ minimum: 0, maximum: 65_535, default: standard, description })
+const atLeastOne = (description: string, standard: number) =>
+  Type.Integer({ minimum: 1, default: standard, description })
+
+const schema = Type.Object({
+  host: Type.String({ default: '127.0.0.1', description: 'Address to listen on.' }),
+  restPort: port('Port of the REST interface; 0 takes a free one.', 9100),
+  grpcPort: port('Port of the gRPC interface; 0 takes a free one.', 9101),
+  repository: Type.String({
+    minLength: 1,
+    description: 'Folder with one folder per model, named by its internal name.',
+  }),
+  maxRequestBytes: atLeastOne('Largest request body or message.', MAX_MESSAGE_BYTES),
+  maxConcurrentPerModel: atLeastOne('Inferences of one model at the same time.', 64),
+  maxQueuedPerModel: Type.Integer({
+    minimum: 0,
+    default: 1024,
+    description: 'Inferences of one model that wait for their turn; more are refused with 429.',
+  }),
+  drainTimeoutMs: atLeastOne('On SIGTERM, how long requests in flight may take to finish.', 4_000),
+  onnxWorkers: atLeastOne('Threads that ONNX models are spread over; a slow model delays those it shares one with.', 2),
+  onnxThreads: atLeastOne('Threads that one ONNX inference may use.', 1),
+  logLevel: Type.Union(
+    LOG_LEVELS.map((level) => Type.Literal(level)),
+    { default: 'info', description: `Least severe level that is logged: ${LOG_LEVELS.join(', ')}.` },
+  ),
+})
+
+export type ModelServerConfig = Readonly<Static<typeof schema>>
+
+export const modelServerProcess: ProcessDefinition<typeof schema> = {
+  name: 'model-server',
+  summary: 'The embedded model server: Open Inference Protocol over REST and gRPC, ONNX models.',
+  schema,
+}
