@@ -1,0 +1,24 @@
+/** Models -> routes. */
+import type { ModelDocument } from '../domain/documents.ts'
+import { toInternalName } from '../domain/names.ts'
+import type { RouteIr } from '../../xds/index.ts'
+import { MESH, toEndpointSetId } from './endpoint-set.ts'
+
+/** Calls that name no model: metadata and readiness of the servers. */
+export const MESH_ROUTE: RouteIr = {
+  target: MESH,
+  destinations: [{ endpointSetId: MESH, internalName: '', routeToken: '', weight: 1 }],
+  timeoutMs: 0,
+}
+
+/** Undefined while Envoy shall not know the model. */
+export function toRouteIr(model: ModelDocument): RouteIr | undefined {
+  if (model.route === undefined) return undefined
+  const internalName = toInternalName(model.name, model.route.version)
+  const endpointSetId = toEndpointSetId(model.route.replicas)
+  return {
+    target: model.name,
+    destinations: [{ endpointSetId, internalName, routeToken: `:${internalName}:`, weight: 1 }],
+    timeoutMs: model.deployment.timeoutMs,
+  }
+}
