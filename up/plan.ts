@@ -1,4 +1,6 @@
 /** A whole Millrace on one machine, as data: which processes run, with which options, in which order. Pure. */
+import { toEnvoyArguments } from '../envoy/arguments.ts'
+import { toBootstrap } from '../envoy/bootstrap.ts'
 import type { MeshPorts } from './ports.ts'
 import type { ProcessSpec, Readiness } from './supervisor/spec.ts'
 
@@ -25,17 +27,6 @@ export interface MeshOptions {
     readonly agent?: readonly string[]
     readonly modelServer?: readonly string[]
   }
-  /** Makes the bootstrap of one Envoy. */
-  readonly bootstrap: (envoy: EnvoyNode) => string
-}
-
-export interface EnvoyNode {
-  readonly nodeId: string
-  readonly host: string
-  readonly adminPort: number
-  readonly ingressPort: number
-  readonly xdsHost: string
-  readonly xdsPort: number
 }
 
 export interface MeshPlan {
@@ -45,6 +36,8 @@ export interface MeshPlan {
   readonly processes: readonly ProcessSpec[]
 }
 
+/** For models, on each replica. */
+const MEMORY_BYTES = 1024 ** 3
 const READY_TIMEOUT_MS = 30_000
 /** Traffic ends first; the store goes last. The times add up to less than the 5 s that stopping may take. */
 const STOP = {
@@ -66,7 +59,7 @@ export function planMesh(options: MeshOptions): MeshPlan {
     ],
     files: options.ports.envoys.map((_, index) => ({
       path: bootstrapPath(options, index),
-      content: options.bootstrap(envoyNode(options, index)),
+      content: `${JSON.stringify(bootstrapOf(options, index), undefined, 2)}\n`,
     })),
     processes: [
       ...planRedis(options),
@@ -84,14 +77,12 @@ const bootstrapPath = (options: MeshOptions, index: number): string =>
 const redisUrl = (options: MeshOptions): string =>
   options.redis.kind === 'external' ? options.redis.url : `redis://${options.host}:${String(options.ports.redis)}`
 
-const envoyNode = (options: MeshOptions, index: number): EnvoyNode => ({
-  nodeId: `envoy-${String(index)}`,
-  host: options.host,
-  adminPort: options.ports.envoys[index]?.admin ?? 0,
-  ingressPort: options.ports.envoys[index]?.ingress ?? 0,
-  xdsHost: options.host,
-  xdsPort: options.ports.xds,
-})
+const bootstrapOf = (options: MeshOptions, index: number): object =>
+  toBootstrap({
+    nodeId: `envoy-${String(index)}`,
+    xds: [{ address: options.host, port: options.ports.xds }],
+    adminPort: options.ports.envoys[index]?.admin ?? 0,
+  })
 
 function planRedis(options: MeshOptions): ProcessSpec[] {
   if (options.redis.kind === 'external') return []
@@ -124,7 +115,7 @@ function planScheduler(options: MeshOptions): ProcessSpec {
   const { host, ports } = options
   return {
     ...STOP.scheduler,
-    ...ours(options, 'scheduler', http(host, ports.schedulerHttp, '/ready')),
+    ...ours(options, 'scheduler', http(host, ports.schedulerHttp, '/healthz')),
     args: [
       ...options.millrace.slice(1),
       'scheduler',
@@ -151,14 +142,11 @@ function planEnvoy(options: MeshOptions, index: number): ProcessSpec[] {
     ...STOP.edge,
     name: `envoy-${suffix}`,
     command: options.envoyBinary,
-    args: [
-      ...flags({
-        'config-path': bootstrapPath(options, index),
-        concurrency: options.envoyConcurrency,
-        'log-level': 'warning',
-      }),
-      '--disable-hot-restart', // else all Envoys of a machine share one memory segment
-    ],
+    args: toEnvoyArguments({
+      bootstrapPath: bootstrapPath(options, index),
+      concurrency: options.envoyConcurrency,
+      logLevel: 'warning',
+    }),
     environment: {},
     after: ['scheduler'],
     readiness: http(host, ports.admin, '/ready'),
@@ -195,7 +183,7 @@ function planReplica(options: MeshOptions, index: number): ProcessSpec[] {
   }
   const agent: ProcessSpec = {
     ...STOP.agents,
-    ...ours(options, `agent-${replica}`, http(host, ports.agentHttp, '/healthz')),
+    ...ours(options, `agent-${replica}`, http(host, ports.agentHttp, '/readyz')),
     args: [
       ...options.millrace.slice(1),
       'agent',
@@ -209,6 +197,8 @@ function planReplica(options: MeshOptions, index: number): ProcessSpec[] {
         'server-grpc-port': ports.grpc,
         repository: repository(options, replica),
         'artifact-roots': options.artifactRoots.join(','),
+        'memory-bytes': MEMORY_BYTES,
+        'drain-deadline-ms': 0, // all replicas stop together: there is nowhere to move models to
         'http-port': ports.agentHttp,
       }),
       ...(options.extraFlags.agent ?? []),

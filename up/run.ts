@@ -2,7 +2,6 @@
 import { join, resolve } from 'node:path'
 import type { Static } from 'typebox'
 import { createAdminClient } from '../cli/client/admin-client.ts'
-import { envoyBootstrap } from '../envoy/bootstrap.ts'
 import { ServingError } from '../kit/errors.ts'
 import { packageRoot } from '../kit/root.ts'
 import type { upDefinition } from './config.ts'
@@ -97,7 +96,6 @@ async function planAndSupervise(
     serverName: SERVER_NAME,
     artifactRoots: config.artifactRoots.map((root) => resolve(root)),
     extraFlags: {},
-    bootstrap: envoyBootstrap,
   })
   prepareFolder(plan)
   return createSupervisor({
@@ -154,7 +152,7 @@ async function useIt(folder: StateFolder, ports: MeshPorts, config: UpConfig, de
   try {
     await applyServer(admin, ports.replicas.length)
     if (!config.sample) return summaryText({ host: HOST, ports, logsDir, sample: undefined })
-    const model = await deps.progress.step('loading the sample model', () => applySample(admin, deps.stop))
+    const model = await deps.progress.step('loading the sample model', () => applySample(admin))
     const answers = await deps.progress.step('asking it by REST and gRPC', () => inferSample(model, ingress))
     return summaryText({ host: HOST, ports, logsDir, sample: { model, answers } })
   } finally {

@@ -3,10 +3,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseManifests } from '../api/resources/manifest.ts'
 import type { ModelResource, ServerResource } from '../api/resources/resource.ts'
-import type { ModelStatus, StoredModel } from '../api/resources/status.ts'
 import type { AdminClient } from '../cli/client/admin-client.ts'
 import { infer, PROTOCOLS, type Protocol } from '../cli/client/infer-client.ts'
-import { pause } from '../kit/backoff.ts'
+import { waitFor } from '../cli/wait.ts'
 import { ServingError, toServingError } from '../kit/errors.ts'
 import { packageRoot } from '../kit/root.ts'
 
@@ -36,14 +35,17 @@ export async function applyServer(admin: AdminClient, replicas: number): Promise
   await admin.apply(resource)
 }
 
-/** Applies the sample model and waits until it answers. @throws ServingError LOAD_TIMEOUT with its last status */
-export async function applySample(admin: AdminClient, signal: AbortSignal): Promise<string> {
+/** Applies the sample model and waits until it is available. @throws ServingError LOAD_FAILED, DEADLINE_EXCEEDED */
+export async function applySample(admin: AdminClient): Promise<string> {
   const model = readManifest(MODEL_MANIFEST, 'Model')
-  const stored = await findStored(() => admin.get('Model', model.metadata.name))
+  const { name } = model.metadata
+  const stored = await findStored(() => admin.get('Model', name))
   // A model of that name that the user made is the user's.
   if (stored === undefined) await admin.apply(model)
-  await waitAvailable(admin, model.metadata.name, signal)
-  return model.metadata.name
+  const verdict = await waitFor(admin, { kind: 'Model', name }, 'available', AVAILABLE_DEADLINE_MS)
+  if (verdict.kind === 'impossible')
+    throw new ServingError('LOAD_FAILED', `the sample model ${name} did not become available: ${verdict.reason}`)
+  return name
 }
 
 /** Asks once by REST and once by gRPC. @throws ServingError saying which of them failed, and why */
@@ -62,30 +64,6 @@ export async function inferSample(model: string, ingress: URL): Promise<SampleAn
     }
   }
   return answers
-}
-
-async function waitAvailable(admin: AdminClient, name: string, signal: AbortSignal): Promise<void> {
-  const deadline = AbortSignal.timeout(AVAILABLE_DEADLINE_MS)
-  const either = AbortSignal.any([signal, deadline])
-  let last: ModelStatus | undefined
-  while (!either.aborted) {
-    try {
-      for await (const event of admin.watch('Model', name, either)) {
-        if (event.kind !== 'state') continue
-        last = (event.resource as StoredModel).status
-        if (last?.state === 'ModelAvailable') return
-      }
-    } catch (error) {
-      if (!toServingError(error).retryable) throw error
-      await pause(200, either) // the scheduler was restarted: watch again
-    }
-  }
-  if (signal.aborted) throw new ServingError('CANCELLED', `stopped while waiting for model ${name}`)
-  throw new ServingError(
-    'LOAD_TIMEOUT',
-    `model ${name} was not available within ${String(AVAILABLE_DEADLINE_MS / 1000)} s; ` +
-      `it is ${last?.state ?? 'unknown'}: ${last?.reason ?? 'no reason given'}`,
-  )
 }
 
 type ResourceOfKind = { readonly Model: ModelResource; readonly Server: ServerResource }

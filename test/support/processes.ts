@@ -8,7 +8,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach } from 'vitest'
 import { type AdminClient, createAdminClient } from '../../cli/client/admin-client.ts'
-import { envoyBootstrap } from '../../envoy/bootstrap.ts'
 import { packageRoot } from '../../kit/root.ts'
 import { planMesh } from '../../up/plan.ts'
 import type { MeshPorts } from '../../up/ports.ts'
@@ -56,8 +55,8 @@ export interface TestMesh {
   pid(name: string): number
   /** SIGKILL, and waits until it is gone. */
   kill(name: string): Promise<void>
-  /** SIGTERM, then SIGKILL after its time, and waits; it is not started again by itself. */
-  terminate(name: string): Promise<void>
+  /** SIGTERM, then SIGKILL after `withinMs`, and waits; it is not started again by itself. */
+  terminate(name: string, withinMs?: number): Promise<void>
   /** SIGSTOP. */
   freeze(name: string): void
   /** SIGCONT. */
@@ -96,7 +95,6 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
       agent: options.agentFlags ?? [],
       modelServer: options.modelServerFlags ?? [],
     },
-    bootstrap: envoyBootstrap,
   })
   prepareFolder(plan)
   const absent = new Set(options.absent ?? [])
@@ -133,7 +131,7 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
       child.signal('SIGKILL')
       await gone
     },
-    terminate: (name) => supervisor.child(name).stop(),
+    terminate: (name, withinMs) => supervisor.child(name).stop(withinMs),
     freeze: (name) => {
       running(supervisor.child(name))
       supervisor.child(name).signal('SIGSTOP')

@@ -34,8 +34,8 @@ export interface Child extends Running {
   signal(signal: NodeJS.Signals): boolean
   /** Resolves when the process that runs now has ended; at once when none runs. */
   exited(): Promise<void>
-  /** SIGTERM, then SIGKILL after the spec's time. It is not started again until `start`. */
-  stop(): Promise<void>
+  /** SIGTERM, then SIGKILL after `withinMs`, by default the spec's. It is not started again until `start`. */
+  stop(withinMs?: number): Promise<void>
 }
 
 interface Incarnation {
@@ -88,7 +88,7 @@ class SupervisedChild implements Child {
     await this.#current?.end
   }
 
-  async stop(): Promise<void> {
+  async stop(withinMs: number = this.spec.stopTimeoutMs): Promise<void> {
     this.#stopping.abort()
     await this.#supervision
     const incarnation = this.#current
@@ -97,7 +97,7 @@ class SupervisedChild implements Child {
     this.signal('SIGCONT') // a stopped process would not hear it
     const force = setTimeout(() => {
       this.signal('SIGKILL')
-    }, this.spec.stopTimeoutMs)
+    }, withinMs)
     await incarnation.end
     clearTimeout(force)
   }

@@ -14,7 +14,6 @@ const options: MeshOptions = {
   serverName: 'embedded',
   artifactRoots: ['/a', '/b'],
   extraFlags: { scheduler: ['--drain-time-ms', '5'], agent: ['--log-level', 'debug'] },
-  bootstrap: (envoy) => JSON.stringify(envoy),
 }
 
 const processNamed = (name: string, of = options) => {
@@ -94,8 +93,8 @@ test('each Envoy has its own bootstrap with its own ports', () => {
   const second = { ingress: 4, admin: 5, metrics: 6 }
   const { files } = planMesh({ ...options, ports: { ...options.ports, envoys: [first, second] } })
   expect(files.map((file) => JSON.parse(file.content) as object)).toMatchObject([
-    { nodeId: 'envoy-0', ingressPort: 1, adminPort: 2 },
-    { nodeId: 'envoy-1', ingressPort: 4, adminPort: 5 },
+    { node: { id: 'envoy-0' }, admin: { address: { socket_address: { port_value: 2 } } } },
+    { node: { id: 'envoy-1' }, admin: { address: { socket_address: { port_value: 5 } } } },
   ])
 })
 
