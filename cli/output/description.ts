@@ -93,15 +93,18 @@ function versionRows(version: VersionStatus): readonly VersionRow[] {
   return [{ version, replica: '', state: version.state, reason: version.reason ?? '' }, ...replicas]
 }
 
+/** An empty cell would be shown as "-", nothing known; this one has nothing to say. */
+const BLANK = ' '
+
 const VERSION_COLUMNS: readonly Column<VersionRow>[] = [
-  { title: 'VERSION', cell: ({ version }) => (version === undefined ? ' ' : String(version.version)) },
-  { title: 'SERVER', cell: ({ version }) => (version === undefined ? ' ' : (version.server ?? '')) },
+  { title: 'VERSION', cell: ({ version }) => (version === undefined ? BLANK : String(version.version)) },
+  { title: 'SERVER', cell: ({ version }) => (version === undefined ? BLANK : (version.server ?? '')) },
   {
     title: 'MEMORY',
     cell: ({ version }) =>
-      version === undefined ? ' ' : version.memoryBytes === undefined ? '' : formatBytes(version.memoryBytes),
+      version === undefined ? BLANK : version.memoryBytes === undefined ? '' : formatBytes(version.memoryBytes),
   },
-  { title: 'REPLICA', cell: ({ version, replica }) => (version === undefined ? replica : ' ') },
+  { title: 'REPLICA', cell: ({ version, replica }) => (version === undefined ? replica : BLANK) },
   { title: 'STATE', cell: ({ state }) => state },
   { title: 'REASON', cell: ({ reason }) => reason },
 ]

@@ -1,0 +1,43 @@
+/** Runs the CLI from source as a child process, as a user would: its own streams, environment and exit code. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { packageRoot } from '../../kit/root.ts'
+
+export interface CliResult {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+const DEADLINE_MS = 30_000
+const ENTRY = join(packageRoot, 'test/support/cli-entry.ts')
+
+export function startCli(
+  argv: readonly string[],
+  options: { readonly input?: string; readonly env?: Readonly<Record<string, string>>; readonly cwd?: string } = {},
+): { readonly child: ChildProcess; readonly done: Promise<CliResult> } {
+  const { MILLRACE_SCHEDULER: _scheduler, MILLRACE_INGRESS: _ingress, ...inherited } = process.env
+  const child = spawn(process.execPath, ['--import', TSX, ENTRY, ...argv], {
+    env: { ...inherited, ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    timeout: DEADLINE_MS,
+    killSignal: 'SIGKILL',
+  })
+  child.stdin.end(options.input ?? '')
+  let out = ''
+  let err = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
+  const done = new Promise<CliResult>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code) => {
+      resolve({ code, out, err })
+    })
+  })
+  return { child, done }
+}
+
+export const runCli = (...parameters: Parameters<typeof startCli>): Promise<CliResult> => startCli(...parameters).done
+
+/** By its URL, so that it is found from any working directory. */
+const TSX = import.meta.resolve('tsx')
