@@ -4,7 +4,7 @@
  */
 import type { ClusterState, ClusterView } from '../domain/cluster.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
-import type { ReplicaDocument, ReplicaKey } from '../domain/documents.ts'
+import type { ModelDocument, ReplicaDocument, ReplicaKey } from '../domain/documents.ts'
 import { createGroups } from '../domain/index/groups.ts'
 import { sameValue } from '../domain/same-value.ts'
 import type { ChangeIr, RouteIr } from '../../xds/index.ts'
@@ -25,10 +25,10 @@ interface CountedSet {
   routes: number
 }
 
-/** Ids and targets that one commit touched; what becomes of them is decided at its end. */
+/** Ids and targets that one commit touched, and whether they stood before it; what becomes of them is decided at its end. */
 interface Touched {
-  readonly sets: Set<string>
-  readonly routes: Set<string>
+  readonly sets: Map<string, boolean>
+  readonly routes: Map<string, boolean>
 }
 
 export function createRoutingProjection(
@@ -38,80 +38,75 @@ export function createRoutingProjection(
   const sets = new Map<string, CountedSet>()
   const setsByReplica = createGroups<ReplicaKey, string>()
 
-  function take(id: string, replicas: readonly ReplicaKey[]): boolean {
+  function take(id: string, replicas: readonly ReplicaKey[], touched: Touched): void {
     const known = sets.get(id)
     if (known !== undefined) {
       known.routes += 1
-      return false
+      return
     }
+    touch(touched.sets, id, false)
     sets.set(id, { replicas, routes: 1 })
     for (const key of replicas) setsByReplica.add(key, id)
-    return true
   }
 
-  function release(id: string): boolean {
+  function release(id: string, touched: Touched): void {
     const known = sets.get(id)
-    if (known === undefined) return false
+    if (known === undefined) return
     known.routes -= 1
-    if (known.routes > 0) return false
+    if (known.routes > 0) return
+    touch(touched.sets, id, true)
     sets.delete(id)
     for (const key of known.replicas) setsByReplica.remove(key, id)
-    return true
   }
 
-  /** Takes the new set before it releases the old one, so a shared set is never dropped and made again. */
-  function followModel(name: string, touched: Touched): void {
-    const model = cluster.model(name)
+  /** Takes the new set before it releases the old one, so a set is never dropped and made again. */
+  function followModel(name: string, model: ModelDocument | undefined, touched: Touched): void {
     const before = routes.get(name)
     const after = model === undefined ? undefined : toRouteIr(model)
     if (sameValue(before, after)) return
-    touched.routes.add(name)
+    touch(touched.routes, name, before !== undefined)
     for (const { endpointSetId } of after?.destinations ?? [])
-      if (take(endpointSetId, model?.route?.replicas ?? [])) touched.sets.add(endpointSetId)
-    for (const { endpointSetId } of before?.destinations ?? [])
-      if (release(endpointSetId)) touched.sets.add(endpointSetId)
+      take(endpointSetId, model?.route?.replicas ?? [], touched)
+    for (const { endpointSetId } of before?.destinations ?? []) release(endpointSetId, touched)
     if (after === undefined) routes.delete(name)
     else routes.set(name, after)
   }
 
   function followChange(change: DocumentChange, touched: Touched): void {
-    if (change.kind === 'model') followModel(change.name, touched)
+    if (change.kind === 'model') followModel(change.name, change.after, touched)
     if (change.kind !== 'replica' || isSameEndpoint(change.before, change.after)) return
-    touched.sets.add(MESH)
-    for (const id of setsByReplica.get(change.name)) touched.sets.add(id)
+    for (const id of [MESH, ...setsByReplica.get(change.name)]) touch(touched.sets, id, true)
   }
 
-  function toChange(touched: Touched, standing: { has: (target: string) => boolean }, revision: number): ChangeIr {
-    const setIds = [...touched.sets].toSorted()
-    const targets = [...touched.routes].toSorted()
+  function toChange(touched: Touched, revision: number): ChangeIr {
+    const setIds = [...touched.sets.keys()].toSorted()
+    const targets = [...touched.routes.keys()].toSorted()
     return {
       revision,
-      upsertRoutes: targets.flatMap((target) => (target === MESH ? MESH_ROUTE : (routes.get(target) ?? []))),
-      removeTargets: targets.filter((target) => target !== MESH && !routes.has(target) && standing.has(target)),
+      upsertRoutes: targets.flatMap((target) => routes.get(target) ?? []),
+      removeTargets: targets.filter((target) => !routes.has(target) && touched.routes.get(target) === true),
       upsertEndpointSets: setIds.flatMap((id) => {
         if (id === MESH) return toMeshSet(cluster.replicas())
         const set = sets.get(id)
         return set === undefined ? [] : toEndpointSet(set.replicas, cluster)
       }),
-      removeEndpointSetIds: setIds.filter((id) => id !== MESH && !sets.has(id)),
+      removeEndpointSetIds: setIds.filter((id) => id !== MESH && !sets.has(id) && touched.sets.get(id) === true),
     }
   }
 
   return {
     full: (revision) => {
-      routes.clear()
-      sets.clear()
-      const touched: Touched = { sets: new Set([MESH]), routes: new Set([MESH]) }
-      for (const model of cluster.models()) followModel(model.name, touched)
-      return toChange(touched, new Set(), revision)
+      for (const [name] of routes) followModel(name, undefined, noTouch())
+      const touched = noTouch()
+      touch(touched.sets, MESH, false)
+      for (const model of cluster.models()) followModel(model.name, model, touched)
+      const change = toChange(touched, revision)
+      return { ...change, upsertRoutes: [MESH_ROUTE, ...change.upsertRoutes] }
     },
     project: (changes, revision) => {
-      const standing = new Set(
-        changes.flatMap((change) => (change.kind === 'model' && routes.has(change.name) ? change.name : [])),
-      )
-      const touched: Touched = { sets: new Set(), routes: new Set() }
+      const touched = noTouch()
       for (const change of changes) followChange(change, touched)
-      return toChange(touched, standing, revision)
+      return toChange(touched, revision)
     },
     routeCount: () => routes.size,
   }
@@ -120,4 +115,11 @@ export function createRoutingProjection(
 function isSameEndpoint(before: ReplicaDocument | undefined, after: ReplicaDocument | undefined): boolean {
   if (before === undefined || after === undefined) return before === after
   return before.nameSource === after.nameSource && sameValue(toEndpoint(before), toEndpoint(after))
+}
+
+const noTouch = (): Touched => ({ sets: new Map(), routes: new Map() })
+
+/** Remembers how it stood at the first touch. */
+function touch(touched: Map<string, boolean>, key: string, stood: boolean): void {
+  if (!touched.has(key)) touched.set(key, stood)
 }

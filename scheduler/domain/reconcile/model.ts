@@ -4,24 +4,24 @@
  *
  * I1 make before break: a replica enters a route only when loaded (route-model.ts), and leaves it only when its replacement
  *    carries traffic (trim-version.ts).
- * I2 a version is Available only once its route is ACKed (`seeAck` below, model-status.ts).
+ * I2 a version is Available only once its route is ACKed (`seeAck` below, domain/model-status.ts).
  * I3 a copy is unloaded only after the route change is ACKed and the drain time has passed (leave-replicas.ts).
  * I4 a version that cannot be placed or loaded never changes what serves (route-model.ts).
  * I5 the switch to a new version waits for min(desired, what the old one had) (route-model.ts).
  */
-import type { ClusterView } from './cluster.ts'
-import { NEXT_COMMIT, type ModelDocument } from './documents.ts'
-import { routedVersion, settleRevisions, wantedReplicas, wantedVersion } from './model-facts.ts'
-import { toModelStatus } from './model-status.ts'
-import type { ReconcileContext, Reconciliation, Scene } from './reconcile/context.ts'
-import { toEvents } from './reconcile/events.ts'
-import { beginLeaving, continueLeaving, dropFinishedVersions, isPresent } from './reconcile/leave-replicas.ts'
-import { placeServing, placeWanted, withVersion, withoutExplanation } from './reconcile/place-version.ts'
-import { retryLoads } from './reconcile/retry-loads.ts'
-import { routeModel } from './reconcile/route-model.ts'
-import { trimVersion } from './reconcile/trim-version.ts'
-import { wakeAtMs } from './reconcile/wake.ts'
-import { sameValue } from './same-value.ts'
+import type { ClusterView } from '../cluster.ts'
+import { NEXT_COMMIT, type ModelDocument } from '../documents.ts'
+import { routedVersion, settleRevisions, wantedReplicas, wantedVersion } from '../model-facts.ts'
+import { toModelStatus } from '../model-status.ts'
+import type { ReconcileContext, Reconciliation, Scene } from './context.ts'
+import { toEvents } from './events.ts'
+import { beginLeaving, continueLeaving, dropFinishedVersions, isPresent } from './leave-replicas.ts'
+import { placeServing, placeWanted, withVersion, withoutExplanation } from './place-version.ts'
+import { retryLoads } from './retry-loads.ts'
+import { routeModel } from './route-model.ts'
+import { trimVersion } from './trim-version.ts'
+import { wakeAtMs } from './wake.ts'
+import { sameValue } from '../same-value.ts'
 
 export function reconcileModel(model: ModelDocument, cluster: ClusterView, context: ReconcileContext): Reconciliation {
   const scene: Scene = { cluster, context }
