@@ -29,6 +29,7 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: ['test/support/tools-setup.ts'],
           fileParallelism: false,
+          sequence: { groupOrder: 1 }, // alone: its loads are timed
           testTimeout: 180_000,
           hookTimeout: 120_000,
         },

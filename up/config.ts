@@ -33,7 +33,7 @@ const upSchema = Type.Object({
     description: 'Folder where fetched tools (Envoy, Redis) are kept.',
   }),
   artifactRoots: Type.Array(Type.String({ minLength: 1 }), {
-    default: [packageRoot, process.env['INIT_CWD'] ?? process.cwd()],
+    default: [...new Set([packageRoot, process.env['INIT_CWD'] ?? process.cwd()])],
     description: 'Folders that models may be loaded from.',
   }),
   redisUrl: Type.String({

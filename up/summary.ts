@@ -1,5 +1,5 @@
 import { SAMPLE_REQUEST, type SampleAnswer } from './sample.ts'
-import type { MeshPorts } from './ports.ts'
+import { type MeshPorts, standardPorts } from './ports.ts'
 
 /** What a person wants to know when everything runs. Pure. */
 export function summaryText(options: {
@@ -12,7 +12,8 @@ export function summaryText(options: {
   const at = (port: number | undefined): string => `${host}:${String(port ?? 0)}`
   const envoy = ports.envoys[0]
   const ingress = `http://${at(envoy?.ingress)}`
-  const client = ports.schedulerGrpc === 9004 ? '' : ` --scheduler ${at(ports.schedulerGrpc)}`
+  const offset = ports.schedulerGrpc - standardPorts(0, 0).schedulerGrpc
+  const client = `npx millrace${offset === 0 ? '' : ` --port-offset ${String(offset)}`}`
   const tryLines = [
     ...(sample
       ? [
@@ -20,7 +21,8 @@ export function summaryText(options: {
           `curl -s ${ingress}/v2/models/${sample.model}`,
         ]
       : []),
-    `npx millrace get models${client}`,
+    `${client} get models`,
+    ...(sample ? [`${client} describe model ${sample.model}`] : []),
   ]
   return [
     ...(sample?.answers ?? []).flatMap(({ protocol, response }) => [
