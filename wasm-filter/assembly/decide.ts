@@ -1,0 +1,47 @@
+// What to do with a request, from its headers alone. Pure: no host call, nothing kept but the answer.
+import { View } from './bytes'
+import { TARGET_MESH, TARGET_NONE, TARGET_READY, toTarget } from './names'
+import { Call, grpcCall, pathTarget, restCall } from './oip'
+import { Request } from './request'
+
+export namespace Verdict {
+  export const ROUTE: i32 = 0
+  export const ANSWER_LIVE: i32 = 1
+  /** The call is not one that is let through. */
+  export const REFUSE_CALL: i32 = 2
+  /** What is asked for cannot be a name. */
+  export const REFUSE_NAME: i32 = 3
+}
+
+/** Where a request goes that `decide` gave the verdict ROUTE. */
+export const target = new View()
+
+export function decide(request: Request): i32 {
+  const call = request.grpc ? grpcCall(request.path) : restCall(request.path, request.method)
+  switch (call) {
+    case Call.MODEL:
+      return modelVerdict(request)
+    case Call.SERVER:
+      return routeTo(TARGET_MESH)
+    case Call.ROUTES_READY:
+      return routeTo(TARGET_READY)
+    case Call.LIVE:
+      return Verdict.ANSWER_LIVE
+    case Call.BAD_NAME:
+      return Verdict.REFUSE_NAME
+    default:
+      return Verdict.REFUSE_CALL
+  }
+}
+
+/** The header beats the path; a gRPC path names nothing. */
+function modelVerdict(request: Request): i32 {
+  if (request.asked.size == 0) return routeTo(request.grpc ? TARGET_NONE : pathTarget)
+  target.set(request.asked.ptr, request.asked.size)
+  return toTarget(target) ? Verdict.ROUTE : Verdict.REFUSE_NAME
+}
+
+function routeTo(name: View): i32 {
+  target.set(name.ptr, name.size)
+  return Verdict.ROUTE
+}
