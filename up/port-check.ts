@@ -11,10 +11,10 @@ export async function checkPortsFree(uses: readonly PortUse[], host: string): Pr
   const results = await Promise.all(uses.map(async (use) => ({ ...use, free: await isFree(use.port, host) })))
   const taken = results.filter((result) => !result.free)
   if (taken.length === 0) return
-  const named = taken.map(({ port, use }) => `${String(port)} (${use})${heldBy(port)}`)
+  const named = taken.map(({ port, use }) => `${String(port)} (${use}${heldBy(port)})`)
   throw new ServingError(
     'PORT_IN_USE',
-    `port ${named.join(', ')} in use: stop what holds it, or start with --port-offset 1000`,
+    `in use: port ${named.join(', ')}; stop what holds it, or start with another --port-offset`,
   )
 }
 
@@ -37,7 +37,7 @@ function heldBy(port: number): string {
   if (pid === undefined) return ''
   const { stdout } = spawnSync('ps', ['-o', 'comm=', '-p', String(pid)], { encoding: 'utf8' })
   const command = stdout?.trim() ?? ''
-  return ` held by process ${String(pid)}${command === '' ? '' : ` (${command})`}`
+  return `, held by process ${String(pid)}${command === '' ? '' : ` ${command}`}`
 }
 
 /** The pid that listens on a port, of the processes we may look into. */

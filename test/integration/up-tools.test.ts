@@ -139,7 +139,7 @@ test('a port in use is named with its use, its holder and the way out', async ()
   try {
     const error = await failureOf(checkPortsFree([{ port, use: 'ingress' }], '127.0.0.1'))
     expect(error.code).toBe('PORT_IN_USE')
-    expect(error.message).toContain(`${String(port)} (ingress) held by process ${String(process.pid)}`)
+    expect(error.message).toContain(`port ${String(port)} (ingress, held by process ${String(process.pid)}`)
     expect(error.message).toContain('--port-offset')
   } finally {
     await new Promise((closed) => server.close(closed))

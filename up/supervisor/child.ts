@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { pause } from '../../kit/backoff.ts'
 import { ServingError } from '../../kit/errors.ts'
 import type { Running } from '../../kit/lifecycle.ts'
-import { logTail, openLog } from './log-file.ts'
+import { logSize, logTail, openLog } from './log-file.ts'
 import { forgetPid, rememberPid } from './pid-files.ts'
 import { waitReady } from './readiness.ts'
 import { planRestart } from './restart-policy.ts'
@@ -41,6 +41,8 @@ export interface Child extends Running {
 interface Incarnation {
   readonly process: ChildProcess
   readonly startedAt: number
+  /** Where its own lines begin in the log. */
+  readonly logStart: number
   /** How it ended, for people; never rejects. */
   readonly end: Promise<string>
 }
@@ -103,6 +105,7 @@ class SupervisedChild implements Child {
   }
 
   #launch(): Incarnation {
+    const logStart = logSize(this.logPath)
     const log = openLog(this.logPath)
     // Its own process group: a Ctrl-C at the terminal reaches us alone, and we decide the order in which things stop.
     const child = spawn(this.spec.command, this.spec.args, {
@@ -120,7 +123,7 @@ class SupervisedChild implements Child {
         resolve(signal === null ? `ended with exit status ${String(status)}` : `was ended by ${signal}`)
       })
     })
-    const incarnation = { process: child, startedAt: performance.now(), end }
+    const incarnation = { process: child, startedAt: performance.now(), logStart, end }
     this.#current = incarnation
     void end.then(() => {
       this.#current = undefined
@@ -148,7 +151,7 @@ class SupervisedChild implements Child {
     const what = outcome === 'late' ? `was not ready within ${String(this.spec.readyTimeoutMs / 1000)} s` : outcome.end
     throw new ServingError(
       'PROCESS_FAILED',
-      `${this.spec.name} ${what}. Its last log lines (${this.logPath}):\n${logTail(this.logPath)}`,
+      `${this.spec.name} ${what}. Its last log lines (${this.logPath}):\n${logTail(this.logPath, incarnation.logStart)}`,
     )
   }
 

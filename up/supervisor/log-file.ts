@@ -2,7 +2,7 @@
  * A child writes its log file itself, so it needs nobody to read a pipe: it goes on when its parent is stopped or gone.
  * Rotation therefore copies the file and truncates it (the child appends), instead of renaming it away.
  */
-import { copyFileSync, closeSync, fstatSync, openSync, readSync, statSync, truncateSync } from 'node:fs'
+import { closeSync, copyFileSync, openSync, readSync, statSync, truncateSync } from 'node:fs'
 import { everyMs } from '../../kit/backoff.ts'
 
 export const LOG_BOUND_BYTES = 10 * 1024 * 1024
@@ -21,18 +21,23 @@ export function keepLogsBounded(paths: readonly string[], boundBytes: number, si
 }
 
 export function rotateIfLarge(path: string, boundBytes: number): void {
-  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) < boundBytes) return
+  if (logSize(path) < boundBytes) return
   copyFileSync(path, `${path}.1`)
   truncateSync(path)
 }
 
-/** The last lines of a log, indented for an error message; empty when there are none. */
-export function logTail(path: string): string {
-  const descriptor = openSync(path, 'a+')
+/** How long the log is now. */
+export const logSize = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0
+
+/** The last lines of a log from byte `from` on, indented for an error message; empty when there are none. */
+export function logTail(path: string, from = 0): string {
+  const size = logSize(path)
+  const start = Math.max(from <= size ? from : 0, size - TAIL_BYTES) // shorter than `from`: rotated since
+  if (size <= start) return ''
+  const descriptor = openSync(path, 'r')
   try {
-    const { size } = fstatSync(descriptor)
-    const buffer = Buffer.alloc(Math.min(size, TAIL_BYTES))
-    readSync(descriptor, buffer, 0, buffer.length, size - buffer.length)
+    const buffer = Buffer.alloc(size - start)
+    readSync(descriptor, buffer, 0, buffer.length, start)
     const lines = buffer.toString('utf8').trimEnd().split('\n').slice(-TAIL_LINES)
     return lines.map((line) => `    ${line}`).join('\n')
   } finally {
