@@ -20,6 +20,28 @@ export interface ChangesDeps {
 }
 
 /**
+ * Changes after a revision that are there now: what a write of unknown outcome did, or what was missed while following.
+ * @throws ServingError STORE_GAP when changes were lost and everything must be loaded again.
+ */
+export async function readChanges(redis: RedisConnection, keys: Keys, afterRevision: number): Promise<StoreChange[]> {
+  const changes: StoreChange[] = []
+  let seen = afterRevision
+  for (let behind = false; ; ) {
+    const entries = (await guardRedis('read changes', () =>
+      redis.xrange(keys.changes, `(${String(seen)}-0`, '+', 'COUNT', READ_BATCH),
+    )) as readonly StreamEntry[]
+    for (const entry of entries) {
+      changes.push(toChange(entry, seen))
+      seen += 1
+    }
+    if (entries.length > 0) continue
+    const wasBehind = behind
+    behind = await isBehind(redis, keys, seen, wasBehind)
+    if (!behind) return changes
+  }
+}
+
+/**
  * Changes after a revision, for ever; ends when the signal aborts.
  * @throws ServingError STORE_GAP when changes were lost and everything must be loaded again.
  */
@@ -36,15 +58,14 @@ export async function* followChanges(
   try {
     await ready(redis, signal)
     let seen = afterRevision
+    let behind = false
     while (!signal.aborted) {
       const entries = await readAfter(redis, deps.keys, seen)
-      for (const [id, fields] of entries) {
-        const revision = Number(id.slice(0, id.indexOf('-')))
-        if (revision !== seen + 1) throw gap(seen, revision)
-        yield { revision, writes: decodeEntry(revision, fields) }
-        seen = revision
+      for (const entry of entries) {
+        yield toChange(entry, seen)
+        seen += 1
       }
-      if (entries.length === 0) await refuseLostHistory(redis, deps.keys, seen)
+      behind = entries.length === 0 && (await isBehind(redis, deps.keys, seen, behind))
     }
   } catch (error) {
     if (!signal.aborted) throw error // the connection was closed to end a blocking read
@@ -61,10 +82,21 @@ async function readAfter(redis: RedisConnection, keys: Keys, seen: number): Prom
   return (answer?.[0]?.[1] ?? []) as unknown as readonly StreamEntry[]
 }
 
-/** With nothing to read, the counter still tells whether what was seen is the end. */
-async function refuseLostHistory(redis: RedisConnection, keys: Keys, seen: number): Promise<void> {
+/**
+ * With nothing to read, the counter tells whether what was seen is the end. Behind it once may be a commit just made;
+ * behind it twice with still nothing to read, or ahead of it, is lost history.
+ */
+async function isBehind(redis: RedisConnection, keys: Keys, seen: number, wasBehind: boolean): Promise<boolean> {
   const current = Number((await guardRedis('read the revision', () => redis.get(keys.revision))) ?? 0)
-  if (current < seen) throw gap(seen, current)
+  if (current < seen || (current > seen && wasBehind)) throw gap(seen, current)
+  return current > seen
+}
+
+/** @throws ServingError STORE_GAP when the entry is not the one after `seen`. */
+function toChange([id, fields]: StreamEntry, seen: number): StoreChange {
+  const revision = Number(id.slice(0, id.indexOf('-')))
+  if (revision !== seen + 1) throw gap(seen, revision)
+  return { revision, writes: decodeEntry(revision, fields) }
 }
 
 const gap = (seen: number, found: number): ServingError =>

@@ -7,6 +7,7 @@ export type HashKind = (typeof HASH_KINDS)[number]
 
 /** All keys of one control plane. One hash tag, so that one script may touch them all on a Redis cluster as well. */
 export interface Keys {
+  readonly storeId: string
   readonly lease: string
   readonly fence: string
   readonly revision: string
@@ -23,6 +24,7 @@ export interface Keys {
 export function createKeys(keyPrefix: string): Keys {
   const tag = `{${keyPrefix}}`
   return {
+    storeId: `${tag}:store-id`,
     lease: `${tag}:lease`,
     fence: `${tag}:fence`,
     revision: `${tag}:revision`,

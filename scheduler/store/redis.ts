@@ -3,11 +3,12 @@
  *
  * I7: every write goes through `lua/commit.lua`, which compares the fencing token before it writes.
  */
+import { randomUUID } from 'node:crypto'
 import { ServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { EventDocument } from '../domain/documents.ts'
 import type { CommitResult, DocumentByKind, DocumentKind, NodeAck, Store, StoreSnapshot, Write } from '../domain/store.ts'
-import { followChanges } from './changes.ts'
+import { followChanges, readChanges } from './changes.ts'
 import { decodeDocument, decodeObserved, encodePayload } from './codec.ts'
 import { guardRedis, type RedisConnection } from './connection.ts'
 import { fieldOf, HASH_KINDS, type HashKind, type Keys, labelOf, replicaOfField } from './keys.ts'
@@ -42,6 +43,7 @@ export function createRedisStore(deps: RedisStoreDeps): Store {
       const raw = await guardRedis('read events', () => redis.lrange(keys.events(subject), 0, -1))
       return raw.map((json) => JSON.parse(json) as EventDocument)
     },
+    changesSince: (afterRevision) => readChanges(redis, keys, afterRevision),
     follow: (afterRevision, signal) => followChanges(deps, afterRevision, signal),
     putAcks: async (acks) => {
       await guardRedis('write ACKs', async () => {
@@ -95,6 +97,8 @@ function toScriptArguments(keys: Keys, writes: readonly Write[]): { names: strin
 }
 
 async function load(redis: RedisConnection, keys: Keys): Promise<StoreSnapshot> {
+  await guardRedis('write the store id', () => redis.setnx(keys.storeId, randomUUID()))
+  const storeId = (await guardRedis('read the store id', () => redis.get(keys.storeId))) ?? ''
   // The revision first: what is written while the hashes are read comes again from the change stream.
   const revision = Number((await guardRedis('read the revision', () => redis.get(keys.revision))) ?? 0)
   const [models, servers, replicas, observed] = await Promise.all([
@@ -112,6 +116,7 @@ async function load(redis: RedisConnection, keys: Keys): Promise<StoreSnapshot> 
       document: decodeObserved(`observed/${field}`, value),
     })),
     revision,
+    storeId,
   }
 }
 

@@ -1,0 +1,236 @@
+/**
+ * All agents of the leading scheduler: one session per server replica, the newest counts. An agent that goes away changes
+ * nothing but its record; what follows from that, and when, the reconciler says.
+ */
+import { everyMs } from '../../kit/backoff.ts'
+import { ServingError, toServingError } from '../../kit/errors.ts'
+import { toGrpcStatus } from '../../kit/grpc.ts'
+import type { Running } from '../../kit/lifecycle.ts'
+import type { Logger } from '../../kit/log.ts'
+import type { Hello__Output } from '../../api/generated/millrace/agent/v1/Hello.ts'
+import type { ClusterState } from '../domain/cluster.ts'
+import { desiredChanges } from '../domain/desired.ts'
+import type { DocumentChange } from '../domain/document-change.ts'
+import type { InternalName, ModelDocument, ReplicaKey } from '../domain/documents.ts'
+import { parseInternalName, parseReplicaKey } from '../domain/names.ts'
+import type { Writer } from '../loop/writer.ts'
+import { drainEnd } from './drain.ts'
+import { introduce } from './introduction.ts'
+import type { Ledger } from './ledger.ts'
+import { replicaKeyOf } from './messages.ts'
+import { createReporter, type Reporter } from './reporter.ts'
+import { type AgentStream, createSession, type Session } from './session.ts'
+
+const WATCH_MS = 500
+/** After a start or an outage agents need a moment to find this scheduler. */
+const RECONNECT_ALLOWANCE_MS = 5_000
+const HELLO_DEADLINE_MS = 10_000
+
+export interface AgentsDeps {
+  readonly cluster: ClusterState
+  readonly storeId: string
+  readonly submit: Writer['submit']
+  readonly mayMove: (server: string) => boolean
+  readonly onConnected: (server: string) => void
+  readonly now: () => number
+  readonly log: Logger
+}
+
+export interface Agents extends Running {
+  /** Takes a new stream; its first message is Hello. */
+  readonly accept: (stream: AgentStream) => void
+  /** Tells agents what committed changes want of them. */
+  readonly push: (changes: readonly DocumentChange[]) => void
+  readonly connectedOf: (server: string) => number
+  readonly count: () => number
+  readonly isConnected: (replica: ReplicaKey) => boolean
+}
+
+interface Connected {
+  readonly session: Session
+  readonly reporter: Reporter
+  readonly sinceMs: number
+  introduced: boolean
+  draining: { readonly sinceMs: number } | undefined
+}
+
+export function startAgents(deps: AgentsDeps): Agents {
+  const { cluster, log, now } = deps
+  const abort = new AbortController()
+  const connected = new Map<ReplicaKey, Connected>()
+  const ledgers = new Map<ReplicaKey, Ledger>()
+  const lastSession = new Map<ReplicaKey, string>()
+  const kept = new Map<string, Map<ReplicaKey, Set<InternalName>>>() // by model, see introduction.ts
+  const startedAtMs = now()
+
+  function connect(stream: AgentStream, hello: Hello__Output): Connected {
+    const replica = replicaKeyOf(hello)
+    const older = connected.get(replica)
+    if (older !== undefined) {
+      log.info({ replica }, 'a newer session of this agent takes over')
+      older.session.end()
+    }
+    const closed = new AbortController()
+    const session = createSession(stream, hello, replica, ({ model, version }) => cluster.memoryBytesOf(model, version))
+    const reporter = createReporter({
+      replica,
+      submit: deps.submit,
+      cluster,
+      now,
+      onIntroduced: () => {
+        begin(entry)
+      },
+      onFailed: (error) => {
+        log.warn({ replica, code: error.code, error: error.message }, 'reports of an agent cannot be written')
+        session.end()
+      },
+      signal: AbortSignal.any([closed.signal, abort.signal]),
+      log: log.child({ replica }),
+    })
+    const entry: Connected = { session, reporter, sinceMs: now(), introduced: false, draining: undefined }
+    connected.set(replica, entry)
+    stream.on('close', () => {
+      closed.abort()
+      if (connected.get(replica) !== entry) return
+      connected.delete(replica)
+      log.warn({ replica }, 'agent lost')
+      markLost(replica)
+    })
+    reporter.introduce(hello, lastSession.get(replica) === hello.sessionId)
+    lastSession.set(replica, hello.sessionId)
+    return entry
+  }
+
+  /** The replica and what it has are committed: it may be told what to do. */
+  function begin(entry: Connected): void {
+    const { replica, hello } = entry.session
+    if (connected.get(replica) !== entry) return
+    const desired = cluster.desiredFor(replica)
+    const first = introduce({ storeId: deps.storeId, known: ledgers.get(replica), hello, desired })
+    ledgers.set(replica, first.ledger)
+    for (const name of first.kept) keep(replica, name)
+    if (first.kept.length > 0)
+      log.error(
+        { replica, models: first.kept.slice(0, 20), count: first.kept.length },
+        'agent holds models that this store does not know: kept; apply them again',
+      )
+    entry.introduced = true
+    entry.session.begin(first.ledger, first)
+    log.info({ replica, full: first.full, models: desired.length }, 'agent connected')
+    deps.onConnected(parseReplicaKey(replica).server)
+  }
+
+  function keep(replica: ReplicaKey, name: InternalName): void {
+    const { model } = parseInternalName(name)
+    const byReplica = kept.get(model) ?? new Map<ReplicaKey, Set<InternalName>>()
+    kept.set(model, byReplica)
+    byReplica.set(replica, (byReplica.get(replica) ?? new Set()).add(name))
+  }
+
+  /** A model that was applied again and answers needs its copies from before no more. */
+  function releaseKept(model: ModelDocument): void {
+    if (model.availableSinceMs === undefined) return
+    for (const [replica, names] of kept.get(model.name) ?? [])
+      for (const name of names) ledgers.get(replica)?.unload(name)
+    kept.delete(model.name)
+  }
+
+  function push(changes: readonly DocumentChange[]): void {
+    for (const change of changes) {
+      if (change.kind !== 'model') continue
+      const { load, unload } = desiredChanges(change.before, change.after)
+      for (const { replica, desired } of load) ledgers.get(replica)?.load(desired)
+      for (const { replica, internalName } of unload) ledgers.get(replica)?.unload(internalName)
+      if (change.after !== undefined) releaseKept(change.after)
+    }
+    for (const { session, introduced } of connected.values()) if (introduced) session.deliver()
+  }
+
+  /** The record of a replica whose agent is not here says so; repeated by `watch` until it is written. */
+  function markLost(replica: ReplicaKey): void {
+    const plan = () => {
+      const before = cluster.replica(replica)
+      if (before?.agent.kind !== 'connected' || connected.has(replica)) return { writes: [], answer: undefined }
+      const document = { ...before, agent: { kind: 'lost', sinceMs: now() } as const }
+      const write = { kind: 'replica', name: replica, expectedRevision: before.revision, document } as const
+      return { writes: [write], answer: undefined }
+    }
+    deps.submit({ plan }).catch((error: unknown) => {
+      log.debug({ replica, error: toServingError(error).message }, 'loss of an agent not written yet')
+    })
+  }
+
+  function watch(): void {
+    if (now() - startedAtMs > RECONNECT_ALLOWANCE_MS)
+      for (const { key, agent } of cluster.replicas())
+        if (agent.kind === 'connected' && !connected.has(key)) markLost(key)
+    for (const entry of connected.values()) watchDrain(entry)
+  }
+
+  function watchDrain(entry: Connected): void {
+    const { replica } = entry.session
+    if (entry.draining === undefined || cluster.replica(replica)?.draining !== true) return
+    const end = drainEnd(cluster, replica, deps.mayMove, now() - entry.draining.sinceMs)
+    if (end === undefined) return
+    entry.draining = undefined
+    log.info({ replica, reason: end }, 'replica drained')
+    entry.session.drained(end)
+  }
+
+  function accept(stream: AgentStream): void {
+    let entry: Connected | undefined
+    const refuse = (error: unknown): void => {
+      stream.emit('error', toGrpcStatus(error))
+    }
+    const deadline = setTimeout(() => {
+      refuse(new ServingError('REQUEST_INVALID', 'no Hello came'))
+    }, HELLO_DEADLINE_MS)
+    stream.on('error', (error) => {
+      log.debug({ replica: entry?.session.replica, error: error.message }, 'agent stream ended with an error')
+    })
+    stream.on('close', () => {
+      clearTimeout(deadline)
+    })
+    stream.on('end', () => stream.end())
+    stream.on('data', (message) => {
+      try {
+        switch (message.message) {
+          case 'hello':
+            clearTimeout(deadline)
+            if (message.hello && entry === undefined) entry = connect(stream, message.hello)
+            return
+          case 'observed':
+            entry?.reporter.observed(message.observed?.models ?? [])
+            return
+          case 'health':
+            if (message.health) entry?.reporter.health(message.health)
+            return
+          case 'drain':
+            if (entry !== undefined) entry.draining = { sinceMs: now() }
+            entry?.reporter.drain()
+            return
+          case undefined:
+            return
+        }
+      } catch (error) {
+        refuse(error)
+      }
+    })
+  }
+
+  const watching = everyMs(WATCH_MS, abort.signal, watch)
+  return {
+    accept,
+    push,
+    connectedOf: (server) =>
+      [...connected.values()].filter((entry) => entry.introduced && entry.session.hello.serverName === server).length,
+    count: () => connected.size,
+    isConnected: (replica) => connected.has(replica),
+    stop: async () => {
+      abort.abort()
+      for (const { session } of connected.values()) session.end()
+      connected.clear()
+      await watching
+    },
+  }
+}

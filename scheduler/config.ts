@@ -1,0 +1,81 @@
+import { hostname } from 'node:os'
+import { type Static, Type } from 'typebox'
+import type { ProcessDefinition } from '../kit/config.ts'
+import { LOG_LEVELS } from '../kit/log.ts'
+
+const port = (standard: number, description: string) =>
+  Type.Integer({ minimum: 0, maximum: 65_535, default: standard, description })
+
+const schema = Type.Object(
+  {
+    redisUrl: Type.String({
+      pattern: '^rediss?://',
+      default: 'redis://127.0.0.1:9079',
+      description: 'Where the state is kept: Redis 6.2 or newer with maxmemory-policy noeviction.',
+    }),
+    keyPrefix: Type.String({
+      pattern: '^[A-Za-z0-9._-]{1,64}$',
+      default: 'millrace',
+      description: 'First part of every Redis key; tells control planes apart that share one Redis.',
+    }),
+    host: Type.String({ default: '127.0.0.1', description: 'Address that all ports listen on.' }),
+    advertisedHost: Type.String({
+      default: '127.0.0.1',
+      description: 'Host under which other schedulers, agents and clients reach this one.',
+    }),
+    xdsPort: port(9002, 'Delta xDS for Envoy.'),
+    grpcPort: port(9004, 'The scheduler API and our administration API.'),
+    agentPort: port(9005, 'The API for agents.'),
+    httpPort: port(9006, 'Health and metrics over HTTP.'),
+    shards: Type.Integer({
+      minimum: 1,
+      maximum: 4_096,
+      default: 256,
+      description: 'Route shards in Envoy; the same for every scheduler and the Wasm filter.',
+    }),
+    schedulerReadyTimeoutSeconds: Type.Number({
+      minimum: 0,
+      default: 600,
+      description: 'How long a start waits for the expected server replicas before it moves their models.',
+    }),
+    replicaGraceSeconds: Type.Number({
+      minimum: 0,
+      default: 60,
+      description: 'How long a replica may be away before models that have another replica are replaced.',
+    }),
+    drainTimeMs: Type.Integer({
+      minimum: 0,
+      default: 2_000,
+      description: 'Between the last route away from a replica and the unload: requests in flight.',
+    }),
+    maxConcurrentMoves: Type.Integer({
+      minimum: 1,
+      default: 10,
+      description: 'How many models may move at a time when replicas are lost.',
+    }),
+    instanceId: Type.String({
+      minLength: 1,
+      default: hostname(),
+      description: 'Names this scheduler; the same after a restart, so that it takes its own lease over at once.',
+    }),
+    leaseTtlMs: Type.Integer({
+      minimum: 300,
+      default: 3_000,
+      description: 'How soon another scheduler takes over when the leader is gone.',
+    }),
+    logLevel: Type.Union(
+      LOG_LEVELS.map((level) => Type.Literal(level)),
+      { default: 'info', description: 'Least severe level that is logged.' },
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export type SchedulerConfig = Readonly<Static<typeof schema>>
+
+export const schedulerProcess: ProcessDefinition<typeof schema> = {
+  name: 'scheduler',
+  summary: 'The control plane: keeps the state, places models, programs Envoy and instructs agents.',
+  schema,
+  environmentAliases: { redisUrl: 'REDIS_URL' },
+}

@@ -1,0 +1,91 @@
+/**
+ * What Envoys have ACKed, of every scheduler's nodes.
+ *
+ * I2: a node counts while it is connected and has not been silent for 5 s with something to answer; of other schedulers'
+ * nodes the board in Redis tells, whose entries expire (I7).
+ */
+import { everyMs } from '../../kit/backoff.ts'
+import { toServingError } from '../../kit/errors.ts'
+import type { Running } from '../../kit/lifecycle.ts'
+import type { Logger } from '../../kit/log.ts'
+import type { NodeStatus } from '../../xds/index.ts'
+import type { NodeAck, Store } from '../domain/store.ts'
+
+/** Silent for longer than this, a node no longer counts. */
+export const SILENT_MS = 5_000
+const EXCHANGE_MS = 500
+
+export interface AcksDeps {
+  readonly store: Pick<Store, 'putAcks' | 'acks'>
+  readonly schedulerId: string
+  readonly nodes: () => readonly NodeStatus[]
+  /** More may be ACKed than before, or the counting nodes changed. */
+  readonly onAdvance: () => void
+  readonly now: () => number
+  readonly log: Logger
+}
+
+export interface Acks extends Running {
+  /** A local node advanced, came or went. */
+  readonly changed: () => void
+  readonly isAcked: (revision: number) => boolean | 'no-node'
+  readonly countingNodes: () => number
+}
+
+export function startAcks(deps: AcksDeps): Acks {
+  const abort = new AbortController()
+  let elsewhere: readonly NodeAck[] = []
+  let known = summary()
+
+  function local(): readonly NodeAck[] {
+    return deps.nodes().map((status) => ({
+      node: status.node,
+      scheduler: deps.schedulerId,
+      ackedRevision: status.ackedRevision,
+      silent: status.silentSinceMs !== undefined && deps.now() - status.silentSinceMs >= SILENT_MS,
+    }))
+  }
+
+  /** The least that every counting node has ACKed; undefined without nodes. */
+  function summary(): { acked: number | undefined; nodes: number } {
+    const counting = countingAcks(local(), elsewhere)
+    const acked = counting.length === 0 ? undefined : Math.min(...counting.map((ack) => ack.ackedRevision))
+    return { acked, nodes: counting.length }
+  }
+
+  function changed(): void {
+    const next = summary()
+    if (next.acked === known.acked && next.nodes === known.nodes) return
+    known = next
+    deps.onAdvance()
+  }
+
+  const exchanging = everyMs(EXCHANGE_MS, abort.signal, async () => {
+    try {
+      await deps.store.putAcks(local())
+      elsewhere = (await deps.store.acks()).filter((ack) => ack.scheduler !== deps.schedulerId)
+    } catch (error) {
+      deps.log.debug({ error: toServingError(error).message }, 'ACKs not exchanged')
+    }
+    changed() // time alone makes a node silent
+  })
+
+  return {
+    changed,
+    isAcked: (revision) => {
+      const { acked } = known
+      return acked === undefined ? 'no-node' : acked >= revision
+    },
+    countingNodes: () => known.nodes,
+    stop: async () => {
+      abort.abort()
+      await exchanging
+    },
+  }
+}
+
+/** Nodes that count; one that moved here from another scheduler counts once, as it is here. */
+export function countingAcks(local: readonly NodeAck[], elsewhere: readonly NodeAck[]): readonly NodeAck[] {
+  const here = new Set(local.map((ack) => ack.node))
+  return [...local, ...elsewhere.filter((ack) => !here.has(ack.node))].filter((ack) => !ack.silent)
+}

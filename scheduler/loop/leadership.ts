@@ -1,0 +1,177 @@
+/**
+ * What only the leader does: it takes writes, reconciles, instructs agents and wakes models up. Built at the start of a
+ * leadership from the documents in memory, torn down at its end.
+ */
+import { everyMs } from '../../kit/backoff.ts'
+import { toServingError } from '../../kit/errors.ts'
+import type { Running } from '../../kit/lifecycle.ts'
+import type { Logger } from '../../kit/log.ts'
+import { type Agents, startAgents } from '../agents/agents.ts'
+import { probeReadiness, startProber } from '../agents/prober.ts'
+import type { ClusterState } from '../domain/cluster.ts'
+import type { DocumentChange } from '../domain/document-change.ts'
+import { DEFAULT_RETRY_POLICY, type ReconcileContext } from '../domain/reconcile/context.ts'
+import type { Store } from '../domain/store.ts'
+import type { WakeUps } from '../jobs/wake-ups.ts'
+import { place } from '../placement/place.ts'
+import type { Acks } from './acks.ts'
+import { planForget } from './forget-replicas.ts'
+import type { Metrics } from './metrics.ts'
+import { createReadiness, describeAwaited, type Readiness } from './readiness.ts'
+import { createReconciler } from './reconciler.ts'
+import { MAX_PLAN_WRITES, startWriter, type Writer } from './writer.ts'
+
+const SWEEP_MS = 30_000
+/** Without any Envoy to ask: as long as a connected one may be silent before it does not count any more. */
+const NO_NODE_DRAIN_MS = 5_000
+
+export interface LeadershipTimes {
+  readonly schedulerReadyTimeoutMs: number
+  readonly replicaGraceMs: number
+  readonly drainTimeMs: number
+  readonly maxConcurrentMoves: number
+}
+
+export interface LeadershipDeps {
+  readonly store: Store
+  readonly storeId: string
+  readonly cluster: ClusterState
+  readonly acks: Pick<Acks, 'isAcked'>
+  readonly times: LeadershipTimes
+  /** Tells everybody but agents what was committed. */
+  readonly publish: (changes: readonly DocumentChange[], revision: number) => void
+  readonly resync: () => Promise<void>
+  readonly onFenced: () => void
+  readonly startWakeUps: (onDue: (model: string) => void) => WakeUps
+  readonly metrics: Metrics
+  readonly now: () => number
+  readonly log: Logger
+}
+
+export interface LeadershipRun extends Running {
+  readonly submit: Writer['submit']
+  readonly agents: Agents
+  readonly readiness: Readiness
+  /** Changes that this leader did not write itself were applied. */
+  readonly changed: (changes: readonly DocumentChange[]) => void
+  readonly acksAdvanced: () => void
+  readonly dirtyCount: () => number
+}
+
+export function startLeadership(deps: LeadershipDeps): LeadershipRun {
+  const { cluster, now, log, times, metrics } = deps
+  const abort = new AbortController()
+
+  const context = (): ReconcileContext => ({
+    nowMs: now(),
+    isAcked: deps.acks.isAcked,
+    drainTimeMs: times.drainTimeMs,
+    noNodeDrainTimeMs: Math.max(NO_NODE_DRAIN_MS, times.drainTimeMs),
+    replicaGraceMs: times.replicaGraceMs,
+    mayMove: (server) => readiness.mayMove(server),
+    moveBudget: () => cluster.movesInProgress() < times.maxConcurrentMoves,
+    retry: DEFAULT_RETRY_POLICY,
+    place,
+  })
+  const reconciler = createReconciler({
+    cluster,
+    context,
+    schedule: (due) => {
+      wakeUps.schedule(due)
+    },
+    onReconciled: (seconds) => {
+      metrics.reconcileSeconds.observe(seconds)
+    },
+    log,
+  })
+  const changed = (changes: readonly DocumentChange[]): void => {
+    for (const change of changes) reconciler.mark(cluster.affectedModels(change))
+    agents.push(changes)
+  }
+  const writer = startWriter({
+    store: deps.store,
+    cluster,
+    fill: reconciler.fill,
+    hasWork: () => reconciler.size() > 0,
+    onChanges: (changes, revision) => {
+      deps.publish(changes, revision)
+      changed(changes)
+    },
+    resync: deps.resync,
+    onFenced: deps.onFenced,
+    onCommit: (outcome, writes) => {
+      metrics.commits.inc({ outcome })
+      metrics.writes.inc(writes)
+    },
+    log,
+  })
+  const markAndWake = (mark: () => void): void => {
+    mark()
+    writer.wake()
+  }
+  const agents = startAgents({
+    cluster,
+    storeId: deps.storeId,
+    submit: writer.submit,
+    mayMove: (server) => readiness.mayMove(server),
+    onConnected: () => {
+      writer.wake()
+    },
+    now,
+    log: log.child({ part: 'agents' }),
+  })
+  const readiness = createReadiness({
+    cluster,
+    connectedOf: agents.connectedOf,
+    timeoutMs: times.schedulerReadyTimeoutMs,
+    now,
+  })
+  const wakeUps = deps.startWakeUps((model) => {
+    markAndWake(() => {
+      reconciler.mark([model])
+    })
+  })
+  const prober = startProber({ cluster, submit: writer.submit, probe: probeReadiness, now, log })
+  const waitEnd = setTimeout(
+    () => {
+      const awaited = readiness.awaited()
+      if (awaited.length > 0) log.warn({ awaited: describeAwaited(awaited) }, 'not waiting for servers any longer')
+      markAndWake(reconciler.markAll)
+    },
+    Math.min(times.schedulerReadyTimeoutMs + 1, 2 ** 31 - 1),
+  )
+  const sweeping = everyMs(SWEEP_MS, abort.signal, async () => {
+    markAndWake(reconciler.sweep)
+    await forgetReplicas()
+  })
+
+  async function forgetReplicas(): Promise<void> {
+    const plan = () => ({
+      writes: planForget(cluster, now(), times.replicaGraceMs, MAX_PLAN_WRITES),
+      answer: undefined,
+    })
+    await writer.submit({ plan }).catch((error: unknown) => {
+      log.debug({ error: toServingError(error).message }, 'replicas that are gone are kept for now')
+    })
+  }
+
+  markAndWake(reconciler.markAll)
+  return {
+    submit: writer.submit,
+    agents,
+    readiness,
+    changed,
+    acksAdvanced: () => {
+      markAndWake(() => {
+        reconciler.mark(cluster.awaitingAck())
+      })
+    },
+    dirtyCount: reconciler.size,
+    stop: async () => {
+      abort.abort()
+      clearTimeout(waitEnd)
+      await writer.stop()
+      await Promise.all([agents.stop(), prober.stop(), wakeUps.stop(), sweeping])
+    },
+  }
+}

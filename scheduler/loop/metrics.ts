@@ -1,0 +1,69 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+
+/** What the scheduler counts; gauges are read when they are asked for. */
+export interface Metrics {
+  readonly reconcileSeconds: Histogram
+  readonly commits: Counter<'outcome'>
+  readonly writes: Counter
+  readonly ackSeconds: Histogram
+}
+
+export interface Gauges {
+  readonly models: () => number
+  readonly routes: () => number
+  readonly dirtyModels: () => number
+  readonly agents: () => number
+  readonly nodes: () => number
+  readonly subscribers: () => number
+  readonly isLeading: () => boolean
+  readonly revision: () => number
+}
+
+const PREFIX = 'millrace_scheduler_'
+
+export function createMetrics(registry: Registry): Metrics {
+  const registers = [registry]
+  return {
+    reconcileSeconds: new Histogram({
+      name: `${PREFIX}reconcile_seconds`,
+      help: 'Time to reconcile one model, without the write.',
+      buckets: [0.0001, 0.001, 0.01, 0.1, 1],
+      registers,
+    }),
+    commits: new Counter({
+      name: `${PREFIX}commits_total`,
+      help: 'Commits to Redis by outcome.',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    writes: new Counter({ name: `${PREFIX}writes_total`, help: 'Documents and events in those commits.', registers }),
+    ackSeconds: new Histogram({
+      name: `${PREFIX}ack_seconds`,
+      help: 'From a routing change to the ACK of every counting Envoy.',
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+      registers,
+    }),
+  }
+}
+
+/** Values that are read from their owners at each scrape. */
+export function registerGauges(registry: Registry, gauges: Gauges): void {
+  const gauge = (name: string, help: string, read: () => number): void => {
+    const made = new Gauge({
+      name: `${PREFIX}${name}`,
+      help,
+      registers: [registry],
+      collect: () => {
+        made.set(read())
+      },
+    })
+  }
+  gauge('models', 'Models known.', gauges.models)
+  gauge('routes', 'Models that Envoy is told of.', gauges.routes)
+  gauge('dirty_models', 'Models waiting to be reconciled.', gauges.dirtyModels)
+  gauge('connected_agents', 'Agents connected to this scheduler.', gauges.agents)
+  gauge('counting_nodes', 'Envoys whose ACK counts, of all schedulers.', gauges.nodes)
+  gauge('subscribers', 'Open subscriptions and watches.', gauges.subscribers)
+  gauge('leading', '1 while this scheduler leads.', () => Number(gauges.isLeading()))
+  gauge('revision', 'Newest commit that this scheduler has.', gauges.revision)
+}

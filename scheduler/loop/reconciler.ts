@@ -1,0 +1,106 @@
+/**
+ * The models that may need something, and what they need. The set is in memory: it is rebuilt from the documents at the
+ * start of each leadership and swept, so losing an entry costs time, never correctness.
+ */
+import type { ClusterState } from '../domain/cluster.ts'
+import type { ModelDocument } from '../domain/documents.ts'
+import type { Write } from '../domain/store.ts'
+import { toServingError } from '../../kit/errors.ts'
+import type { Logger } from '../../kit/log.ts'
+import type { ReconcileContext, Reconciliation } from '../domain/reconcile/context.ts'
+import { reconcileModel } from '../domain/reconcile/model.ts'
+import type { Batch } from './batch.ts'
+import { BATCH_TARGET_WRITES } from './writer.ts'
+
+export interface WakeUp {
+  readonly model: string
+  readonly atMs: number
+}
+
+export interface ReconcilerDeps {
+  readonly cluster: ClusterState
+  readonly context: () => ReconcileContext
+  /** Reconcile these again then. */
+  readonly schedule: (wakeUps: readonly WakeUp[]) => void
+  readonly onReconciled: (seconds: number) => void
+  readonly log: Logger
+}
+
+export interface Reconciler {
+  readonly mark: (models: Iterable<string>) => void
+  /** Every model; at the start of a leadership. */
+  readonly markAll: () => void
+  /** Every model that is not where it shall be. */
+  readonly sweep: () => void
+  readonly size: () => number
+  /** Reconciles marked models into the batch until it is full. */
+  readonly fill: (batch: Batch) => { readonly done: (committed: boolean) => void }
+}
+
+export function createReconciler(deps: ReconcilerDeps): Reconciler {
+  const { cluster } = deps
+  const dirty = new Set<string>()
+
+  const mark = (models: Iterable<string>): void => {
+    for (const model of models) dirty.add(model)
+  }
+
+  /** One model; a model that cannot be reconciled is a bug that must not stop the others. */
+  function reconcile(name: string, batch: Batch): WakeUp | undefined {
+    const model = cluster.model(name)
+    if (model === undefined) return undefined
+    const started = performance.now()
+    try {
+      const result = reconcileModel(model, cluster, deps.context())
+      batch.add(toWrites(name, model.revision, result))
+      return result.wakeAtMs === undefined ? undefined : { model: name, atMs: result.wakeAtMs }
+    } catch (error) {
+      deps.log.error({ model: name, error: toServingError(error).message }, 'model cannot be reconciled')
+      return undefined
+    } finally {
+      deps.onReconciled((performance.now() - started) / 1_000)
+    }
+  }
+
+  function fill(batch: Batch) {
+    const taken: string[] = []
+    const wakeUps: WakeUp[] = []
+    for (const name of dirty) {
+      if (batch.size() >= BATCH_TARGET_WRITES || taken.length >= BATCH_TARGET_WRITES) break
+      dirty.delete(name)
+      taken.push(name)
+      const wakeUp = reconcile(name, batch)
+      if (wakeUp !== undefined) wakeUps.push(wakeUp)
+    }
+    return {
+      done: (committed: boolean): void => {
+        if (committed) deps.schedule(wakeUps)
+        else mark(taken)
+      },
+    }
+  }
+
+  return {
+    mark,
+    markAll: () => {
+      for (const model of cluster.models()) dirty.add(model.name)
+    },
+    sweep: () => {
+      for (const model of cluster.models()) if (!isSettled(model)) dirty.add(model.name)
+    },
+    size: () => dirty.size,
+    fill,
+  }
+}
+
+function isSettled(model: ModelDocument): boolean {
+  if (model.versions.length > 1 || Object.keys(model.versions[0]?.leaving ?? {}).length > 0) return false
+  return model.status.state === 'ModelAvailable' || model.status.state === 'ModelScaledDown'
+}
+
+function toWrites(name: string, expectedRevision: number, result: Reconciliation): readonly Write[] {
+  const events = result.events.map((event): Write => ({ kind: 'event', subject: `model/${name}`, event }))
+  if (result.remove) return [{ kind: 'model', name, expectedRevision, document: undefined }, ...events]
+  if (result.document === undefined) return events
+  return [{ kind: 'model', name, expectedRevision, document: result.document }, ...events]
+}
