@@ -73,6 +73,7 @@ export async function startAgent(
       reconciler.applyServer(event)
     },
     activity: () => reconciler.activity,
+    doubtful: () => reconciler.doubtful,
     log,
     nowMs,
   }) // feeds the reconciler what the server has

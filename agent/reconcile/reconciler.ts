@@ -41,6 +41,7 @@ export class Reconciler implements Running {
   #saved: Desired
   #server: ServerState = { kind: 'Down', reason: 'not checked yet' }
   #serverLife = 0
+  #doubtful = false
   #activity = 0
   #changed = new Set<string>()
   #awake = false
@@ -68,6 +69,11 @@ export class Reconciler implements Running {
     return this.#activity
   }
 
+  /** A call was cut off: nothing more is started before the server has been looked at again, or it would be cut off too. */
+  get doubtful(): boolean {
+    return this.#doubtful
+  }
+
   /** Calls `listener` after each step that changed something; returns how to stop that. */
   subscribe(listener: ChangeListener): () => void {
     this.#listeners.add(listener)
@@ -90,6 +96,7 @@ export class Reconciler implements Running {
     if (event.kind === 'down') {
       this.#server = { kind: 'Down', reason: event.reason }
     } else {
+      this.#doubtful = false
       for (const name of event.loaded) this.#apply(name, { kind: 'foundLoaded', stored: NOT_STORED })
       for (const name of this.#observed.keys()) if (!event.loaded.has(name)) this.#apply(name, { kind: 'foundMissing' })
       if (event.kind === 'up') {
@@ -139,7 +146,7 @@ export class Reconciler implements Running {
   #step(): void {
     const nowMs = this.#deps.nowMs()
     const actions = planActions(this.#desired, this.#observed, nowMs)
-    if (this.#server.kind !== 'Down') for (const action of actions) this.#startIfRoom(action)
+    if (this.#server.kind !== 'Down' && !this.#doubtful) for (const action of actions) this.#startIfRoom(action)
     this.#server = settle(this.#server, this.#desired, this.#observed)
     if (this.#desired.kind === 'Known') {
       const unsettled = [...actions.map((action) => action.internalName), ...this.#working.keys()]
@@ -162,6 +169,7 @@ export class Reconciler implements Running {
       this.#working.delete(action.internalName)
       if (this.#stopped) return
       this.#logEnd(action.internalName, end)
+      if (end.kind === 'loadInterrupted' || end.kind === 'unloadInterrupted') this.#doubtful = true
       this.#apply(action.internalName, end)
       this.#wake()
     })

@@ -51,9 +51,13 @@ function call<T>(deadlineMs: number, start: (deadline: Date, callback: Callback<
   })
 }
 
-/** A status that the transport made, not the server: our own errors say so in their metadata. */
+/**
+ * The server went away: nobody listens, or it closed the call while stopping (we never cancel one). A server's own
+ * UNAVAILABLE says so in its metadata.
+ */
 const isConnectionFailure = (error: ServiceError): boolean =>
-  error.code === status.UNAVAILABLE && error.metadata.get(ERROR_CODE_KEY).length === 0
+  (error.code === status.UNAVAILABLE || error.code === status.CANCELLED) &&
+  error.metadata.get(ERROR_CODE_KEY).length === 0
 
 export function createOipRuntime(address: string, deadlines: RuntimeDeadlines): Runtime {
   const client = new GRPCInferenceService(address, credentials.createInsecure(), {

@@ -21,6 +21,8 @@ interface Deps {
   readonly onEvent: (event: ServerEvent) => void
   /** Grows with every load and unload: an index read while it grew is out of date. */
   readonly activity: () => number
+  /** True: do not wait for the next audit. */
+  readonly doubtful: () => boolean
   readonly log: Logger
   readonly nowMs: () => number
 }
@@ -61,7 +63,7 @@ export async function startServerWatch(deps: Deps): Promise<Running> {
     if (check.kind !== 'alive') return
     const life = runtime.connectionsLost()
     const isNew = announced.kind !== 'up' || announced.life !== life
-    if (!isNew && deps.nowMs() < auditAtMs) return
+    if (!isNew && !deps.doubtful() && deps.nowMs() < auditAtMs) return
     try {
       await readIndex(isNew ? 'up' : 'audit', life)
     } catch (error) {
