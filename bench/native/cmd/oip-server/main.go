@@ -23,18 +23,20 @@ import (
 )
 
 func main() {
-	restPort := flag.Int("rest-port", 0, "REST port on 127.0.0.1")
-	grpcPort := flag.Int("grpc-port", 0, "gRPC port on 127.0.0.1")
+	host := flag.String("host", "127.0.0.1", "address to listen on")
+	restPort := flag.Int("rest-port", 0, "REST port")
+	grpcPort := flag.Int("grpc-port", 0, "gRPC port")
+	flag.String("repository", "", "taken because every model server is started with it; nothing is read")
 	flag.Parse()
-	go serve(*restPort, serveRest)
-	go serve(*grpcPort, serveGrpc)
+	go serve(*host, *restPort, serveRest)
+	go serve(*host, *grpcPort, serveGrpc)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	<-signals
 }
 
-func serve(port int, handle func(net.Conn) error) {
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+func serve(host string, port int, handle func(net.Conn) error) {
+	listener, err := net.Listen("tcp", fmt.Sprintf("%s:%d", host, port))
 	if err != nil {
 		log.Fatalf("cannot listen on port %d: %v", port, err)
 	}
