@@ -47,7 +47,7 @@ const STOP = {
   backends: { stopStage: 3, stopTimeoutMs: 1_000 },
 } as const
 
-export const replicaName = (serverName: string, index: number): string => `${serverName}-${String(index)}`
+const replicaName = (serverName: string, index: number): string => `${serverName}-${String(index)}`
 
 export function planMesh(options: MeshOptions): MeshPlan {
   const replicas = options.ports.replicas.map((_, index) => replicaName(options.serverName, index))

@@ -22,7 +22,7 @@ export async function waitReady(
 }
 
 /** One look; never throws. */
-export function probe(readiness: Readiness): Promise<boolean> {
+function probe(readiness: Readiness): Promise<boolean> {
   switch (readiness.kind) {
     case 'http':
       return probeHttp(readiness.url)
