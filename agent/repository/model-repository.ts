@@ -5,7 +5,7 @@
  * place, with its record (`.millrace.json`) inside. Only folders with such a record are ever removed.
  */
 import { constants } from 'node:fs'
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ServingError } from '../../kit/errors.ts'
 import type { DesiredModel } from '../desired/desired.ts'
@@ -67,12 +67,15 @@ export async function openModelRepository({ folder, artifactRoots, layout }: Dep
 
   async function findFiles(model: DesiredModel): Promise<ArtifactFile[]> {
     const roots = await resolveRoots(artifactRoots)
+    const uri = JSON.stringify(model.storageUri)
     const artifact = await resolveArtifact(model.storageUri, roots)
+    if (!(await stat(artifact)).isDirectory())
+      throw new ServingError('ARTIFACT_NOT_FOUND', `storageUri ${uri}: is a file; name the folder that holds it`)
     const selected = layout.selectFolder(await listFirstLevel(artifact), model.artifactVersion)
     const source = selected === '' ? artifact : await resolveArtifact(join(artifact, selected), roots)
     const files = await listArtifactFiles(source, roots)
     if (files.length > 0) return files
-    throw new ServingError('ARTIFACT_NOT_FOUND', `storageUri ${JSON.stringify(model.storageUri)}: ${source} is empty`)
+    throw new ServingError('ARTIFACT_NOT_FOUND', `storageUri ${uri}: ${source} is empty`)
   }
 
   async function copyFiles(files: readonly ArtifactFile[], build: string): Promise<number> {

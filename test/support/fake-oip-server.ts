@@ -114,7 +114,7 @@ export async function startFakeOipServer(): Promise<FakeOipServer> {
     get mostParallelLoads() {
       return mostParallelLoads
     },
-    until: waiters.until,
+    until: (what, predicate) => waiters.until(what, predicate),
     loadBegun: () => waiters.until('a load', () => parallel > 0),
     holdLoads: loads.close,
     freeze: calls.close,
