@@ -126,6 +126,7 @@ function planScheduler(options: MeshOptions): ProcessSpec {
         'grpc-port': ports.schedulerGrpc,
         'agent-port': ports.agents,
         'http-port': ports.schedulerHttp,
+        'ingress-port': ports.ingress,
       }),
       ...(options.extraFlags.scheduler ?? []),
     ],

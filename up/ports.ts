@@ -7,13 +7,14 @@ export interface ReplicaPorts {
 }
 
 export interface EnvoyPorts {
-  readonly ingress: number
   readonly admin: number
   /** Of the metrics process beside it. */
   readonly metrics: number
 }
 
 export interface MeshPorts {
+  /** Of all Envoys: they get the same listener. Several on one machine share it, and the system spreads connections. */
+  readonly ingress: number
   readonly redis: number
   readonly xds: number
   readonly schedulerGrpc: number
@@ -26,12 +27,13 @@ export interface MeshPorts {
 /** The documented ports, all moved by `offset`: one Envoy, `replicas` model servers. */
 export function standardPorts(offset: number, replicas: number): MeshPorts {
   return {
+    ingress: 9000 + offset,
     redis: 9079 + offset,
     xds: 9002 + offset,
     schedulerGrpc: 9004 + offset,
     agents: 9005 + offset,
     schedulerHttp: 9006 + offset,
-    envoys: [{ ingress: 9000 + offset, admin: 9901 + offset, metrics: 9003 + offset }],
+    envoys: [{ admin: 9901 + offset, metrics: 9003 + offset }],
     replicas: Array.from({ length: replicas }, (_, index) => {
       const first = 9100 + offset + 10 * index
       return { rest: first, grpc: first + 1, agentHttp: first + 2 }
@@ -47,8 +49,8 @@ export interface PortUse {
 /** Every port with what it is for. */
 export function portUses(ports: MeshPorts): PortUse[] {
   return [
+    { port: ports.ingress, use: 'ingress' },
     ...ports.envoys.flatMap((envoy) => [
-      { port: envoy.ingress, use: 'ingress' },
       { port: envoy.admin, use: 'Envoy admin' },
       { port: envoy.metrics, use: 'metrics' },
     ]),

@@ -147,7 +147,7 @@ function orStopped<T>(stop: AbortSignal, work: Promise<T>): Promise<T> {
 /** Declares the server, and with `--sample` the model; answers with what there is to print. */
 async function useIt(folder: StateFolder, ports: MeshPorts, config: UpConfig, deps: UpDeps): Promise<string> {
   const admin = createAdminClient(`${HOST}:${String(ports.schedulerGrpc)}`)
-  const ingress = new URL(`http://${HOST}:${String(ports.envoys[0]?.ingress ?? 0)}`)
+  const ingress = new URL(`http://${HOST}:${String(ports.ingress)}`)
   const { logsDir } = folder
   try {
     await applyServer(admin, ports.replicas.length)

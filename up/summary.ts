@@ -11,7 +11,7 @@ export function summaryText(options: {
   const { host, ports, sample } = options
   const at = (port: number | undefined): string => `${host}:${String(port ?? 0)}`
   const envoy = ports.envoys[0]
-  const ingress = `http://${at(envoy?.ingress)}`
+  const ingress = `http://${at(ports.ingress)}`
   const offset = ports.schedulerGrpc - standardPorts(0, 0).schedulerGrpc
   const client = `npx millrace${offset === 0 ? '' : ` --port-offset ${String(offset)}`}`
   const tryLines = [

@@ -43,9 +43,7 @@ export interface TestMesh {
   /** Temporary; gone after `stop`. Model artefacts may be written here. */
   readonly folder: string
   readonly ports: MeshPorts
-  /** `127.0.0.1:port` of each Envoy. */
-  readonly ingresses: readonly string[]
-  /** The first of them. */
+  /** `127.0.0.1:port`. Several Envoys share it; a connection lands on any, a frozen one too. */
   readonly ingress: string
   /** `127.0.0.1:port` of the scheduler's gRPC API. */
   readonly scheduler: string
@@ -112,13 +110,11 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
   process.once('exit', killAll) // a worker that vitest ends early
   const admin = createAdminClient(`${HOST}:${String(ports.schedulerGrpc)}`)
   const childNames = plan.processes.map((spec) => spec.name)
-  const ingresses = ports.envoys.map((envoy) => `${HOST}:${String(envoy.ingress)}`)
 
   const mesh: TestMesh = {
     folder,
     ports,
-    ingresses,
-    ingress: ingresses[0] ?? '',
+    ingress: `${HOST}:${String(ports.ingress)}`,
     scheduler: `${HOST}:${String(ports.schedulerGrpc)}`,
     redisUrl: `redis://${HOST}:${String(ports.redis)}`,
     admin,
@@ -195,19 +191,20 @@ async function declareServer(admin: AdminClient, name: string, replicas: number)
 }
 
 async function freeMeshPorts(envoys: number, replicas: number): Promise<MeshPorts> {
-  const ports = await freePorts(5 + 3 * (envoys + replicas))
+  const ports = await freePorts(6 + 2 * envoys + 3 * replicas)
   const next = (): number => {
     const port = ports.pop()
     if (port === undefined) throw new Error('too few ports were asked for')
     return port
   }
   return {
+    ingress: next(),
     redis: next(),
     xds: next(),
     schedulerGrpc: next(),
     agents: next(),
     schedulerHttp: next(),
-    envoys: Array.from({ length: envoys }, () => ({ ingress: next(), admin: next(), metrics: next() })),
+    envoys: Array.from({ length: envoys }, () => ({ admin: next(), metrics: next() })),
     replicas: Array.from({ length: replicas }, () => ({ rest: next(), grpc: next(), agentHttp: next() })),
   }
 }

@@ -88,9 +88,9 @@ test('extra flags come last, so that they win', () => {
   expect(processNamed('agent-embedded-0').args.slice(-2)).toEqual(['--log-level', 'debug'])
 })
 
-test('each Envoy has its own bootstrap with its own ports', () => {
-  const first = { ingress: 1, admin: 2, metrics: 3 }
-  const second = { ingress: 4, admin: 5, metrics: 6 }
+test('each Envoy has its own bootstrap with its own name and admin port', () => {
+  const first = { admin: 2, metrics: 3 }
+  const second = { admin: 5, metrics: 6 }
   const { files } = planMesh({ ...options, ports: { ...options.ports, envoys: [first, second] } })
   expect(files.map((file) => JSON.parse(file.content) as object)).toMatchObject([
     { node: { id: 'envoy-0' }, admin: { address: { socket_address: { port_value: 2 } } } },
