@@ -62,7 +62,7 @@ export function dropFinishedVersions(model: ModelDocument, scene: Scene): ModelD
     ...model,
     versions: model.versions.filter(
       (version, index) =>
-        index === last || version.version === model.route?.version || !isPresent(model, version, scene),
+        index === last || version.version === model.route?.version || isPresent(model, version, scene),
     ),
   }
 }

@@ -1,0 +1,282 @@
+/**
+ * Random histories of users, agents, servers and an Envoy that lags, with the invariants checked at every step. A history that
+ * breaks one is shrunk by fast-check to the few steps that matter.
+ */
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { ModelDocument, ReplicaKey, RouteDocument } from '../../../../scheduler/domain/documents.ts'
+import { isReady } from '../../../../scheduler/domain/copy.ts'
+import { parseInternalName } from '../../../../scheduler/domain/names.ts'
+import { createSchedulerScene, type SchedulerScene } from '../../../support/scheduler-scene.ts'
+
+const MODELS = ['iris', 'wine'] as const
+const REPLICAS: readonly ReplicaKey[] = ['s/0', 's/1', 's/2', 't/0', 't/1']
+
+const operation = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('apply' as const),
+      model: fc.constantFrom(...MODELS),
+      replicas: fc.integer({ min: 0, max: 3 }),
+      minReplicas: fc.constantFrom(0, 1),
+      uri: fc.integer({ min: 1, max: 3 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete' as const), model: fc.constantFrom(...MODELS) }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      kind: fc.constant('agentActs' as const),
+      replica: fc.constantFrom(...REPLICAS),
+      fails: fc.boolean().map((fails) => fails),
+      seldom: fc.integer({ min: 0, max: 4 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('health' as const),
+      replica: fc.constantFrom(...REPLICAS),
+      to: fc.constantFrom('serving' as const, 'reloading' as const, 'down' as const),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('agent' as const),
+      replica: fc.constantFrom(...REPLICAS),
+      to: fc.constantFrom('connected' as const, 'lost' as const),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('drain' as const),
+      replica: fc.constantFrom(...REPLICAS),
+      draining: fc.boolean(),
+    }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: fc.constant('envoyActs' as const), commits: fc.integer({ min: 1, max: 10 }) }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({ kind: fc.constant('time' as const), ms: fc.constantFrom(100, 1_000, 2_000, 61_000) }),
+  },
+  { weight: 12, arbitrary: fc.record({ kind: fc.constant('reconcile' as const), model: fc.constantFrom(...MODELS) }) },
+)
+type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never
+
+interface Simulation {
+  readonly scene: SchedulerScene
+  /** What Envoy follows. */
+  readonly followed: Map<string, RouteDocument>
+  readonly published: { revision: number; model: string; route: RouteDocument | undefined }[]
+}
+
+function createSimulation(): Simulation {
+  const scene = createSchedulerScene()
+  scene.envoy.acked = 0
+  for (const key of REPLICAS) scene.addReplica(key)
+  return { scene, followed: new Map(), published: [] }
+}
+
+function act(simulation: Simulation, step: Operation): void {
+  const { scene } = simulation
+  switch (step.kind) {
+    case 'apply': {
+      const known = scene.cluster.model(step.model)
+      if (known?.deleted === true) return // the API answers MODEL_TERMINATING
+      const { replicas, minReplicas } = step
+      scene.apply({
+        name: step.model,
+        replicas: Math.max(replicas, minReplicas),
+        minReplicas,
+        storageUri: `/models/${String(step.uri)}`,
+      })
+      return
+    }
+    case 'delete':
+      if (scene.cluster.model(step.model) !== undefined) scene.remove(step.model)
+      return
+    case 'agentActs':
+      agentActs(simulation, step.replica, step.fails && step.seldom === 0)
+      return
+    case 'health':
+      setHealth(simulation, step.replica, step.to)
+      return
+    case 'agent':
+      scene.changeReplica(step.replica, {
+        agent: step.to === 'lost' ? { kind: 'lost', sinceMs: scene.clock.nowMs } : { kind: 'connected' },
+      })
+      return
+    case 'drain':
+      scene.changeReplica(step.replica, { draining: step.draining })
+      return
+    case 'envoyActs':
+      envoyActs(simulation, step.commits)
+      return
+    case 'time':
+      scene.clock.nowMs += step.ms
+      return
+    case 'reconcile':
+      reconcile(simulation, step.model)
+      return
+  }
+}
+
+/** The agent does one thing it was told: loads what is missing, or unloads what is not wanted any more. */
+function agentActs({ scene, followed }: Simulation, replica: ReplicaKey, fails: boolean): boolean {
+  const document = scene.cluster.replica(replica)
+  if (document?.agent.kind !== 'connected' || document.health.kind === 'down') return false
+  const desired = scene.cluster.desiredFor(replica)
+  const due = desired.find(({ internalName, attempt }) => {
+    const observed = scene.cluster.observed(replica, internalName)
+    return observed?.state !== 'Loaded' && !(observed?.state === 'LoadFailed' && observed.attempt >= attempt)
+  })
+  if (due !== undefined) {
+    scene.report(replica, due.internalName, fails ? 'LoadFailed' : 'Loaded', { attempt: due.attempt })
+    return true
+  }
+  for (const [name, observed] of scene.cluster.observedOn(replica)) {
+    if (desired.some(({ internalName }) => internalName === name)) continue
+    const { model, version } = parseInternalName(name)
+    const route = followed.get(model)
+    const isNamed = route?.version === version && route.replicas.includes(replica)
+    if (observed.state === 'Loaded')
+      expect(isNamed, `I3: ${name} on ${replica} unloaded while Envoy names it`).toBe(false)
+    scene.commit({ kind: 'observed', replica, name, document: undefined })
+    return true
+  }
+  return false
+}
+
+/** A server that restarts has lost its models; its agent says `serving` only when all are loaded again. */
+function setHealth(simulation: Simulation, replica: ReplicaKey, to: 'serving' | 'reloading' | 'down'): void {
+  const { scene } = simulation
+  const before = scene.cluster.replica(replica)?.health.kind
+  if (to === 'down') {
+    if (before !== 'down')
+      scene.changeReplica(replica, { health: { kind: 'down', sinceMs: scene.clock.nowMs, reason: 'refused' } })
+    return
+  }
+  if (scene.cluster.replica(replica)?.agent.kind === 'lost') return // nobody would say so
+  if (before === 'down')
+    for (const { internalName, attempt } of scene.cluster.desiredFor(replica))
+      scene.report(replica, internalName, to === 'serving' ? 'Loaded' : 'Loading', { attempt })
+  if (to === 'serving' && before === 'reloading')
+    for (const { internalName, attempt } of scene.cluster.desiredFor(replica))
+      scene.report(replica, internalName, 'Loaded', { attempt })
+  if (before !== to) scene.changeReplica(replica, { health: { kind: to } })
+}
+
+function envoyActs({ scene, followed, published }: Simulation, commits: number): void {
+  for (let count = 0; count < commits && published.length > 0; count += 1) {
+    const next = published.shift()
+    if (next === undefined) break
+    if (next.route === undefined) followed.delete(next.model)
+    else followed.set(next.model, next.route)
+    scene.envoy.acked = next.revision
+  }
+  if (published.length === 0) scene.envoy.acked = scene.revision()
+}
+
+function reconcile(simulation: Simulation, name: string): boolean {
+  const { scene } = simulation
+  const before = scene.cluster.model(name)
+  if (before === undefined) return false
+  const result = scene.step(name)
+  const after = scene.cluster.model(name)
+  if (result.document === undefined) return false
+  checkRoute(simulation, before, after)
+  const isSameRoute =
+    before.route?.version === after?.route?.version && before.route?.replicas.join() === after?.route?.replicas.join()
+  if (!isSameRoute) simulation.published.push({ revision: scene.revision(), model: name, route: after?.route })
+  return true
+}
+
+function checkRoute({ scene, followed }: Simulation, before: ModelDocument, after: ModelDocument | undefined): void {
+  const isMeantToServe = after !== undefined && !after.deleted && after.deployment.replicas > 0
+  if (isMeantToServe && before.route !== undefined)
+    expect(after.route, 'a model that had a route keeps one').toBeDefined()
+  if (after?.route === undefined) return
+  const { route } = after
+  const version = after.versions.find((candidate) => candidate.version === route.version)
+  expect(version, 'the route names a version that exists').toBeDefined()
+  if (version === undefined) return
+  const isSwitch = before.route?.version !== route.version
+  for (const key of route.replicas) {
+    if (!isSwitch && before.route?.replicas.includes(key) === true) continue
+    expect(isReady(after.name, version, key, scene.cluster), `I1: ${key} enters the route loaded`).toBe(true)
+  }
+  const old = before.versions.find((candidate) => candidate.version === before.route?.version)
+  if (isSwitch && before.route !== undefined && old !== undefined) {
+    const isOldAnswered = old.assigned.some((key) => isReady(before.name, old, key, scene.cluster))
+    const needed = isOldAnswered ? Math.min(after.deployment.replicas, before.route.replicas.length) : 1
+    expect(route.replicas.length, 'I5: as many as the old version had').toBeGreaterThanOrEqual(needed)
+  }
+  if (after.status.state === 'ModelAvailable')
+    expect(followed.get(after.name)?.version, 'I2: Available means that Envoy follows this version').toBe(route.version)
+}
+
+/** Everything is well again: within a bounded number of rounds nothing is left to do. */
+function comeToRest(simulation: Simulation): void {
+  const { scene } = simulation
+  for (const key of REPLICAS) {
+    scene.changeReplica(key, { agent: { kind: 'connected' }, draining: false })
+    setHealth(simulation, key, 'down')
+    setHealth(simulation, key, 'serving')
+  }
+  for (let round = 0; round < 60; round += 1) {
+    let changed = false
+    for (const model of MODELS) changed = reconcile(simulation, model) || changed
+    for (const key of REPLICAS) while (agentActs(simulation, key, false)) changed = true
+    envoyActs(simulation, 1_000)
+    scene.clock.nowMs += 61_000
+    if (!changed && round > 3) return
+  }
+  throw new Error(`never at rest: ${JSON.stringify([...scene.cluster.models()])}`)
+}
+
+function checkRest({ scene, followed }: Simulation): void {
+  for (const name of MODELS) {
+    const model = scene.cluster.model(name)
+    if (model === undefined) {
+      expect(followed.get(name), `${name} is gone from Envoy`).toBeUndefined()
+      continue
+    }
+    expect(model.deleted, 'a deleted record goes').toBe(false)
+    expect(model.versions, `one version of ${name} is left`).toHaveLength(1)
+    const [version] = model.versions
+    expect(version?.leaving).toEqual({})
+    if (model.deployment.replicas === 0) {
+      expect(model.status.state).toBe('ModelScaledDown')
+      expect(version?.assigned).toEqual([])
+      continue
+    }
+    expect(model.status, JSON.stringify(model)).toMatchObject({
+      state: 'ModelAvailable',
+      availableReplicas: model.deployment.replicas,
+    })
+    expect(followed.get(name)?.replicas).toEqual(version?.assigned)
+    expect(new Set(version?.assigned.map((key) => key.split('/')[0])).size, 'one server').toBe(1)
+  }
+  for (const key of REPLICAS) {
+    const desired = scene.cluster.desiredFor(key).map(({ internalName }) => internalName)
+    expect([...scene.cluster.observedOn(key).keys()].toSorted()).toEqual(desired.toSorted())
+  }
+}
+
+test('whatever happens, the invariants hold and everything comes to rest as users asked', () => {
+  fc.assert(
+    fc.property(fc.array(operation, { minLength: 20, maxLength: 150 }), (steps) => {
+      const simulation = createSimulation()
+      for (const step of steps) act(simulation, step)
+      comeToRest(simulation)
+      checkRest(simulation)
+    }),
+    { numRuns: 300 },
+  )
+}, 30_000)
