@@ -3,17 +3,17 @@
  * reported at once. The schema's descriptions are the help text, so an option cannot exist without being documented.
  */
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
-import { type Static, type TObject, type TSchema } from 'typebox'
+import type { Static, TObject, TSchema } from 'typebox'
 import { Value } from 'typebox/value'
 import { parse as parseYaml } from 'yaml'
+import { parseFlags } from './config-flags.ts'
 import { type Issue, issuesError, ServingError } from './errors.ts'
 
 export interface ProcessDefinition<S extends TObject> {
   readonly name: string
   readonly summary: string
   readonly schema: S
-  /** Environment variables other than MILLRACE_<PROCESS>_<OPTION>, by option name. */
+  /** Environment variables in place of MILLRACE_<PROCESS>_<OPTION>, by option name. */
   readonly environmentAliases?: Readonly<Record<string, string>>
 }
 
@@ -24,39 +24,44 @@ interface Field {
   readonly key: string
   readonly flag: string
   readonly environment: string
-  readonly schema: TSchema & { type?: string; default?: unknown; description?: string; items?: { type?: string } }
+  readonly required: boolean
+  readonly schema: TSchema & {
+    readonly type?: string
+    readonly default?: unknown
+    readonly description?: string
+    readonly anyOf?: readonly { readonly const?: unknown }[]
+  }
+}
+
+/** A value and where it came from, as errors name it. */
+interface Found {
+  readonly raw: unknown
+  readonly origin: string
 }
 
 const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+const shout = (key: string): string => kebab(key).replaceAll('-', '_').toUpperCase()
 
-function fieldsOf<S extends TObject>(definition: ProcessDefinition<S>): Field[] {
-  return Object.entries(definition.schema.properties as Record<string, Field['schema']>).map(([key, schema]) => ({
+function fieldsOf<S extends TObject>({ name, schema, environmentAliases }: ProcessDefinition<S>): readonly Field[] {
+  const required: readonly string[] = schema.required ?? []
+  return Object.entries(schema.properties as Record<string, Field['schema']>).map(([key, fieldSchema]) => ({
     key,
     flag: kebab(key),
-    environment:
-      definition.environmentAliases?.[key] ??
-      `MILLRACE_${kebab(definition.name).replaceAll('-', '_').toUpperCase()}_${kebab(key).replaceAll('-', '_').toUpperCase()}`,
-    schema,
+    environment: environmentAliases?.[key] ?? `MILLRACE_${shout(name)}_${shout(key)}`,
+    required: required.includes(key) && fieldSchema.default === undefined,
+    schema: fieldSchema,
   }))
 }
 
 /** `--help`: every option with its variable, default and meaning. */
 export function helpText<S extends TObject>(definition: ProcessDefinition<S>): string {
-  const rows = fieldsOf(definition).map((field) => {
-    const type =
-      field.schema.type === 'boolean'
-        ? ''
-        : ` <${field.schema.type === 'array' ? 'a,b' : (field.schema.type ?? 'value')}>`
-    const standard = field.schema.default === undefined ? 'required' : `default ${JSON.stringify(field.schema.default)}`
-    return `  --${field.flag}${type}\n      ${field.schema.description ?? ''} (${standard}; ${field.environment})`
-  })
   return [
     `Usage: millrace ${definition.name} [options]`,
     '',
     definition.summary,
     '',
     'Options (flag, else environment variable, else --config file, else default):',
-    ...rows,
+    ...fieldsOf(definition).map(optionText),
     '  --config <path>\n      YAML or JSON file with the same options in camelCase.',
     '  --print-config\n      Print the resulting configuration and exit.',
     '  --help\n      Print this and exit.',
@@ -64,8 +69,23 @@ export function helpText<S extends TObject>(definition: ProcessDefinition<S>): s
   ].join('\n')
 }
 
+function optionText({ flag, environment, required, schema }: Field): string {
+  const choices = choicesOf(schema)
+  const form = choices.length > 0 ? choices.join('|') : schema.type === 'array' ? 'a,b' : (schema.type ?? 'value')
+  const standard = required
+    ? 'required'
+    : schema.default === undefined
+      ? 'optional'
+      : `default ${JSON.stringify(schema.default)}`
+  const value = schema.type === 'boolean' ? '' : ` <${form}>`
+  return `  --${flag}${value}\n      ${schema.description ?? ''} (${standard}; ${environment})`
+}
+
+const choicesOf = (schema: Field['schema']): readonly string[] =>
+  (schema.anyOf ?? []).map((choice) => choice.const).filter((choice) => typeof choice === 'string')
+
 /**
- * @throws ServingError CONFIG_INVALID naming every option that is wrong.
+ * @throws ServingError CONFIG_INVALID naming everything that is wrong, each with where it was said.
  */
 export function parseConfig<S extends TObject>(
   definition: ProcessDefinition<S>,
@@ -73,86 +93,90 @@ export function parseConfig<S extends TObject>(
   environment: NodeJS.ProcessEnv,
 ): ConfigResult<S> {
   const fields = fieldsOf(definition)
-  const flags = readFlags(fields, argv)
-  if (flags['help'] === true) return { kind: 'print', text: helpText(definition) }
-  const issues: Issue[] = []
-  const fromFile = typeof flags['config'] === 'string' ? readFile(flags['config']) : {}
-  for (const key of Object.keys(fromFile)) {
-    if (!fields.some((field) => field.key === key))
-      issues.push({ path: `config file ${key}`, message: 'unknown option; see --help' })
-  }
+  const kinds = fields.map(({ flag, schema }) => [flag, schema.type === 'boolean' ? 'boolean' : 'text'] as const)
+  const flags = parseFlags(
+    { ...Object.fromEntries(kinds), config: 'text', 'print-config': 'boolean', help: 'boolean' },
+    argv,
+  )
+  if (flags.values['help'] === true) return { kind: 'print', text: helpText(definition) }
+  const path = flags.values['config']
+  const file = typeof path === 'string' ? readFile(path) : {}
+  const issues: Issue[] = [...flags.issues, ...unknownKeys(fields, file)]
   const values: Record<string, unknown> = {}
   for (const field of fields) {
-    const raw = flags[field.flag] ?? environment[field.environment] ?? fromFile[field.key] ?? field.schema.default
-    if (raw === undefined) issues.push({ path: `--${field.flag}`, message: `is required (or ${field.environment})` })
-    else values[field.key] = fromText(field, raw)
-  }
-  for (const field of fields) {
-    const value = values[field.key]
-    if (value === undefined || Value.Check(field.schema, value)) continue
-    const reason = [...Value.Errors(field.schema, value)].map((error) => error.message).join(', ')
-    issues.push({ path: `--${field.flag}`, message: `${JSON.stringify(value)}: ${reason}` })
+    const found = findValue(field, flags.values, environment, file)
+    if (found !== undefined) values[field.key] = toValue(field, found, issues)
+    else if (field.required) issues.push({ path: `--${field.flag}`, message: `is required (or ${field.environment})` })
   }
   if (issues.length > 0) throw issuesError('CONFIG_INVALID', `configuration of ${definition.name}`, issues)
-  if (flags['print-config'] === true) return { kind: 'print', text: `${JSON.stringify(values, undefined, 2)}\n` }
+  if (flags.values['print-config'] === true) return { kind: 'print', text: `${JSON.stringify(values, undefined, 2)}\n` }
   return { kind: 'run', config: Object.freeze(values) as Static<S> }
 }
 
-function readFlags(fields: readonly Field[], argv: readonly string[]): Record<string, string | boolean | undefined> {
-  try {
-    const { values } = parseArgs({
-      args: [...argv],
-      strict: true,
-      allowPositionals: false,
-      options: {
-        ...Object.fromEntries(
-          fields.map((f) => [
-            f.flag,
-            { type: f.schema.type === 'boolean' ? ('boolean' as const) : ('string' as const) },
-          ]),
-        ),
-        config: { type: 'string' },
-        'print-config': { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-      allowNegative: true,
-    })
-    return values as Record<string, string | boolean | undefined>
-  } catch (error) {
-    throw new ServingError('CONFIG_INVALID', `${error instanceof Error ? error.message : String(error)}; see --help`, {
-      cause: error,
-    })
-  }
+/** The first that says something, by precedence; an empty variable says nothing. */
+function findValue(
+  { key, flag, environment: variable, schema }: Field,
+  flags: Readonly<Record<string, string | boolean>>,
+  environment: NodeJS.ProcessEnv,
+  file: Readonly<Record<string, unknown>>,
+): Found | undefined {
+  const candidates: readonly Found[] = [
+    { raw: flags[flag], origin: `--${flag}` },
+    { raw: environment[variable] === '' ? undefined : environment[variable], origin: variable },
+    { raw: Object.hasOwn(file, key) ? file[key] : undefined, origin: `config file ${key}` },
+    { raw: schema.default, origin: `default of --${flag}` },
+  ]
+  return candidates.find(({ raw }) => raw !== undefined && raw !== null)
 }
 
-function readFile(path: string): Record<string, unknown> {
+function toValue({ schema }: Field, { raw, origin }: Found, issues: Issue[]): unknown {
+  const value = typeof raw === 'string' ? fromText(schema.type, raw) : raw
+  if (!Value.Check(schema, value)) {
+    const choices = choicesOf(schema)
+    const reason =
+      choices.length > 0
+        ? `must be one of ${choices.join(', ')}`
+        : Value.Errors(schema, value)
+            .map((error) => error.message)
+            .join(', ')
+    issues.push({
+      path: origin,
+      message: `${typeof value === 'number' ? String(value) : JSON.stringify(value)}: ${reason}`,
+    })
+  }
+  return Array.isArray(value) ? Object.freeze([...(value as unknown[])]) : value
+}
+
+function unknownKeys(fields: readonly Field[], file: Readonly<Record<string, unknown>>): readonly Issue[] {
+  return Object.keys(file)
+    .filter((key) => !fields.some((field) => field.key === key))
+    .map((key) => ({ path: `config file ${key}`, message: 'unknown option; see --help' }))
+}
+
+function readFile(path: string): Readonly<Record<string, unknown>> {
   try {
     const parsed: unknown = parseYaml(readFileSync(path, 'utf8'))
     if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed))
       return parsed as Record<string, unknown>
   } catch (error) {
-    throw new ServingError(
-      'CONFIG_INVALID',
-      `--config ${path}: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    )
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new ServingError('CONFIG_INVALID', `--config ${path}: ${reason}`, { cause: error })
   }
   throw new ServingError('CONFIG_INVALID', `--config ${path}: must be a mapping of options`)
 }
 
 /** Flags and variables are text: read them as the schema's type says. What does not fit is left for the schema to refuse. */
-function fromText(field: Field, raw: unknown): unknown {
-  if (typeof raw !== 'string') return raw
-  switch (field.schema.type) {
+function fromText(type: string | undefined, text: string): unknown {
+  switch (type) {
     case 'integer':
     case 'number':
-      return raw.trim() === '' || Number.isNaN(Number(raw)) ? raw : Number(raw)
+      return text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text)
     case 'boolean':
-      return raw === 'true' ? true : raw === 'false' ? false : raw
+      return text === 'true' ? true : text === 'false' ? false : text
     case 'array':
-      return raw === '' ? [] : raw.split(',').map((part) => part.trim())
+      return text === '' ? [] : text.split(',').map((part) => part.trim())
     case undefined:
     default:
-      return raw
+      return text
   }
 }
