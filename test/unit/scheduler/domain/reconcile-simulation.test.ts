@@ -12,60 +12,46 @@ import { createSchedulerScene, type SchedulerScene } from '../../../support/sche
 const MODELS = ['iris', 'wine'] as const
 const REPLICAS: readonly ReplicaKey[] = ['s/0', 's/1', 's/2', 't/0', 't/1']
 
+const model = fc.constantFrom(...MODELS)
+const replica = fc.constantFrom(...REPLICAS)
+const seldom = fc.integer({ min: 0, max: 4 }).map((value) => value === 0)
+const kind = <Kind extends string>(name: Kind) => fc.constant(name)
+
 const operation = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.record({
-      kind: fc.constant('apply' as const),
-      model: fc.constantFrom(...MODELS),
+      kind: kind('apply'),
+      model,
       replicas: fc.integer({ min: 0, max: 3 }),
       minReplicas: fc.constantFrom(0, 1),
       uri: fc.integer({ min: 1, max: 3 }),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete' as const), model: fc.constantFrom(...MODELS) }) },
-  {
-    weight: 12,
-    arbitrary: fc.record({
-      kind: fc.constant('agentActs' as const),
-      replica: fc.constantFrom(...REPLICAS),
-      fails: fc.boolean().map((fails) => fails),
-      seldom: fc.integer({ min: 0, max: 4 }),
-    }),
-  },
+  { weight: 1, arbitrary: fc.record({ kind: kind('delete'), model }) },
+  { weight: 12, arbitrary: fc.record({ kind: kind('agentActs'), replica, fails: seldom }) },
   {
     weight: 3,
     arbitrary: fc.record({
-      kind: fc.constant('health' as const),
-      replica: fc.constantFrom(...REPLICAS),
+      kind: kind('health'),
+      replica,
       to: fc.constantFrom('serving' as const, 'reloading' as const, 'down' as const),
+      fails: seldom,
     }),
   },
   {
     weight: 2,
     arbitrary: fc.record({
-      kind: fc.constant('agent' as const),
-      replica: fc.constantFrom(...REPLICAS),
+      kind: kind('agent'),
+      replica,
       to: fc.constantFrom('connected' as const, 'lost' as const),
     }),
   },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      kind: fc.constant('drain' as const),
-      replica: fc.constantFrom(...REPLICAS),
-      draining: fc.boolean(),
-    }),
-  },
-  {
-    weight: 6,
-    arbitrary: fc.record({ kind: fc.constant('envoyActs' as const), commits: fc.integer({ min: 1, max: 10 }) }),
-  },
-  {
-    weight: 5,
-    arbitrary: fc.record({ kind: fc.constant('time' as const), ms: fc.constantFrom(100, 1_000, 2_000, 61_000) }),
-  },
-  { weight: 12, arbitrary: fc.record({ kind: fc.constant('reconcile' as const), model: fc.constantFrom(...MODELS) }) },
+  { weight: 1, arbitrary: fc.record({ kind: kind('drain'), replica, draining: fc.boolean() }) },
+  { weight: 6, arbitrary: fc.record({ kind: kind('envoyActs'), commits: fc.integer({ min: 1, max: 10 }) }) },
+  { weight: 1, arbitrary: fc.record({ kind: kind('envoyConnects'), connected: fc.boolean() }) },
+  { weight: 5, arbitrary: fc.record({ kind: kind('time'), ms: fc.constantFrom(100, 1_000, 2_000, 61_000) }) },
+  { weight: 12, arbitrary: fc.record({ kind: kind('reconcile'), model }) },
 )
 type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never
 
@@ -74,13 +60,16 @@ interface Simulation {
   /** What Envoy follows. */
   readonly followed: Map<string, RouteDocument>
   readonly published: { revision: number; model: string; route: RouteDocument | undefined }[]
+  /** `behind`: it is back, and follows what it followed when it went until it has seen what it missed. */
+  connection: 'current' | 'gone' | 'behind'
+  ackedRevision: number
 }
 
 function createSimulation(): Simulation {
   const scene = createSchedulerScene()
   scene.envoy.acked = 0
   for (const key of REPLICAS) scene.addReplica(key)
-  return { scene, followed: new Map(), published: [] }
+  return { scene, followed: new Map(), published: [], connection: 'current', ackedRevision: 0 }
 }
 
 function act(simulation: Simulation, step: Operation): void {
@@ -102,10 +91,10 @@ function act(simulation: Simulation, step: Operation): void {
       if (scene.cluster.model(step.model) !== undefined) scene.remove(step.model)
       return
     case 'agentActs':
-      agentActs(simulation, step.replica, step.fails && step.seldom === 0)
+      agentActs(simulation, step.replica, step.fails)
       return
     case 'health':
-      setHealth(simulation, step.replica, step.to)
+      setHealth(simulation, step.replica, step.to, step.fails)
       return
     case 'agent':
       scene.changeReplica(step.replica, {
@@ -118,6 +107,11 @@ function act(simulation: Simulation, step: Operation): void {
     case 'envoyActs':
       envoyActs(simulation, step.commits)
       return
+    case 'envoyConnects':
+      if (!step.connected) simulation.connection = 'gone'
+      else if (simulation.connection === 'gone') simulation.connection = 'behind'
+      tellAcks(simulation)
+      return
     case 'time':
       scene.clock.nowMs += step.ms
       return
@@ -128,7 +122,7 @@ function act(simulation: Simulation, step: Operation): void {
 }
 
 /** The agent does one thing it was told: loads what is missing, or unloads what is not wanted any more. */
-function agentActs({ scene, followed }: Simulation, replica: ReplicaKey, fails: boolean): boolean {
+function agentActs({ scene, followed, connection }: Simulation, replica: ReplicaKey, fails: boolean): boolean {
   const document = scene.cluster.replica(replica)
   if (document?.agent.kind !== 'connected' || document.health.kind === 'down') return false
   const desired = scene.cluster.desiredFor(replica)
@@ -145,7 +139,7 @@ function agentActs({ scene, followed }: Simulation, replica: ReplicaKey, fails: 
     const { model, version } = parseInternalName(name)
     const route = followed.get(model)
     const isNamed = route?.version === version && route.replicas.includes(replica)
-    if (observed.state === 'Loaded')
+    if (observed.state === 'Loaded' && connection === 'current')
       expect(isNamed, `I3: ${name} on ${replica} unloaded while Envoy names it`).toBe(false)
     scene.commit({ kind: 'observed', replica, name, document: undefined })
     return true
@@ -153,34 +147,40 @@ function agentActs({ scene, followed }: Simulation, replica: ReplicaKey, fails: 
   return false
 }
 
-/** A server that restarts has lost its models; its agent says `serving` only when all are loaded again. */
-function setHealth(simulation: Simulation, replica: ReplicaKey, to: 'serving' | 'reloading' | 'down'): void {
-  const { scene } = simulation
-  const before = scene.cluster.replica(replica)?.health.kind
+/** A server that restarts has lost its models; its agent says `serving` only when each is loaded again or has failed. */
+function setHealth({ scene }: Simulation, key: ReplicaKey, to: 'serving' | 'reloading' | 'down', fails: boolean): void {
+  const before = scene.cluster.replica(key)?.health.kind
+  if (before === to) return
   if (to === 'down') {
-    if (before !== 'down')
-      scene.changeReplica(replica, { health: { kind: 'down', sinceMs: scene.clock.nowMs, reason: 'refused' } })
+    scene.changeReplica(key, { health: { kind: 'down', sinceMs: scene.clock.nowMs, reason: 'refused' } })
     return
   }
-  if (scene.cluster.replica(replica)?.agent.kind === 'lost') return // nobody would say so
-  if (before === 'down')
-    for (const { internalName, attempt } of scene.cluster.desiredFor(replica))
-      scene.report(replica, internalName, to === 'serving' ? 'Loaded' : 'Loading', { attempt })
-  if (to === 'serving' && before === 'reloading')
-    for (const { internalName, attempt } of scene.cluster.desiredFor(replica))
-      scene.report(replica, internalName, 'Loaded', { attempt })
-  if (before !== to) scene.changeReplica(replica, { health: { kind: to } })
+  if (scene.cluster.replica(key)?.agent.kind === 'lost') return // nobody would say so
+  const state = to === 'reloading' ? 'Loading' : fails ? 'LoadFailed' : 'Loaded'
+  for (const { internalName, attempt } of scene.cluster.desiredFor(key))
+    scene.report(key, internalName, state, { attempt })
+  scene.changeReplica(key, { health: { kind: to } })
 }
 
-function envoyActs({ scene, followed, published }: Simulation, commits: number): void {
-  for (let count = 0; count < commits && published.length > 0; count += 1) {
+function envoyActs(simulation: Simulation, commits: number): void {
+  const { scene, followed, published } = simulation
+  if (simulation.connection === 'gone') return
+  for (let count = 0; count < commits; count += 1) {
     const next = published.shift()
     if (next === undefined) break
     if (next.route === undefined) followed.delete(next.model)
     else followed.set(next.model, next.route)
-    scene.envoy.acked = next.revision
+    simulation.ackedRevision = next.revision
   }
-  if (published.length === 0) scene.envoy.acked = scene.revision()
+  if (published.length === 0) {
+    simulation.ackedRevision = scene.revision()
+    simulation.connection = 'current'
+  }
+  tellAcks(simulation)
+}
+
+function tellAcks({ scene, connection, ackedRevision }: Simulation): void {
+  scene.envoy.acked = connection === 'gone' ? 'no-node' : ackedRevision
 }
 
 function reconcile(simulation: Simulation, name: string): boolean {
@@ -197,7 +197,11 @@ function reconcile(simulation: Simulation, name: string): boolean {
   return true
 }
 
-function checkRoute({ scene, followed }: Simulation, before: ModelDocument, after: ModelDocument | undefined): void {
+function checkRoute(
+  { scene, followed, connection }: Simulation,
+  before: ModelDocument,
+  after: ModelDocument | undefined,
+): void {
   const isMeantToServe = after !== undefined && !after.deleted && after.deployment.replicas > 0
   if (isMeantToServe && before.route !== undefined)
     expect(after.route, 'a model that had a route keeps one').toBeDefined()
@@ -217,17 +221,18 @@ function checkRoute({ scene, followed }: Simulation, before: ModelDocument, afte
     const needed = isOldAnswered ? Math.min(after.deployment.replicas, before.route.replicas.length) : 1
     expect(route.replicas.length, 'I5: as many as the old version had').toBeGreaterThanOrEqual(needed)
   }
-  if (after.status.state === 'ModelAvailable')
+  if (after.status.state === 'ModelAvailable' && before.status.state !== 'ModelAvailable' && connection !== 'gone')
     expect(followed.get(after.name)?.version, 'I2: Available means that Envoy follows this version').toBe(route.version)
 }
 
 /** Everything is well again: within a bounded number of rounds nothing is left to do. */
 function comeToRest(simulation: Simulation): void {
   const { scene } = simulation
+  if (simulation.connection === 'gone') simulation.connection = 'behind'
   for (const key of REPLICAS) {
     scene.changeReplica(key, { agent: { kind: 'connected' }, draining: false })
-    setHealth(simulation, key, 'down')
-    setHealth(simulation, key, 'serving')
+    setHealth(simulation, key, 'down', false)
+    setHealth(simulation, key, 'serving', false)
   }
   for (let round = 0; round < 60; round += 1) {
     let changed = false
