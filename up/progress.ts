@@ -30,7 +30,7 @@ export function createProgress(output: Output, environment: NodeJS.ProcessEnv): 
       let notedAt = startedAt
       const note = (text: string): void => {
         if (terminal) {
-          output.write(`${rewrite}  ${`${title}: ${text}`.slice(0, (output.columns ?? 80) - 3)}`)
+          output.write(`${rewrite}  ${`${title}: ${text}`.slice(0, (output.columns || 80) - 3)}`)
         } else if (performance.now() - notedAt >= PLAIN_NOTE_EVERY_MS) {
           notedAt = performance.now()
           output.write(`  ${title}: ${text}\n`)
