@@ -126,6 +126,12 @@ export const catalogue = {
     retryable: true,
     help: 'Start Millrace with `millrace up`, or check the address of the ingress.',
   },
+  ENVOY_UNAVAILABLE: {
+    grpc: 14,
+    http: 503,
+    retryable: true,
+    help: 'Start Envoy, or check the address of its admin port; the message names it.',
+  },
   SERVER_UNAVAILABLE: {
     grpc: 14,
     http: 503,
@@ -235,5 +241,8 @@ export function toServingError(error: unknown): ServingError {
   if (error instanceof ServingError) return error
   if (error instanceof Error && error.name === 'AbortError')
     return new ServingError('CANCELLED', error.message, { cause: error })
+  if (error instanceof Error && error.name === 'TimeoutError')
+    // AbortSignal.timeout
+    return new ServingError('DEADLINE_EXCEEDED', error.message, { cause: error })
   return new ServingError('INVARIANT_BROKEN', error instanceof Error ? error.message : String(error), { cause: error })
 }

@@ -1,5 +1,6 @@
 import { Metadata, type Server, ServerCredentials, status, type ServiceError, type StatusObject } from '@grpc/grpc-js'
 import { catalogue, type ErrorCode, ServingError, toServingError } from './errors.ts'
+import { toListenError } from './http.ts'
 import type { Running } from './lifecycle.ts'
 
 /** The metadata key that carries our error code beside the gRPC status. */
@@ -14,7 +15,15 @@ export function toGrpcStatus(
   const failure = toServingError(error)
   const metadata = new Metadata()
   metadata.set(ERROR_CODE_KEY, failure.code)
-  return { code: statusFor(failure.code), details: failure.message, metadata }
+  return { code: statusFor(failure.code), details: shorten(failure.message), metadata }
+}
+
+/** A status travels in trailers: a larger one than a peer takes never arrives, and the call hangs until its deadline. */
+const MAX_DETAILS_CHARS = 4_000
+
+function shorten(message: string): string {
+  const left = message.length - MAX_DETAILS_CHARS
+  return left > 0 ? `${message.slice(0, MAX_DETAILS_CHARS)}... (${String(left)} more characters)` : message
 }
 
 /** What a status means when the peer sent no code of ours. */
@@ -69,12 +78,7 @@ export async function serveGrpc(
 ): Promise<Running & { readonly port: number }> {
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(`${host}:${String(port)}`, ServerCredentials.createInsecure(), (error, actual) => {
-      if (error)
-        reject(
-          new ServingError('PORT_IN_USE', `port ${String(port)} on ${host} cannot be used: ${error.message}`, {
-            cause: error,
-          }),
-        )
+      if (error) reject(toListenError(error, host, port))
       else resolve(actual)
     })
   })

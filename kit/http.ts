@@ -10,6 +10,8 @@ export interface HttpAnswer {
 }
 export type HttpRoutes = Readonly<Record<string, (url: URL) => HttpAnswer | Promise<HttpAnswer>>>
 
+const BASE = 'http://localhost'
+
 /** A process's own small HTTP port: GET only, exact paths (health and metrics). */
 export async function serveHttp(options: {
   host: string
@@ -40,11 +42,9 @@ async function answer(
   log: Logger,
 ): Promise<void> {
   try {
-    const url = new URL(request.url ?? '/', 'http://localhost')
-    const route = request.method === 'GET' ? routes[url.pathname] : undefined
-    const result = route
-      ? await route(url)
-      : { status: 404, body: `{"error":"no such path; have ${Object.keys(routes).join(', ')}"}` }
+    const url = URL.canParse(request.url ?? '', BASE) ? new URL(request.url ?? '', BASE) : undefined
+    const route = request.method === 'GET' && url !== undefined ? routes[url.pathname] : undefined
+    const result = route && url ? await route(url) : notFound(routes)
     response.writeHead(result.status, { 'content-type': result.contentType ?? 'application/json' }).end(result.body)
   } catch (error) {
     const failure = toServingError(error)
@@ -55,19 +55,30 @@ async function answer(
   }
 }
 
-/** Listens, or throws PORT_IN_USE naming the port. Port 0 takes a free one. */
+const notFound = (routes: HttpRoutes): HttpAnswer => ({
+  status: 404,
+  body: JSON.stringify({ error: `no such path; have GET ${Object.keys(routes).join(', ')}`, code: 'NOT_FOUND' }),
+})
+
+/** Listens. Port 0 takes a free one. @throws ServingError PORT_IN_USE, CONFIG_INVALID (an address that is none) */
 export function listen(server: Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === 'EADDRINUSE'
-          ? new ServingError('PORT_IN_USE', `port ${String(port)} on ${host} is in use`, { cause: error })
-          : toServingError(error),
-      )
-    })
+    const fail = (error: NodeJS.ErrnoException): void => {
+      reject(toListenError(error, host, port))
+    }
+    server.once('error', fail)
     server.listen(port, host, () => {
+      server.off('error', fail)
       const address = server.address()
       resolve(typeof address === 'object' && address !== null ? address.port : port)
     })
   })
+}
+
+/** Of any server that could not listen: taken by somebody, or never usable. */
+export function toListenError(error: Error, host: string, port: number): ServingError {
+  const subject = `port ${String(port)} on ${host}`
+  return error.message.includes('EADDRINUSE')
+    ? new ServingError('PORT_IN_USE', `${subject} is in use`, { cause: error })
+    : new ServingError('CONFIG_INVALID', `${subject} cannot be used: ${error.message}`, { cause: error })
 }

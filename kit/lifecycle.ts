@@ -22,12 +22,14 @@ export async function runProcess(
   const stopAll = async (code: number): Promise<void> => {
     if (stopping) return
     stopping = true
+    let current = ''
     const deadline = setTimeout(() => {
-      log.error({ waitingFor: stack.map((entry) => entry.name) }, 'stop deadline passed')
+      log.error({ waitingFor: [current, ...stack.map((entry) => entry.name).reverse()] }, 'stop deadline passed')
       process.exit(1)
     }, stopDeadlineMs)
     deadline.unref()
     for (let entry = stack.pop(); entry; entry = stack.pop()) {
+      current = entry.name
       try {
         await entry.running.stop()
       } catch (error) {
@@ -44,11 +46,18 @@ export async function runProcess(
       void stopAll(0)
     })
   }
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      const stack = error instanceof Error ? error.stack : String(error)
+      log.error({ code: 'INVARIANT_BROKEN', error: stack }, 'uncaught error')
+      void stopAll(1)
+    })
+  }
   try {
     await start((name, running) => {
       stack.push({ name, running })
     })
-    log.info({}, 'started')
+    if (!stopping) log.info({}, 'started')
   } catch (error) {
     const failure = toServingError(error)
     log.error({ code: failure.code, error: failure.message }, 'start failed')
