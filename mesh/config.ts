@@ -1,0 +1,36 @@
+import { type Static, Type } from 'typebox'
+import type { ProcessDefinition } from '../kit/config.ts'
+import { LOG_LEVELS } from '../kit/log.ts'
+
+const schema = Type.Object(
+  {
+    host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to listen on.' }),
+    httpPort: Type.Integer({
+      minimum: 0,
+      maximum: 65_535,
+      default: 9003,
+      description: 'Port for /metrics, /ready and /healthz.',
+    }),
+    adminUrl: Type.String({
+      pattern: '^https?://',
+      default: 'http://127.0.0.1:9901',
+      description: "Envoy's admin port.",
+    }),
+    scrapeDeadlineMs: Type.Integer({ minimum: 10, default: 5_000, description: 'How long Envoy may take to answer.' }),
+    maxAnswerBytes: Type.Integer({
+      minimum: 1_000,
+      default: 64 * 1024 * 1024,
+      description: 'Largest answer that is read from Envoy.',
+    }),
+    logLevel: Type.Enum([...LOG_LEVELS], { default: 'info', description: 'Least severe level that is logged.' }),
+  },
+  { additionalProperties: false },
+)
+
+export type MeshMetricsConfig = Readonly<Static<typeof schema>>
+
+export const meshMetricsProcess: ProcessDefinition<typeof schema> = {
+  name: 'mesh-metrics',
+  summary: 'Beside one Envoy: its metrics under the names that users know, for Prometheus.',
+  schema,
+}

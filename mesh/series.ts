@@ -1,0 +1,139 @@
+/** From Envoy's counts to the series users know: names, labels and seconds. Pure. */
+import type { Counts, DurationHistogram, ModelCount } from './envoy-stats.ts'
+import type { MetricFamily, Sample } from './prometheus.ts'
+
+export interface EnvoyReading {
+  readonly counts: Counts
+  readonly histograms: readonly DurationHistogram[]
+  /** From `ip:port` to `<server>/<replica>`, replicas that have left since included. */
+  readonly hosts: ReadonlyMap<string, string>
+}
+
+type Labels = Readonly<Record<string, string>>
+
+const BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10] as const
+const MICROSECONDS = 1_000_000
+/** gRPC's codes by number, in the spelling of its metrics. */
+const GRPC_CODES = [
+  'OK',
+  'Canceled',
+  'Unknown',
+  'InvalidArgument',
+  'DeadlineExceeded',
+  'NotFound',
+  'AlreadyExists',
+  'PermissionDenied',
+  'ResourceExhausted',
+  'FailedPrecondition',
+  'Aborted',
+  'OutOfRange',
+  'Unimplemented',
+  'Internal',
+  'Unavailable',
+  'DataLoss',
+  'Unauthenticated',
+] as const
+
+export function toFamilies({ counts, histograms, hosts }: EnvoyReading): MetricFamily[] {
+  const requests = counts.models.filter((count) => count.kind === 'requests')
+  const durations = counts.models.filter((count) => count.kind === 'microseconds')
+  const perModel = (count: ModelCount): Labels => ({
+    ...toReplica(count.address, hosts),
+    model: count.model,
+    model_internal: count.internalName,
+    method_type: count.method,
+    code: toCode(count.method, count.code),
+  })
+  const perReplica = (count: ModelCount): Labels => ({
+    ...toReplica(count.address, hosts),
+    method_type: count.method,
+  })
+  const one = (count: ModelCount): number => count.value
+  const seconds = (count: ModelCount): number => count.value / MICROSECONDS
+  const counter = (name: string, help: string, samples: readonly Sample[]): MetricFamily => ({
+    name,
+    help,
+    type: 'counter',
+    samples,
+  })
+  return [
+    counter('seldon_model_infer_total', 'Requests per model.', sumBy(requests, perModel, one)),
+    counter('seldon_model_infer_seconds_total', 'Their durations.', sumBy(durations, perModel, seconds)),
+    counter('seldon_model_aggregate_infer_total', 'Requests per server replica.', sumBy(requests, perReplica, one)),
+    counter('seldon_model_aggregate_infer_seconds_total', 'Their durations.', sumBy(durations, perReplica, seconds)),
+    {
+      name: 'seldon_model_infer_api_seconds',
+      help: 'Durations of requests, all models of a server replica together.',
+      type: 'histogram',
+      samples: toHistograms(histograms, hosts),
+    },
+    counter(
+      'millrace_wasm_vm_reloads_total',
+      'Wasm virtual machines that failed and were replaced; any increase is a bug in a filter.',
+      counts.plugins.map(({ plugin, outcome, value }) => ({ labels: { plugin, outcome }, value })),
+    ),
+    {
+      name: 'millrace_mesh_unreadable_series',
+      help: "Series of Envoy's that have our prefix and are not understood.",
+      type: 'gauge',
+      samples: [{ labels: {}, value: counts.unreadable }],
+    },
+  ]
+}
+
+/** A replica that Envoy never named to us keeps its address; requests that reached none are `_none`. */
+function toReplica(address: string, hosts: ReadonlyMap<string, string>): Labels {
+  const host = hosts.get(address)
+  if (host !== undefined) {
+    const slash = host.lastIndexOf('/')
+    return { server: slash < 0 ? host : host.slice(0, slash), server_replica: host.slice(slash + 1) }
+  }
+  return address.startsWith('_')
+    ? { server: address, server_replica: '' }
+    : { server: '_unknown', server_replica: address }
+}
+
+function toCode(method: string, code: string): string {
+  return method === 'grpc' && /^\d+$/.test(code) ? (GRPC_CODES[Number(code)] ?? code) : code
+}
+
+/** One sample for each set of labels, in a stable order: two addresses may be the same replica. */
+function sumBy<T>(counts: readonly T[], labelsOf: (count: T) => Labels, valueOf: (count: T) => number): Sample[] {
+  const sums = new Map<string, { labels: Labels; value: number }>()
+  for (const count of counts) {
+    const labels = labelsOf(count)
+    const key = JSON.stringify(labels)
+    const sum = sums.get(key)
+    if (sum) sum.value += valueOf(count)
+    else sums.set(key, { labels, value: valueOf(count) })
+  }
+  return [...sums].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, sample]) => sample)
+}
+
+/**
+ * Everything from Envoy's own histogram, which lags behind the counters by its flush interval: a count from here and a
+ * sum from there would not belong together. So the sum is that of the middles of its buckets, at most 5 % off.
+ */
+function toHistograms(histograms: readonly DurationHistogram[], hosts: ReadonlyMap<string, string>): Sample[] {
+  const labelsOf = ({ address, method, code }: DurationHistogram): Labels => ({
+    ...toReplica(address, hosts),
+    method,
+    code: toCode(method, code),
+  })
+  const below = (limitUs: number) => (histogram: DurationHistogram) =>
+    histogram.buckets.reduce((sum, { upperUs, count }) => (upperUs <= limitUs ? sum + count : sum), 0)
+  const sumSeconds = ({ buckets }: DurationHistogram): number =>
+    buckets.reduce((sum, { lowerUs, upperUs, count }) => sum + (count * (lowerUs + upperUs)) / 2, 0) / MICROSECONDS
+  const labelled = (bound: string) => (histogram: DurationHistogram) => ({ ...labelsOf(histogram), le: bound })
+  return [
+    ...BUCKETS_SECONDS.flatMap((bound) =>
+      withSuffix('_bucket', sumBy(histograms, labelled(String(bound)), below(bound * MICROSECONDS))),
+    ),
+    ...withSuffix('_bucket', sumBy(histograms, labelled('+Inf'), below(Infinity))),
+    ...withSuffix('_sum', sumBy(histograms, labelsOf, sumSeconds)),
+    ...withSuffix('_count', sumBy(histograms, labelsOf, below(Infinity))),
+  ]
+}
+
+const withSuffix = (suffix: string, samples: readonly Sample[]): Sample[] =>
+  samples.map((sample) => ({ ...sample, suffix }))
