@@ -2,19 +2,18 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { asObject, parseJson } from '../../api/oip/json.ts'
 import { toRestMetadata } from '../../api/oip/metadata.ts'
-import { JSON_LENGTH_HEADER, type RestBody } from '../../api/oip/rest-message.ts'
+import { JSON_LENGTH_HEADER } from '../../api/oip/rest-message.ts'
 import { parseRestRequest } from '../../api/oip/rest-request.ts'
 import { toRestResponse } from '../../api/oip/rest-response.ts'
 import { toServingError } from '../../kit/errors.ts'
 import type { Deps } from '../deps.ts'
 import { INTERNAL_NAME_KEY, lastOf } from '../internal-name.ts'
+import { type Answer, jsonAnswer, send, tensorsAnswer } from './answer.ts'
 import { readBody } from './body.ts'
-import { parseRoute } from './route.ts'
+import { parseRoute, type Route } from './route.ts'
 
 /** Far above Envoy's idle timeout of 4 s, so that it is always Envoy that closes an idle connection. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000
-/** How long a client that was refused may go on sending before its connection is closed. */
-const LINGER_MS = 1_000
 
 export function createRestServer(deps: Deps): Server {
   const server = createServer((request, response) => {
@@ -25,68 +24,60 @@ export function createRestServer(deps: Deps): Server {
 }
 
 async function handle(deps: Deps, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  try {
-    await answer(deps, request, response)
-  } catch (error) {
-    const failure = toServingError(error)
-    if (failure.code === 'INVARIANT_BROKEN') deps.log.error({ error: failure.message }, 'request failed')
-    sendJson(request, response, failure.httpStatus, { error: failure.message })
-  }
+  const result = await answer(deps, request, response).catch((error: unknown) => toErrorAnswer(deps, error))
+  send(request, response, result, !deps.isReady())
 }
 
-async function answer(deps: Deps, request: IncomingMessage, response: ServerResponse): Promise<void> {
+function toErrorAnswer(deps: Deps, error: unknown): Answer {
+  const failure = toServingError(error)
+  if (failure.code === 'INVARIANT_BROKEN') deps.log.error({ error: failure.message }, 'request failed')
+  return jsonAnswer(failure.httpStatus, { error: failure.message })
+}
+
+async function answer(deps: Deps, request: IncomingMessage, response: ServerResponse): Promise<Answer> {
   const { repository } = deps
   const route = parseRoute(request.method ?? '', request.url ?? '')
   switch (route.kind) {
     case 'infer': {
       const body = await readBody(request, deps.maxRequestBytes)
       const parsed = parseRestRequest(body, lastOf(request.headers[JSON_LENGTH_HEADER]))
-      const result = await repository.infer(targetOf(request, route.model), parsed, goneSignal(response))
-      sendTensors(response, toRestResponse(result, parsed))
-      return
+      const result = await repository.infer(targetOf(request, route), parsed, goneSignal(response))
+      return tensorsAnswer(toRestResponse(result, parsed))
     }
     case 'modelMetadata':
-      sendJson(request, response, 200, toRestMetadata(repository.metadata(targetOf(request, route.model))))
-      return
+      return jsonAnswer(200, toRestMetadata(repository.metadata(targetOf(request, route))))
     case 'modelReady': {
-      const name = targetOf(request, route.model)
+      const name = targetOf(request, route)
       const ready = repository.isReady(name)
-      sendJson(request, response, ready ? 200 : 400, { name, ready })
-      return
+      return jsonAnswer(ready ? 200 : 400, { name, ready })
     }
     case 'live':
-      sendJson(request, response, 200, { live: true })
-      return
+      return jsonAnswer(200, { live: true })
     case 'ready':
-      sendJson(request, response, deps.isReady() ? 200 : 400, { ready: deps.isReady() })
-      return
+      return jsonAnswer(deps.isReady() ? 200 : 400, { ready: deps.isReady() })
     case 'serverMetadata':
-      sendJson(request, response, 200, deps.identity)
-      return
+      return jsonAnswer(200, deps.identity)
     case 'index': {
-      const onlyReady = await readyFilter(request, deps.maxRequestBytes)
+      const onlyReady = readyFilter(await readBody(request, deps.maxRequestBytes))
       const entries = await repository.index()
-      sendJson(
-        request,
-        response,
+      return jsonAnswer(
         200,
         entries.filter((entry) => !onlyReady || entry.state === 'READY'),
       )
-      return
     }
     case 'load':
       await repository.load(route.model)
-      sendJson(request, response, 200, {})
-      return
+      return jsonAnswer(200, {})
     case 'unload':
       await repository.unload(route.model)
-      sendJson(request, response, 200, {})
+      return jsonAnswer(200, {})
   }
 }
 
 /** The internal name that Envoy adds, else the name in the path. */
-const targetOf = (request: IncomingMessage, pathName: string): string =>
-  lastOf(request.headers[INTERNAL_NAME_KEY]) ?? pathName
+function targetOf(request: IncomingMessage, route: Extract<Route, { model: string }>): string {
+  return lastOf(request.headers[INTERNAL_NAME_KEY]) ?? route.model
+}
 
 /** Aborts when the client closes the connection before its answer was sent. */
 function goneSignal(response: ServerResponse): AbortSignal {
@@ -98,36 +89,5 @@ function goneSignal(response: ServerResponse): AbortSignal {
   return controller.signal
 }
 
-async function readyFilter(request: IncomingMessage, maxBytes: number): Promise<boolean> {
-  const body = await readBody(request, maxBytes)
-  return body.byteLength > 0 && asObject(parseJson(body.toString('utf8')), 'the body')['ready'] === true
-}
-
-function sendTensors(response: ServerResponse, body: RestBody): void {
-  const binary = body.jsonLength !== undefined
-  response.writeHead(200, {
-    'content-type': binary ? 'application/octet-stream' : 'application/json',
-    'content-length': body.byteLength,
-    ...(binary ? { [JSON_LENGTH_HEADER]: body.jsonLength } : {}),
-  })
-  for (const chunk of body.chunks) response.write(chunk)
-  response.end()
-}
-
-function sendJson(request: IncomingMessage, response: ServerResponse, status: number, answered: unknown): void {
-  if (response.destroyed) return
-  const text = JSON.stringify(answered)
-  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
-  if (request.complete || status < 400) {
-    response.writeHead(status, headers).end(text)
-    return
-  }
-  // The body is still coming in. Closing at once could reset the connection before the client has read the answer.
-  response.writeHead(status, { ...headers, connection: 'close' }).write(text)
-  const end = (): void => {
-    clearTimeout(deadline)
-    response.end()
-  }
-  const deadline = setTimeout(end, LINGER_MS)
-  request.once('end', end).once('close', end).resume()
-}
+const readyFilter = (body: Buffer): boolean =>
+  body.byteLength > 0 && asObject(parseJson(body.toString('utf8')), 'the body')['ready'] === true
