@@ -1,7 +1,7 @@
 /** The steps of `millrace up`, in order; each says on standard error what it does and how long it took. */
 import { join, resolve } from 'node:path'
 import type { Static } from 'typebox'
-import { createAdminClient } from '../cli/client/admin-client.ts'
+import { type AdminClient, createAdminClient } from '../cli/client/admin-client.ts'
 import { ServingError } from '../kit/errors.ts'
 import { packageRoot } from '../kit/root.ts'
 import type { upDefinition } from './config.ts'
@@ -11,7 +11,7 @@ import { type MeshPorts, portUses, standardPorts } from './ports.ts'
 import type { Progress } from './progress.ts'
 import { applySample, applyServer, inferSample } from './sample.ts'
 import { openStateFolder, prepareFolder, type StateFolder, wipeState } from './state-folder.ts'
-import { summaryText } from './summary.ts'
+import { type SampleOutcome, summaryText } from './summary.ts'
 import type { ChildEvent } from './supervisor/child.ts'
 import { waitReady } from './supervisor/readiness.ts'
 import { createSupervisor, type Supervisor } from './supervisor/supervisor.ts'
@@ -148,16 +148,30 @@ function orStopped<T>(stop: AbortSignal, work: Promise<T>): Promise<T> {
 async function useIt(folder: StateFolder, ports: MeshPorts, config: UpConfig, deps: UpDeps): Promise<string> {
   const admin = createAdminClient(`${HOST}:${String(ports.schedulerGrpc)}`)
   const ingress = new URL(`http://${HOST}:${String(ports.ingress)}`)
-  const { logsDir } = folder
   try {
     await applyServer(admin, ports.replicas.length)
-    if (!config.sample) return summaryText({ host: HOST, ports, logsDir, sample: undefined })
-    const model = await deps.progress.step('loading the sample model', () => applySample(admin))
-    const answers = await deps.progress.step('asking it by REST and gRPC', () => inferSample(model, ingress))
-    return summaryText({ host: HOST, ports, logsDir, sample: { model, answers } })
+    const sample = config.sample ? await askSample(admin, ingress, config, deps) : undefined
+    return summaryText({ host: HOST, ports, logsDir: folder.logsDir, sample })
   } finally {
     admin.close()
   }
+}
+
+async function askSample(
+  admin: AdminClient,
+  ingress: URL,
+  config: UpConfig,
+  { progress }: UpDeps,
+): Promise<SampleOutcome | undefined> {
+  const applied = await progress.step('loading the sample model', () => applySample(admin))
+  if (applied.kind === 'replaced') {
+    const why = `the model ${applied.model} is no sample any more, so the sample is not asked`
+    if (config.once) throw new ServingError('CONFIG_INVALID', `--once: ${why}; use --no-sample, or --fresh`)
+    progress.line(why)
+    return undefined
+  }
+  const answers = await progress.step('asking it by REST and gRPC', () => inferSample(applied.model, ingress))
+  return { model: applied.model, answers }
 }
 
 async function untilStopped({ stop, progress }: UpDeps): Promise<void> {

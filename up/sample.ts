@@ -1,8 +1,9 @@
 /** The sample model: applied, waited for and asked, through the same clients as everybody uses. */
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import { parseManifests } from '../api/resources/manifest.ts'
 import type { ModelResource, ServerResource } from '../api/resources/resource.ts'
+import type { StoredResource } from '../api/resources/status.ts'
 import type { AdminClient } from '../cli/client/admin-client.ts'
 import { infer, PROTOCOLS, type Protocol } from '../cli/client/infer-client.ts'
 import { waitFor } from '../cli/wait.ts'
@@ -35,18 +36,27 @@ export async function applyServer(admin: AdminClient, replicas: number): Promise
   await admin.apply(resource)
 }
 
+export type AppliedSample =
+  | { readonly kind: 'available'; readonly model: string }
+  /** The user has put a model of their own under this name: it is not ours to change or to ask. */
+  | { readonly kind: 'replaced'; readonly model: string }
+
 /** Applies the sample model and waits until it is available. @throws ServingError LOAD_FAILED, DEADLINE_EXCEEDED */
-export async function applySample(admin: AdminClient): Promise<string> {
-  const model = readManifest(MODEL_MANIFEST, 'Model')
-  const { name } = model.metadata
+export async function applySample(admin: AdminClient): Promise<AppliedSample> {
+  const sample = readManifest(MODEL_MANIFEST, 'Model')
+  const { name } = sample.metadata
   const stored = await findStored(() => admin.get('Model', name))
-  // A model of that name that the user made is the user's.
-  if (stored === undefined) await admin.apply(model)
+  if (stored === undefined) await admin.apply(sample)
+  else if (!isSample(stored.resource)) return { kind: 'replaced', model: name }
   const verdict = await waitFor(admin, { kind: 'Model', name }, 'available', AVAILABLE_DEADLINE_MS)
   if (verdict.kind === 'impossible')
     throw new ServingError('LOAD_FAILED', `the sample model ${name} did not become available: ${verdict.reason}`)
-  return name
+  return { kind: 'available', model: name }
 }
+
+/** Any version of it, at any number of replicas. */
+const isSample = (resource: StoredResource): boolean =>
+  resource.kind === 'Model' && resource.spec.storageUri.startsWith(join(packageRoot, 'samples', sep))
 
 /** Asks once by REST and once by gRPC. @throws ServingError saying which of them failed, and why */
 export async function inferSample(model: string, ingress: URL): Promise<SampleAnswer[]> {

@@ -1,12 +1,17 @@
 import { SAMPLE_REQUEST, type SampleAnswer } from './sample.ts'
 import { type MeshPorts, standardPorts } from './ports.ts'
 
+export interface SampleOutcome {
+  readonly model: string
+  readonly answers: readonly SampleAnswer[]
+}
+
 /** What a person wants to know when everything runs. Pure. */
 export function summaryText(options: {
   readonly host: string
   readonly ports: MeshPorts
   readonly logsDir: string
-  readonly sample: { readonly model: string; readonly answers: readonly SampleAnswer[] } | undefined
+  readonly sample: SampleOutcome | undefined
 }): string {
   const { host, ports, sample } = options
   const at = (port: number | undefined): string => `${host}:${String(port ?? 0)}`
