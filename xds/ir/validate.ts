@@ -1,0 +1,84 @@
+import type { ChangeIr, EndpointIr, EndpointSetIr, RouteIr, SplitIr } from './types.ts'
+
+/** One thing wrong with a change. */
+export interface IrIssue {
+  readonly path: string
+  readonly message: string
+}
+
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,73}$/
+const SET_ID = /^[\x21-\x7e]{1,200}$/
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/
+const IPV6 = /^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$/
+const RESERVED = new Set(['_', '_ready'])
+const MAX_WEIGHT = 1_000_000
+
+/** Everything that is wrong with a change by itself; what it refers to is checked against the state when it is applied. */
+export function validateChange(change: ChangeIr): readonly IrIssue[] {
+  return [
+    ...change.upsertEndpointSets.flatMap((set, index) => setIssues(set, `upsertEndpointSets[${String(index)}]`)),
+    ...change.upsertRoutes.flatMap((route, index) => routeIssues(route, `upsertRoutes[${String(index)}]`)),
+    ...(change.splits ?? []).flatMap((split, index) => splitIssues(split, `splits[${String(index)}]`)),
+    ...duplicates([...change.upsertRoutes.map((route) => route.target), ...change.removeTargets], 'target'),
+    ...duplicates([...change.upsertEndpointSets.map((set) => set.id), ...change.removeEndpointSetIds], 'endpoint set'),
+  ]
+}
+
+function setIssues(set: EndpointSetIr, path: string): IrIssue[] {
+  const issues = set.endpoints.flatMap((endpoint, index) =>
+    endpointIssues(endpoint, `${path}.endpoints[${String(index)}]`),
+  )
+  if (!SET_ID.test(set.id)) issues.push({ path: `${path}.id`, message: `"${set.id}" must be printable, 1 to 200 long` })
+  return issues
+}
+
+function endpointIssues(endpoint: EndpointIr, path: string): IrIssue[] {
+  const issues: IrIssue[] = []
+  if (!IPV4.test(endpoint.address) && !IPV6.test(endpoint.address))
+    issues.push({ path: `${path}.address`, message: `"${endpoint.address}" must be an IP address` })
+  for (const key of ['restPort', 'grpcPort'] as const)
+    if (!Number.isInteger(endpoint[key]) || endpoint[key] < 1 || endpoint[key] > 65_535)
+      issues.push({ path: `${path}.${key}`, message: `${String(endpoint[key])} must be a port, 1 to 65535` })
+  return issues
+}
+
+function routeIssues(route: RouteIr, path: string): IrIssue[] {
+  const issues: IrIssue[] = []
+  if (!NAME.test(route.target) || RESERVED.has(route.target))
+    issues.push({ path: `${path}.target`, message: `"${route.target}" cannot be a target` })
+  if (route.destinations.length === 0) issues.push({ path: `${path}.destinations`, message: 'must not be empty' })
+  if (!Number.isInteger(route.timeoutMs) || route.timeoutMs < 0)
+    issues.push({ path: `${path}.timeoutMs`, message: `${String(route.timeoutMs)} must be a whole number from 0` })
+  issues.push(...weightIssues(route.destinations, `${path}.destinations`))
+  return issues
+}
+
+function splitIssues(split: SplitIr, path: string): IrIssue[] {
+  const named = [split, ...split.candidates].filter(({ target }) => !NAME.test(target))
+  return [
+    ...named.map(({ target }) => ({ path, message: `"${target}" cannot be a target` })),
+    ...weightIssues(split.candidates, `${path}.candidates`),
+  ]
+}
+
+function weightIssues(weighted: readonly { readonly weight: number }[], path: string): IrIssue[] {
+  const wrong = weighted.flatMap(({ weight }, index) =>
+    Number.isInteger(weight) && weight >= 0 && weight <= MAX_WEIGHT
+      ? []
+      : [
+          {
+            path: `${path}[${String(index)}].weight`,
+            message: `${String(weight)} must be a whole number, 0 to ${String(MAX_WEIGHT)}`,
+          },
+        ],
+  )
+  if (wrong.length > 0) return wrong
+  const sum = weighted.reduce((total, { weight }) => total + weight, 0)
+  return weighted.length > 0 && sum === 0 ? [{ path, message: 'at least one weight must be above 0' }] : []
+}
+
+function duplicates(keys: readonly string[], what: string): IrIssue[] {
+  const seen = new Set<string>()
+  const repeated = keys.filter((key) => seen.size === seen.add(key).size)
+  return repeated.map((key) => ({ path: '', message: `${what} "${key}" is named more than once in one change` }))
+}

@@ -1,0 +1,32 @@
+/** Names that Envoy, the Wasm filters and this library share. The filters repeat them; a test compares the two. */
+
+export const TARGET_HEADER = 'x-millrace-target'
+export const PROTOCOL_HEADER = 'x-millrace-proto'
+export const SHARD_HEADER = 'x-millrace-shard'
+export const INTERNAL_NAME_HEADER = 'seldon-internal-model'
+export const ROUTE_HEADER = 'x-seldon-route'
+
+/** No target at all: nobody was named. */
+export const NO_TARGET = '_'
+/** Answered 200 by Envoy itself: routes are there. */
+export const READY_TARGET = '_ready'
+
+export const LISTENER_NAME = 'ingress'
+export const ROUTER_CONFIG_NAME = 'router'
+
+export const PROTOCOLS = ['rest', 'grpc'] as const
+export type Protocol = (typeof PROTOCOLS)[number]
+
+/** The cluster, and the endpoints resource, of one set and protocol. */
+export const clusterName = (endpointSetId: string, protocol: Protocol): string => `${endpointSetId}/${protocol}`
+
+/** The inverse of clusterName. */
+export const endpointSetIdOf = (name: string): string => name.slice(0, name.lastIndexOf('/'))
+
+/** One name for the scope and the route table of a shard. */
+export const shardName = (shard: number): string => `shard-${String(shard)}`
+
+export const typeUrl = (typeName: string): string => `type.googleapis.com/${typeName}`
+
+/** Where every dynamic resource comes from: the one stream of the bootstrap. */
+export const ADS = { ads: {}, resource_api_version: 'V3' } as const

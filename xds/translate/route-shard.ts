@@ -1,0 +1,57 @@
+import type { EncodedAny, Json } from '../proto/encode.ts'
+import { headerInput, matchAction } from './matcher.ts'
+import { PROTOCOL_HEADER, SHARD_HEADER, shardName, TARGET_HEADER, typeUrl } from './names.ts'
+import { REPLIES, UNKNOWN_TARGET } from './route-replies.ts'
+import { shardOf } from './shard.ts'
+import { toClusterSpecifier } from './route.ts'
+
+/** One target of a shard. */
+export interface ShardEntry {
+  /** An `Any` with a Route or a RouteList, encoded or not. */
+  readonly route: Json | EncodedAny
+  /** The sets that it sends traffic to: Envoy must know their clusters first (I1). */
+  readonly endpointSetIds: readonly string[]
+}
+
+/** RDS: all targets of one shard in one exact-match map. The result does not depend on the order of `entries`. */
+export function toRouteShard(shard: number, shards: number, entries: ReadonlyMap<string, ShardEntry>): Json {
+  const routes = new Map<string, unknown>([...entries].map(([target, entry]) => [target, entry.route]))
+  for (const [target, reply] of REPLIES) if (shardOf(target, shards) === shard) routes.set(target, reply)
+  const setIds = new Set([...entries.values()].flatMap((entry) => entry.endpointSetIds))
+  return {
+    name: shardName(shard),
+    cluster_specifier_plugins: [...setIds].toSorted().map(toClusterSpecifier),
+    virtual_hosts: [
+      {
+        name: shardName(shard),
+        domains: ['*'],
+        retry_policy: RETRY_POLICY,
+        request_headers_to_remove: [TARGET_HEADER, PROTOCOL_HEADER, SHARD_HEADER],
+        matcher: { ...toTargetMap(routes), on_no_match: UNKNOWN_TARGET },
+      },
+    ],
+  }
+}
+
+/** Envoy refuses a map with nothing in it. */
+function toTargetMap(routes: ReadonlyMap<string, unknown>): Json {
+  if (routes.size === 0) return {}
+  const map = Object.fromEntries(
+    [...routes.keys()].toSorted().map((target) => [target, matchAction('route', routes.get(target))]),
+  )
+  return { matcher_tree: { input: headerInput(TARGET_HEADER), exact_match_map: { map } } }
+}
+
+/** Only what no server has begun to work on is tried again, and on another host: an inference never runs twice. */
+const RETRY_POLICY = {
+  retry_on: 'connect-failure,refused-stream,reset-before-request',
+  num_retries: 3,
+  retry_back_off: { base_interval: '0.01s', max_interval: '0.1s' },
+  retry_host_predicate: [
+    {
+      name: 'envoy.retry_host_predicates.previous_hosts',
+      typed_config: { '@type': typeUrl('envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate') },
+    },
+  ],
+  host_selection_retry_max_attempts: 5,
+} as const

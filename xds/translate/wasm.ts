@@ -1,0 +1,27 @@
+import type { Json } from '../proto/encode.ts'
+import { type Protocol, typeUrl } from './names.ts'
+
+export type WasmModule = 'router' | 'peek' | 'rename-rest' | 'rename-grpc'
+
+/** The Wasm filter around one of our modules, which Envoy reads from `<wasmFolder>/<module>.wasm` on its own machine. */
+export function toWasmFilter(module: WasmModule, wasmFolder: string, pluginFields: Json = {}): Json {
+  return {
+    '@type': typeUrl('envoy.extensions.filters.http.wasm.v3.Wasm'),
+    config: {
+      name: module,
+      root_id: module,
+      failure_policy: 'FAIL_RELOAD', // unset, one trap answers 503 for every plugin on the VM until Envoy restarts
+      vm_config: {
+        vm_id: module,
+        runtime: 'envoy.wasm.runtime.v8',
+        code: { local: { filename: `${wasmFolder}/${module}.wasm` } },
+      },
+      ...pluginFields,
+    },
+  }
+}
+
+/** The upstream filter that writes the internal, versioned name into the path or into the gRPC message. */
+export function toRenameFilter(protocol: Protocol, wasmFolder: string): Json {
+  return { name: 'rename', typed_config: toWasmFilter(`rename-${protocol}`, wasmFolder) }
+}
