@@ -72,7 +72,10 @@ export interface ClusterState extends ClusterView {
   readonly affectedModels: (change: DocumentChange) => ReadonlySet<string>
 }
 
-export function createClusterState(snapshot?: StoreSnapshot): ClusterState {
+/** Starts from what the store holds; costs all of it, once. */
+export function createClusterState(
+  snapshot?: Pick<StoreSnapshot, 'models' | 'servers' | 'replicas' | 'observed'>,
+): ClusterState {
   const models = new Map<string, ModelDocument>()
   const servers = new Map<string, ServerDocument>()
   const replicas = new Map<ReplicaKey, ReplicaDocument>()

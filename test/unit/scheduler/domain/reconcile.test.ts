@@ -135,6 +135,22 @@ describe('the number of replicas', () => {
     expect(scene.cluster.desiredFor('s/1')).toHaveLength(0)
   })
 
+  test('an Envoy that comes back during the longer drain is waited for again', () => {
+    const scene = meshOf(2)
+    scene.apply({ name: 'iris', replicas: 2 })
+    scene.run('iris')
+    scene.envoy.acked = 'no-node'
+    scene.apply({ name: 'iris', replicas: 1 })
+    scene.settle('iris')
+    scene.envoy.acked = 0
+    scene.clock.nowMs += NO_NODE_DRAIN_MS
+    scene.settle('iris')
+    expect(scene.cluster.desiredFor('s/1')).toHaveLength(1)
+    scene.envoy.acked = scene.revision()
+    scene.settle('iris')
+    expect(scene.cluster.desiredFor('s/1')).toHaveLength(0)
+  })
+
   test('zero replicas is ModelScaledDown without a route, and one brings it back', () => {
     const scene = meshOf(1)
     scene.apply({ name: 'iris' })
@@ -548,6 +564,16 @@ describe('a failed load', () => {
     scene.apply({ name: 'iris' })
     scene.settle('iris')
     expect(scene.cluster.desiredFor('s/0')[0]?.attempt).toBe(5)
+  })
+
+  test('on the only replica keeps its route, for the day it loads again', () => {
+    const scene = failing(1)
+    scene.run('iris')
+    fail(scene, 0)
+    expect(scene.settle('iris')).toMatchObject({
+      route: { replicas: ['s/0'] },
+      status: { state: 'ModelFailed', availableReplicas: 0 },
+    })
   })
 
   test('on one of two replicas leaves the route to the other', () => {

@@ -1,0 +1,251 @@
+import { describe, expect, test } from 'vitest'
+import type { DocumentChange } from '../../../../scheduler/domain/document-change.ts'
+import type { ModelDocument, ReplicaKey } from '../../../../scheduler/domain/documents.ts'
+import { toEndpointSet, toEndpointSetId } from '../../../../scheduler/routing/endpoint-set.ts'
+import { createRoutingProjection, type RoutingProjection } from '../../../../scheduler/routing/projection.ts'
+import { isMassRemoval, removalShare } from '../../../../scheduler/routing/removal-guard.ts'
+import { toRouteIr } from '../../../../scheduler/routing/route.ts'
+import type { ChangeIr } from '../../../../xds/index.ts'
+import { createSchedulerScene, type SchedulerScene } from '../../../support/scheduler-scene.ts'
+
+interface Mesh {
+  readonly scene: SchedulerScene
+  readonly projection: RoutingProjection
+  /** Commits a model with this route (none: a model that is not routed) and projects it. */
+  readonly route: (name: string, replicas: readonly ReplicaKey[] | undefined, version?: number) => ChangeIr
+  readonly project: (changes: readonly DocumentChange[]) => ChangeIr
+}
+
+function aMesh(...keys: readonly ReplicaKey[]): Mesh {
+  const scene = createSchedulerScene()
+  for (const key of keys) scene.addReplica(key)
+  const projection = createRoutingProjection(scene.cluster)
+  projection.full(scene.revision())
+  const project = (changes: readonly DocumentChange[]): ChangeIr => projection.project(changes, scene.revision())
+  return {
+    scene,
+    projection,
+    project,
+    route: (name, replicas, version = 1) => {
+      if (scene.cluster.model(name) === undefined) scene.apply({ name })
+      const { route: _, ...model } = scene.model(name)
+      const document: ModelDocument =
+        replicas === undefined ? model : { ...model, route: { version, replicas, sinceRevision: 0 } }
+      return project(scene.commit({ kind: 'model', name, expectedRevision: 0, document }))
+    },
+  }
+}
+
+const setIds = (change: ChangeIr): readonly string[] => change.upsertEndpointSets.map(({ id }) => id)
+const nothing = { upsertRoutes: [], removeTargets: [], upsertEndpointSets: [], removeEndpointSetIds: [] }
+
+describe('a route', () => {
+  test('names the set of its replicas and the internal name of its version', () => {
+    const { scene, route } = aMesh('s/0', 's/1')
+    scene.apply({ name: 'iris', timeoutMs: 500 })
+    expect(route('iris', ['s/0', 's/1'], 3)).toEqual({
+      ...nothing,
+      revision: scene.revision(),
+      upsertRoutes: [
+        {
+          target: 'iris',
+          destinations: [{ endpointSetId: 's/0+s/1', internalName: 'iris_3', routeToken: ':iris_3:', weight: 1 }],
+          timeoutMs: 500,
+        },
+      ],
+      upsertEndpointSets: [expect.objectContaining({ id: 's/0+s/1' })],
+    })
+  })
+
+  test('of a model that is not routed is none', () => {
+    const { scene } = aMesh()
+    scene.apply({ name: 'iris' })
+    expect(toRouteIr(scene.model('iris'))).toBeUndefined()
+  })
+
+  test('that did not change is not sent again', () => {
+    const { scene, project } = aMesh('s/0')
+    scene.apply({ name: 'iris' })
+    scene.run('iris')
+    const document = { ...scene.model('iris'), labels: { team: 'a' } }
+    const first = project(scene.commit({ kind: 'model', name: 'iris', expectedRevision: 0, document }))
+    expect(first.upsertRoutes).toHaveLength(1)
+    const again = project(scene.commit({ kind: 'model', name: 'iris', expectedRevision: 0, document }))
+    expect(again).toEqual({ ...nothing, revision: scene.revision() })
+  })
+
+  test('that is taken away is removed once, and its set goes with the last route that named it', () => {
+    const { route } = aMesh('s/0')
+    route('iris', ['s/0'])
+    route('wine', ['s/0'])
+    expect(route('iris', undefined)).toMatchObject({ removeTargets: ['iris'], removeEndpointSetIds: [] })
+    expect(route('iris', undefined)).toMatchObject({ removeTargets: [] })
+    expect(route('wine', undefined)).toMatchObject({ removeTargets: ['wine'], removeEndpointSetIds: ['s/0'] })
+  })
+
+  test('that moves brings its new set and lets the old one go, in one change', () => {
+    const { route } = aMesh('s/0', 's/1')
+    route('iris', ['s/0'])
+    const change = route('iris', ['s/1'])
+    expect(setIds(change)).toEqual(['s/1'])
+    expect(change.removeEndpointSetIds).toEqual(['s/0'])
+  })
+
+  test('that came and went within one commit leaves no trace', () => {
+    const { scene, project } = aMesh('s/0')
+    scene.apply({ name: 'iris' })
+    const { name } = scene.model('iris')
+    const routed: ModelDocument = {
+      ...scene.model('iris'),
+      route: { version: 1, replicas: ['s/0'], sinceRevision: 0 },
+    }
+    const changes = scene.commit(
+      { kind: 'model', name, expectedRevision: 0, document: routed },
+      { kind: 'model', name, expectedRevision: 0, document: undefined },
+    )
+    expect(project(changes)).toEqual({ ...nothing, revision: scene.revision() })
+  })
+
+  test('handed from one model to another within one commit keeps its set', () => {
+    const { scene, route, project } = aMesh('s/0')
+    route('iris', ['s/0'])
+    scene.apply({ name: 'wine' })
+    const wine: ModelDocument = {
+      ...scene.model('wine'),
+      route: { version: 1, replicas: ['s/0'], sinceRevision: 0 },
+    }
+    const change = project(
+      scene.commit(
+        { kind: 'model', name: 'iris', expectedRevision: 0, document: undefined },
+        { kind: 'model', name: 'wine', expectedRevision: 0, document: wine },
+      ),
+    )
+    expect(change).toMatchObject({ removeTargets: ['iris'], removeEndpointSetIds: [] })
+    expect(setIds(change)).toEqual(['s/0'])
+  })
+})
+
+describe('an endpoint set', () => {
+  test('has the same readable id whatever the order of its replicas', () => {
+    expect(toEndpointSetId(['s/10', 's/2'])).toBe('s/2+s/10')
+    expect(toEndpointSetId(['s/2', 's/10'])).toBe('s/2+s/10')
+  })
+
+  test('that is long has a short id of its own', () => {
+    const many = Array.from({ length: 40 }, (_, index): ReplicaKey => `mlserver/${index}`)
+    const id = toEndpointSetId(many)
+    expect(id).toMatch(/^set-40-[0-9a-f]{16}$/)
+    expect(toEndpointSetId(many.toReversed())).toBe(id)
+    expect(toEndpointSetId(many.slice(1))).not.toBe(id)
+  })
+
+  test.each([
+    ['serving', {}, 'healthy'],
+    ['draining', { draining: true }, 'draining'],
+    ['reloading', { health: { kind: 'reloading' } as const }, 'unhealthy'],
+    ['down', { health: { kind: 'down', sinceMs: 0, reason: '' } as const }, 'unhealthy'],
+    ['down and draining', { draining: true, health: { kind: 'down', sinceMs: 0, reason: '' } as const }, 'unhealthy'],
+    ['serving without its agent', { agent: { kind: 'lost', sinceMs: 0 } as const }, 'healthy'],
+  ])('marks a replica that is %s', (_, fields, health) => {
+    const { scene } = aMesh('s/0')
+    scene.changeReplica('s/0', fields)
+    expect(toEndpointSet(['s/0'], scene.cluster).endpoints[0]?.health).toBe(health)
+  })
+
+  test('takes the name source of its server, and leaves out a replica that is not known', () => {
+    const { scene } = aMesh()
+    scene.addReplica('s/1', { nameSource: 'message' })
+    expect(toEndpointSet(['s/0', 's/1'], scene.cluster)).toMatchObject({
+      id: 's/0+s/1',
+      nameSource: 'message',
+      endpoints: [{ id: 's/1' }],
+    })
+  })
+})
+
+describe('a replica', () => {
+  const down = { kind: 'down', sinceMs: 0, reason: 'refused' } as const
+
+  test('that changes its health changes only the sets that hold it and the mesh, no route', () => {
+    const { scene, route, project } = aMesh('s/0', 's/1')
+    route('iris', ['s/0'])
+    route('wine', ['s/0', 's/1'])
+    route('mnist', ['s/1'])
+    const document = scene.cluster.replica('s/0')
+    if (document === undefined) throw new Error('no replica')
+    const change = project(
+      scene.commit({ kind: 'replica', name: 's/0', expectedRevision: 0, document: { ...document, health: down } }),
+    )
+    expect(change.upsertRoutes).toEqual([])
+    expect(setIds(change)).toEqual(['_mesh', 's/0', 's/0+s/1'])
+  })
+
+  test('whose agent is lost changes nothing for Envoy', () => {
+    const { scene, project } = aMesh('s/0')
+    const document = scene.cluster.replica('s/0')
+    if (document === undefined) throw new Error('no replica')
+    const lost = { ...document, agent: { kind: 'lost', sinceMs: 5 } as const }
+    expect(
+      setIds(project(scene.commit({ kind: 'replica', name: 's/0', expectedRevision: 0, document: lost }))),
+    ).toEqual([])
+  })
+
+  test('that joins or goes is in the mesh or is not', () => {
+    const { scene, project } = aMesh('s/0')
+    const joined = project(
+      scene.commit({ kind: 'replica', name: 't/0', expectedRevision: 0, document: replicaOf('t/0') }),
+    )
+    expect(joined.upsertEndpointSets).toMatchObject([{ id: '_mesh', endpoints: [{ id: 's/0' }, { id: 't/0' }] }])
+    const gone = project(scene.commit({ kind: 'replica', name: 's/0', expectedRevision: 0, document: undefined }))
+    expect(gone.upsertEndpointSets).toMatchObject([{ id: '_mesh', endpoints: [{ id: 't/0' }] }])
+  })
+
+  function replicaOf(key: ReplicaKey) {
+    const scene = createSchedulerScene()
+    scene.addReplica(key)
+    return scene.cluster.replica(key)
+  }
+})
+
+describe('the full state', () => {
+  test('equals what following every change adds up to, and holds the mesh', () => {
+    const { scene, projection, route } = aMesh('s/0', 's/1')
+    route('iris', ['s/0'])
+    route('wine', ['s/0', 's/1'])
+    route('mnist', ['s/1'])
+    route('mnist', undefined)
+    const full = createRoutingProjection(scene.cluster).full(9)
+    expect(full.revision).toBe(9)
+    expect(full.upsertRoutes.map(({ target }) => target)).toEqual(['_mesh', 'iris', 'wine'])
+    expect(setIds(full)).toEqual(['_mesh', 's/0', 's/0+s/1'])
+    expect(projection.full(9)).toEqual(full)
+    expect(projection.routeCount()).toBe(2)
+  })
+
+  test('of nothing removes nothing (I9)', () => {
+    expect(aMesh().projection.full(1)).toMatchObject({ removeTargets: [], removeEndpointSetIds: [] })
+  })
+})
+
+describe('the removal guard (I9)', () => {
+  const removing = (count: number): ChangeIr => ({
+    ...nothing,
+    revision: 1,
+    removeTargets: Array.from({ length: count }, (_, index) => `m-${String(index)}`),
+  })
+  test.each([
+    [0, 0, false],
+    [1, 1, false],
+    [10, 10, false],
+    [11, 54, true],
+    [11, 55, false],
+    [200, 1_000, false],
+    [201, 1_000, true],
+  ])('%i of %i routes at once is a mass removal: %s', (count, standing, expected) => {
+    expect(isMassRemoval(removing(count), standing)).toBe(expected)
+  })
+  test('counts the share of what stands', () => {
+    expect(removalShare(removing(1), 4)).toBe(0.25)
+    expect(removalShare(removing(0), 0)).toBe(0)
+  })
+})
