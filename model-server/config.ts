@@ -18,6 +18,10 @@ const schema = Type.Object({
     description: 'Folder with one folder per model, named by its internal name.',
   }),
   maxRequestBytes: atLeastOne('Largest request body or message.', MAX_MESSAGE_BYTES),
+  maxBufferedBytes: atLeastOne(
+    'All REST bodies held at the same time; more are refused with 429.',
+    4 * MAX_MESSAGE_BYTES,
+  ),
   maxConcurrentPerModel: atLeastOne('Inferences of one model at the same time.', 64),
   maxQueuedPerModel: Type.Integer({
     minimum: 0,

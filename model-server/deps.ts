@@ -7,7 +7,7 @@ export interface Deps {
   /** False while the server drains. */
   readonly isReady: () => boolean
   readonly identity: ServerIdentity
-  readonly maxRequestBytes: number
+  readonly limits: { readonly maxRequestBytes: number; readonly maxBufferedBytes: number }
   readonly log: Logger
 }
 

@@ -38,7 +38,7 @@ export async function startModelServer(
     }),
     isReady: () => ready,
     identity: { name: 'millrace', version: packageVersion(), extensions: ['model_repository', 'binary_tensor_data'] },
-    maxRequestBytes: config.maxRequestBytes,
+    limits: config,
     log,
   }
   const rest = createRestServer(deps)

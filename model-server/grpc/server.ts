@@ -11,7 +11,7 @@ import type { Deps } from '../deps.ts'
 import { INTERNAL_NAME_KEY, lastOf } from '../internal-name.ts'
 
 export function createGrpcServer(deps: Deps): Server {
-  const server = new Server({ ...GRPC_OPTIONS, 'grpc.max_receive_message_length': deps.maxRequestBytes })
+  const server = new Server({ ...GRPC_OPTIONS, 'grpc.max_receive_message_length': deps.limits.maxRequestBytes })
   server.addService(GRPCInferenceService.service, createHandlers(deps))
   return server
 }

@@ -9,22 +9,28 @@ import { toServingError } from '../../kit/errors.ts'
 import type { Deps } from '../deps.ts'
 import { INTERNAL_NAME_KEY, lastOf } from '../internal-name.ts'
 import { type Answer, jsonAnswer, send, tensorsAnswer } from './answer.ts'
-import { readBody } from './body.ts'
+import { type BodyReader, createBodyReader } from './body.ts'
 import { parseRoute, type Route } from './route.ts'
 
 /** Far above Envoy's idle timeout of 4 s, so that it is always Envoy that closes an idle connection. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000
 
 export function createRestServer(deps: Deps): Server {
+  const readBody = createBodyReader(deps.limits)
   const server = createServer((request, response) => {
-    void handle(deps, request, response)
+    void handle(deps, readBody, request, response)
   })
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS
   return server
 }
 
-async function handle(deps: Deps, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const result = await answer(deps, request, response).catch((error: unknown) => toErrorAnswer(deps, error))
+async function handle(
+  deps: Deps,
+  readBody: BodyReader,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const result = await answer(deps, readBody, request, response).catch((error: unknown) => toErrorAnswer(deps, error))
   send(request, response, result, !deps.isReady())
 }
 
@@ -34,12 +40,17 @@ function toErrorAnswer(deps: Deps, error: unknown): Answer {
   return jsonAnswer(failure.httpStatus, { error: failure.message })
 }
 
-async function answer(deps: Deps, request: IncomingMessage, response: ServerResponse): Promise<Answer> {
+async function answer(
+  deps: Deps,
+  readBody: BodyReader,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<Answer> {
   const { repository } = deps
   const route = parseRoute(request.method ?? '', request.url ?? '')
   switch (route.kind) {
     case 'infer': {
-      const body = await readBody(request, deps.maxRequestBytes)
+      const body = await readBody(request, response)
       const parsed = parseRestRequest(body, lastOf(request.headers[JSON_LENGTH_HEADER]))
       const result = await repository.infer(targetOf(request, route), parsed, goneSignal(response))
       return tensorsAnswer(toRestResponse(result, parsed))
@@ -58,7 +69,7 @@ async function answer(deps: Deps, request: IncomingMessage, response: ServerResp
     case 'serverMetadata':
       return jsonAnswer(200, deps.identity)
     case 'index': {
-      const onlyReady = readyFilter(await readBody(request, deps.maxRequestBytes))
+      const onlyReady = readyFilter(await readBody(request, response))
       const entries = await repository.index()
       return jsonAnswer(
         200,

@@ -43,6 +43,24 @@ describe('a body beyond the limit', () => {
   })
 })
 
+describe('all bodies together', () => {
+  it('are bounded: one more is answered 429 until another has been answered', async () => {
+    server = await startTestModelServer('--max-buffered-bytes', String(IRIS_REQUEST.length + 10))
+    server.addModel('slow_1', sleeping(60_000))
+    await server.load('slow_1')
+    const first = new AbortController()
+    const answers = [infer('slow_1', first.signal), infer('slow_1', first.signal)]
+    const refused = await Promise.race(answers)
+    expect(refused.status).toBe(429)
+    expect(await refused.json()).toMatchObject({ error: expect.stringContaining('--max-buffered-bytes') as unknown })
+    first.abort()
+    await Promise.allSettled(answers)
+    server.addModel('fast_1', sleeping(0))
+    await server.load('fast_1')
+    await expect.poll(async () => (await infer('fast_1')).status, { timeout: 5_000 }).toBe(200)
+  })
+})
+
 describe('the queue of a model', () => {
   it('is bounded: what does not fit is answered 429, other models are not concerned', async () => {
     server = await startTestModelServer('--max-concurrent-per-model', '1', '--max-queued-per-model', '1')
