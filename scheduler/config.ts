@@ -1,7 +1,9 @@
 import { hostname } from 'node:os'
+import { join } from 'node:path'
 import { type Static, Type } from 'typebox'
 import type { ProcessDefinition } from '../kit/config.ts'
 import { LOG_LEVELS } from '../kit/log.ts'
+import { packageRoot } from '../kit/root.ts'
 
 const port = (standard: number, description: string) =>
   Type.Integer({ minimum: 0, maximum: 65_535, default: standard, description })
@@ -27,6 +29,28 @@ const schema = Type.Object(
     grpcPort: port(9004, 'The scheduler API and our administration API.'),
     agentPort: port(9005, 'The API for agents.'),
     httpPort: port(9006, 'Health and metrics over HTTP.'),
+    ingressPort: port(9000, 'The port of Envoy for clients, REST and gRPC; told to Envoy over xDS.'),
+    ingressHost: Type.String({ default: '127.0.0.1', description: 'Address that Envoy listens on for clients.' }),
+    maxRequestBytes: Type.Integer({
+      minimum: 1,
+      maximum: 0xffff_ffff,
+      default: 100 * 1024 * 1024,
+      description: 'Larger request bodies are answered 413 by Envoy.',
+    }),
+    wasmFolder: Type.String({
+      default: join(packageRoot, 'wasm-filter/build'),
+      description: 'Folder of the compiled Wasm filters, as Envoy sees it.',
+    }),
+    metricsModels: Type.Integer({
+      minimum: 0,
+      maximum: 100_000,
+      default: 2_000,
+      description: 'Models that the metrics of Envoy tell apart; the rest is counted together.',
+    }),
+    force: Type.Boolean({
+      default: false,
+      description: 'Send Envoys what they are owed even when more than 20 % of what they have would go.',
+    }),
     shards: Type.Integer({
       minimum: 1,
       maximum: 4_096,

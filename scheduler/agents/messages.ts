@@ -1,4 +1,5 @@
 /** Between the agent API's messages and documents. Pure. */
+import { isIP } from 'node:net'
 import type { Desired } from '../../api/generated/millrace/agent/v1/Desired.ts'
 import type { DesiredModel } from '../../api/generated/millrace/agent/v1/DesiredModel.ts'
 import type { Hello__Output } from '../../api/generated/millrace/agent/v1/Hello.ts'
@@ -28,7 +29,8 @@ export function replicaKeyOf(hello: Hello__Output): ReplicaKey {
     issues.push({ path: 'hello.replica_index', message: `${String(hello.replicaIndex)} is not an index` })
   if (!config) issues.push({ path: 'hello.config', message: 'is missing' })
   else {
-    if (config.address === '') issues.push({ path: 'hello.config.address', message: 'is empty' })
+    if (isIP(config.address) === 0)
+      issues.push({ path: 'hello.config.address', message: `${JSON.stringify(config.address)} is no IP address` })
     for (const [path, port] of [['rest_port', config.restPort] as const, ['grpc_port', config.grpcPort] as const])
       if (port < 1 || port > MAX_PORT) issues.push({ path: `hello.config.${path}`, message: `${String(port)}: no port` })
   }

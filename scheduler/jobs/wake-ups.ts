@@ -2,10 +2,11 @@
  * Wake-ups that must survive: "reconcile this model then" (a retry, the end of a drain, of a grace). Jobs are hints: doing
  * one twice is harmless, losing all of them costs the time until the next sweep, so nothing here is fenced.
  */
-import { type ConnectionOptions, Queue, Worker } from 'bullmq'
+import { Queue, Worker } from 'bullmq'
 import { toServingError } from '../../kit/errors.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
+import { COMMAND_TIMEOUT_MS } from '../store/connection.ts'
 import type { WakeUp } from '../loop/reconciler.ts'
 
 const QUEUE = 'wake-ups' // no ":" in names and ids: BullMQ builds keys with it
@@ -15,7 +16,7 @@ const CONCURRENCY = 50
 const MAX_JITTER_MS = 100
 
 export interface WakeUpsDeps {
-  readonly connection: ConnectionOptions
+  readonly redisUrl: string
   readonly prefix: string
   readonly onDue: (model: string) => void
   readonly now: () => number
@@ -31,9 +32,11 @@ interface WakeUpJob {
 }
 
 export function startWakeUps(deps: WakeUpsDeps): WakeUps {
-  const options = { connection: deps.connection, prefix: deps.prefix }
+  const { redisUrl: url, prefix } = deps
   const queue = new Queue<WakeUpJob>(QUEUE, {
-    ...options,
+    prefix,
+    connection: { url, enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: COMMAND_TIMEOUT_MS },
+    skipWaitingForReady: true,
     defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
   })
   const scheduled = new Map<string, number>()
@@ -44,7 +47,13 @@ export function startWakeUps(deps: WakeUpsDeps): WakeUps {
       deps.onDue(job.data.model)
       return Promise.resolve()
     },
-    { ...options, concurrency: CONCURRENCY, lockDuration: LOCK_MS, stalledInterval: LOCK_MS },
+    {
+      prefix,
+      connection: { url, maxRetriesPerRequest: null },
+      concurrency: CONCURRENCY,
+      lockDuration: LOCK_MS,
+      stalledInterval: LOCK_MS,
+    },
   )
   const onError = (error: Error): void => {
     deps.log.debug({ error: error.message }, 'wake-ups cannot reach redis')

@@ -1,7 +1,7 @@
 /**
  * What Envoys have ACKed, of every scheduler's nodes.
  *
- * I2: a node counts while it is connected and has not been silent for 5 s with something to answer; of other schedulers'
+ * I2: a node counts while it is connected and not silent (5 s with something to answer, see xds); of other schedulers'
  * nodes the board in Redis tells, whose entries expire (I7).
  */
 import { everyMs } from '../../kit/backoff.ts'
@@ -11,8 +11,6 @@ import type { Logger } from '../../kit/log.ts'
 import type { NodeStatus } from '../../xds/index.ts'
 import type { NodeAck, Store } from '../domain/store.ts'
 
-/** Silent for longer than this, a node no longer counts. */
-export const SILENT_MS = 5_000
 const EXCHANGE_MS = 500
 
 export interface AcksDeps {
@@ -21,7 +19,6 @@ export interface AcksDeps {
   readonly nodes: () => readonly NodeStatus[]
   /** More may be ACKed than before, or the counting nodes changed. */
   readonly onAdvance: () => void
-  readonly now: () => number
   readonly log: Logger
 }
 
@@ -42,7 +39,7 @@ export function startAcks(deps: AcksDeps): Acks {
       node: status.node,
       scheduler: deps.schedulerId,
       ackedRevision: status.ackedRevision,
-      silent: status.silentSinceMs !== undefined && deps.now() - status.silentSinceMs >= SILENT_MS,
+      silent: status.silentSinceMs !== undefined,
     }))
   }
 

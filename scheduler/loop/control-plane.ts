@@ -9,10 +9,11 @@ import { backoffMs, pause } from '../../kit/backoff.ts'
 import { ServingError, toServingError } from '../../kit/errors.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
-import { createClusterState, type ClusterState } from '../domain/cluster.ts'
+import type { ClusterState } from '../domain/cluster.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
-import type { Store, StoreChange, StoreSnapshot, Write } from '../domain/store.ts'
+import type { Store, StoreChange, StoreSnapshot } from '../domain/store.ts'
 import type { Leader, Leadership } from '../store/lease.ts'
+import { toWrites } from './adopt.ts'
 import type { Feed } from './feed.ts'
 import { type LeadershipDeps, type LeadershipRun, startLeadership } from './leadership.ts'
 import type { Request } from './writer.ts'
@@ -22,9 +23,11 @@ const RETRY = { minMs: 100, maxMs: 2_000 }
 export interface ControlPlaneDeps {
   readonly store: Store
   readonly snapshot: StoreSnapshot
+  /** The documents of that snapshot. */
+  readonly cluster: ClusterState
   readonly feed: Feed
   /** Tells Envoys what was committed. */
-  readonly route: (cluster: ClusterState, changes: readonly DocumentChange[], revision: number) => void
+  readonly route: (changes: readonly DocumentChange[], revision: number) => void
   readonly leadership: Omit<LeadershipDeps, 'store' | 'storeId' | 'cluster' | 'publish' | 'resync' | 'onFenced'>
   /** The lease is not this scheduler's any more. */
   readonly onFenced: () => void
@@ -41,25 +44,31 @@ export interface ControlPlane extends Running {
   readonly cluster: ClusterState
   readonly revision: () => number
   readonly role: () => Role
+  /** Done when it was first decided whether this scheduler leads. */
+  readonly settled: Promise<void>
   /** @throws ServingError NOT_LEADER naming the leader, or what Writer.submit throws. */
   readonly submit: <T>(request: Request<T>) => Promise<T>
   /** The lease changed hands. */
   readonly lead: (leadership: Leadership) => void
-  readonly acksAdvanced: () => void
+  /** Reconcile these soon, if this scheduler leads. */
+  readonly kick: (models: Iterable<string>) => void
 }
 
 export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
-  const { store, snapshot, log } = deps
-  const cluster = createClusterState(snapshot)
+  const { store, snapshot, cluster, log } = deps
   let revision = snapshot.revision
   let role: Role = { kind: 'following', leader: undefined }
   let turning: Promise<void> = Promise.resolve()
   let follower = startFollowing()
   const ended = new AbortController()
+  let settle = (): void => undefined
+  const settled = new Promise<void>((resolve) => {
+    settle = resolve
+  })
 
   function publish(changes: readonly DocumentChange[], at: number): void {
     revision = at
-    deps.route(cluster, changes, at)
+    deps.route(changes, at)
     deps.feed.publish(changes)
   }
 
@@ -154,17 +163,19 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
     cluster,
     revision: () => revision,
     role: () => role,
+    settled,
     submit: (request) =>
       role.kind === 'leading' ? role.run.submit(request) : Promise.reject(notLeader(role.leader)),
     lead: (leadership) => {
       turning = turning
         .then(() => turn(leadership))
+        .then(settle)
         .catch((error: unknown) => {
           deps.onFatal(toServingError(error))
         })
     },
-    acksAdvanced: () => {
-      if (role.kind === 'leading') role.run.acksAdvanced()
+    kick: (models) => {
+      if (role.kind === 'leading') role.run.mark(models)
     },
     stop: async () => {
       ended.abort()
@@ -182,41 +193,3 @@ const notLeader = (leader: Leader | undefined): ServingError =>
       ? 'no scheduler leads at the moment: try again'
       : `this scheduler does not lead: write to ${leader.instanceId} at ${leader.address}`,
   )
-
-/** The writes that make the documents in memory those of the snapshot. */
-function toWrites(cluster: ClusterState, found: StoreSnapshot): Write[] {
-  const expectedRevision = 0 // not a commit: nothing is compared
-  const models = new Set(found.models.map((model) => model.name))
-  const replicas = new Set(found.replicas.map((replica) => replica.key))
-  const servers = new Set(found.servers.map((server) => server.name))
-  const observed = new Set(found.observed.map(({ replica, document }) => `${replica} ${document.internalName}`))
-  const gone: Write[] = [
-    ...[...cluster.models()].filter(({ name }) => !models.has(name)).map(({ name }) => deletion('model', name)),
-    ...cluster
-      .serverNames()
-      .filter((name) => cluster.server(name) !== undefined && !servers.has(name))
-      .map((name) => deletion('server', name)),
-    ...[...cluster.replicas()].flatMap(({ key }): Write[] => [
-      ...[...cluster.observedOn(key).keys()]
-        .filter((name) => !observed.has(`${key} ${name}`))
-        .map((name): Write => ({ kind: 'observed', replica: key, name, document: undefined })),
-      ...(replicas.has(key) ? [] : [{ kind: 'replica', name: key, expectedRevision, document: undefined } as const]),
-    ]),
-  ]
-  return [
-    ...found.servers.map((document): Write => ({ kind: 'server', name: document.name, expectedRevision, document })),
-    ...found.replicas.map((document): Write => ({ kind: 'replica', name: document.key, expectedRevision, document })),
-    ...found.observed.map(
-      ({ replica, document }): Write => ({ kind: 'observed', replica, name: document.internalName, document }),
-    ),
-    ...found.models.map((document): Write => ({ kind: 'model', name: document.name, expectedRevision, document })),
-    ...gone,
-  ]
-}
-
-const deletion = (kind: 'model' | 'server', name: string): Write => ({
-  kind,
-  name,
-  expectedRevision: 0,
-  document: undefined,
-})

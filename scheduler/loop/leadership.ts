@@ -54,7 +54,8 @@ export interface LeadershipRun extends Running {
   readonly readiness: Readiness
   /** Changes that this leader did not write itself were applied. */
   readonly changed: (changes: readonly DocumentChange[]) => void
-  readonly acksAdvanced: () => void
+  /** Reconcile these soon. */
+  readonly mark: (models: Iterable<string>) => void
   readonly dirtyCount: () => number
 }
 
@@ -161,9 +162,9 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     agents,
     readiness,
     changed,
-    acksAdvanced: () => {
+    mark: (models) => {
       markAndWake(() => {
-        reconciler.mark(cluster.awaitingAck())
+        reconciler.mark(models)
       })
     },
     dirtyCount: reconciler.size,

@@ -18,6 +18,8 @@ export interface Leader {
   readonly instanceId: string
   /** Where its gRPC API is. */
   readonly address: string
+  /** Where its API for agents is. */
+  readonly agentAddress: string
 }
 
 export type Leadership =
@@ -29,23 +31,26 @@ export type Leadership =
 export interface LeaseDeps {
   readonly redis: RedisConnection
   readonly keys: Keys
-  readonly self: Leader
   readonly ttlMs: number
   readonly onChange: (leadership: Leadership) => void
   readonly log: Logger
 }
 
 export interface Lease extends Running {
+  /** Starts competing. A scheduler started again under the same instance id takes its own lease over at once. */
+  readonly compete: (self: Leader) => void
   readonly current: () => Leadership
+  /** The fencing token, while this scheduler leads. */
+  readonly token: () => string | undefined
   /** A write was refused because a newer leader exists. */
   readonly lost: () => void
 }
 
-/** Starts competing for the lease. A scheduler started again under the same instance id takes its own over at once. */
-export function startLease(deps: LeaseDeps): Lease {
+export function createLease(deps: LeaseDeps): Lease {
   const abort = new AbortController()
   let leadership: Leadership = { kind: 'unknown' }
   let justStarted = true
+  let running: Promise<void> | undefined
 
   const become = (next: Leadership): void => {
     if (abort.signal.aborted || sameLeadership(leadership, next)) return
@@ -54,10 +59,10 @@ export function startLease(deps: LeaseDeps): Lease {
     deps.onChange(next)
   }
   /** Returns how long to wait until the next time. */
-  const renew = async (): Promise<number> => {
+  async function renew(self: Leader): Promise<number> {
     const held = leadership.kind === 'leading' ? leadership.token : '0'
     try {
-      const answer = await holdLease(deps, held, justStarted)
+      const answer = await holdLease(deps, self, held, justStarted)
       justStarted = false
       become(answer)
       return Math.floor(deps.ttlMs / 3)
@@ -67,27 +72,30 @@ export function startLease(deps: LeaseDeps): Lease {
       return RETRY_MS
     }
   }
-  const compete = async (): Promise<void> => {
-    while (!abort.signal.aborted) await pause(await renew(), abort.signal)
+  async function run(self: Leader): Promise<void> {
+    while (!abort.signal.aborted) await pause(await renew(self), abort.signal)
   }
-  const loop = compete()
 
   return {
+    compete: (self) => {
+      running ??= run(self)
+    },
     current: () => leadership,
+    token: () => (leadership.kind === 'leading' ? leadership.token : undefined),
     lost: () => {
       if (leadership.kind === 'leading') become({ kind: 'unknown' })
     },
     stop: async () => {
       abort.abort()
-      await loop
+      await running
       if (leadership.kind === 'leading') await release(deps, leadership.token)
     },
   }
 }
 
-async function holdLease(deps: LeaseDeps, heldToken: string, justStarted: boolean): Promise<Leadership> {
-  const { instanceId, address } = deps.self
-  const parameters = [instanceId, address, String(deps.ttlMs), heldToken, justStarted ? '1' : '0']
+async function holdLease(deps: LeaseDeps, self: Leader, heldToken: string, justStarted: boolean): Promise<Leadership> {
+  const lease = JSON.stringify(self)
+  const parameters = [self.instanceId, lease, String(deps.ttlMs), heldToken, justStarted ? '1' : '0']
   const [kind, detail] = await guardRedis('renew the lease', () =>
     deps.redis.holdLease(2, deps.keys.lease, deps.keys.fence, ...parameters),
   )

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { silentLogger } from '../../kit/log.ts'
 import { connectRedis, type RedisConnection } from '../../scheduler/store/connection.ts'
 import { createKeys } from '../../scheduler/store/keys.ts'
-import { type Leadership, type Lease, startLease } from '../../scheduler/store/lease.ts'
+import { type Leadership, type Lease, createLease } from '../../scheduler/store/lease.ts'
 import { createRedisStore } from '../../scheduler/store/redis.ts'
 import { aModel, writeModel } from '../support/documents.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
@@ -41,12 +41,13 @@ function contend(keys: ReturnType<typeof createKeys>, instanceId: string, ttlMs 
   }
   const redis = connect()
   const waiting: { wanted: (leadership: Leadership) => boolean; resolve: (leadership: Leadership) => void }[] = []
-  const self = { instanceId, address: `127.0.0.1:${instanceId}` }
+  const self = { instanceId, address: `127.0.0.1:${instanceId}`, agentAddress: '' }
   const onChange = (now: Leadership): void => {
     for (const waiter of waiting.splice(0)) (waiter.wanted(now) ? waiter.resolve : (): unknown => waiting.push(waiter))(now)
   }
-  const lease = startLease({ redis, keys, self, ttlMs, onChange, log: silentLogger })
+  const lease = createLease({ redis, keys, ttlMs, onChange, log: silentLogger })
   leases.push(lease)
+  lease.compete(self)
   const fencingToken = (): string | undefined => {
     const now = lease.current()
     return now.kind === 'leading' ? now.token : undefined
@@ -69,7 +70,7 @@ it('one leads, the other knows where the leader is and takes over when it stops'
   const second = contend(keys, '2')
   expect(await second.until((now) => now.kind === 'following')).toEqual({
     kind: 'following',
-    leader: { instanceId: '1', address: '127.0.0.1:1' },
+    leader: { instanceId: '1', address: '127.0.0.1:1', agentAddress: '' },
   })
   await first.lease.stop()
   expect(tokenOf(await second.until(leading))).toBeGreaterThan(tokenOf(older))
@@ -115,11 +116,12 @@ it('a leader goes on with the same token after an outage during which nobody els
   const redis = connectRedis(other.url, silentLogger)
   opened.push(redis)
   const keys = freshKeys()
-  const self = { instanceId: '1', address: '127.0.0.1:1' }
+  const self = { instanceId: '1', address: '127.0.0.1:1', agentAddress: '' }
   const changes: Leadership[] = []
   const onChange = (now: Leadership): unknown => changes.push(now)
-  const lease = startLease({ redis, keys, self, ttlMs: 300, onChange, log: silentLogger })
+  const lease = createLease({ redis, keys, ttlMs: 300, onChange, log: silentLogger })
   leases.push(lease)
+  lease.compete(self)
   try {
     const store = (): Promise<unknown> => redis.get(keys.lease)
     await expect.poll(() => changes.length, { timeout: 10_000 }).toBe(1)

@@ -1,0 +1,72 @@
+/** Handlers as plain functions: what they return is the answer, what they throw is the status. */
+import {
+  type handleUnaryCall,
+  type sendUnaryData,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  status,
+} from '@grpc/grpc-js'
+import { catalogue, type ErrorCode } from '../../kit/errors.ts'
+import { toGrpcStatus } from '../../kit/grpc.ts'
+
+type StatusOf = (code: ErrorCode) => number
+
+export const ownStatus: StatusOf = (code) => catalogue[code].grpc
+
+/**
+ * Clients of the compatible API take FAILED_PRECONDITION and UNIMPLEMENTED alone as permanent, and repeat everything
+ * else; so whatever repeating cannot mend is FAILED_PRECONDITION.
+ */
+export const compatibleStatus: StatusOf = (code) => {
+  const { grpc, retryable } = catalogue[code]
+  if (retryable || code === 'UNIMPLEMENTED' || code === 'INVARIANT_BROKEN') return grpc
+  return status.FAILED_PRECONDITION
+}
+
+export function unary<Request, Response>(
+  statusOf: StatusOf,
+  handle: (request: Request) => Promise<Response> | Response,
+): handleUnaryCall<Request, Response> {
+  return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => {
+    const answer = async (): Promise<Response> => handle(call.request)
+    answer().then(
+      (response) => {
+        callback(null, response)
+      },
+      (error: unknown) => {
+        callback(toGrpcStatus(error, statusOf))
+      },
+    )
+  }
+}
+
+/** A server stream; what the handler throws ends it with its status. */
+export function streaming<Request, Message>(
+  statusOf: StatusOf,
+  handle: (request: Request, stream: ServerWritableStream<Request, Message>) => void,
+): (stream: ServerWritableStream<Request, Message>) => void {
+  return (stream) => {
+    try {
+      handle(stream.request, stream)
+    } catch (error) {
+      stream.emit('error', toGrpcStatus(error, statusOf))
+    }
+  }
+}
+
+/** All messages at the pace of the reader, then the end. */
+export async function sendAll<Request, Message>(
+  stream: ServerWritableStream<Request, Message>,
+  messages: Iterable<Message>,
+): Promise<void> {
+  for (const message of messages) {
+    if (stream.cancelled || stream.destroyed) return
+    if (stream.write(message)) continue
+    await new Promise<void>((resolve) => {
+      stream.once('drain', resolve)
+      stream.once('cancelled', resolve)
+      stream.once('close', resolve)
+    })
+  }
+  stream.end()
+}

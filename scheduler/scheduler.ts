@@ -1,0 +1,178 @@
+/** The scheduler as a list of what runs, in order; each line says what it feeds. */
+import { Registry } from 'prom-client'
+import { Admin, AgentService, HealthCheckService, Scheduler } from '../api/grpc.ts'
+import type { ServingError } from '../kit/errors.ts'
+import { serveHttp } from '../kit/http.ts'
+import type { Running } from '../kit/lifecycle.ts'
+import type { Logger } from '../kit/log.ts'
+import { createXdsServer, type ListenerOptions } from '../xds/index.ts'
+import { createAgentService } from './agents/service.ts'
+import type { SchedulerConfig } from './config.ts'
+import { createClusterState } from './domain/cluster.ts'
+import { createAdminService } from './grpc/admin-service.ts'
+import { createSchedulerService, healthService } from './grpc/scheduler-service.ts'
+import { serveServices } from './grpc/serve.ts'
+import { healthRoutes, type HealthSource } from './health.ts'
+import { startWakeUps } from './jobs/wake-ups.ts'
+import { startAcks } from './loop/acks.ts'
+import { type ControlPlane, startControlPlane } from './loop/control-plane.ts'
+import { createFeed } from './loop/feed.ts'
+import type { LeadershipRun } from './loop/leadership.ts'
+import { createMetrics, registerGauges } from './loop/metrics.ts'
+import { startRefusals } from './loop/refusals.ts'
+import { createRoutingSink } from './loop/routing-sink.ts'
+import { connectRedis } from './store/connection.ts'
+import { createKeys } from './store/keys.ts'
+import { createLease } from './store/lease.ts'
+import { openRedis } from './store/open.ts'
+import { createRedisStore } from './store/redis.ts'
+
+export interface SchedulerPorts {
+  readonly xds: number
+  readonly grpc: number
+  readonly agent: number
+  readonly http: number
+}
+
+export interface SchedulerDeps {
+  readonly config: SchedulerConfig
+  readonly version: string
+  readonly log: Logger
+  readonly now: () => number
+  /** Parts are stopped in the reverse order. */
+  readonly started: (name: string, running: Running) => void
+  readonly onFatal: (error: ServingError) => void
+}
+
+/** Starts everything; answers when the APIs do. */
+export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPorts> {
+  const { config, log, now, started } = deps
+  const registry = new Registry()
+  const metrics = createMetrics(registry)
+  const health: HealthSource = { controlPlane: undefined, nodes: () => [] }
+  const { host } = config
+  const routes = healthRoutes(health, registry)
+  const http = await serveHttp({ host, port: config.httpPort, routes, log }) // says what the start waits for
+  started('http', http)
+
+  const keys = createKeys(config.keyPrefix)
+  const connect = () => connectRedis(config.redisUrl, log)
+  const { redis, running } = await openRedis(connect, log) // waits for a Redis that is fit for use
+  started('redis', running)
+  const lease = createLease({
+    redis,
+    keys,
+    ttlMs: config.leaseTtlMs,
+    onChange: (leadership) => {
+      controlPlane.lead(leadership)
+    },
+    log,
+  }) // decides who leads, once it competes
+  started('lease', lease)
+  const store = createRedisStore({ redis, connect, keys, schedulerId: config.instanceId, fencingToken: lease.token, log })
+  const snapshot = await store.load()
+  const cluster = createClusterState(snapshot)
+  const feed = createFeed()
+
+  const xds = createXdsServer({
+    log: log.child({ part: 'xds' }),
+    now,
+    listener: toListenerOptions(config),
+    events: {
+      onNodes: (nodes) => {
+        if (config.force && nodes.some((node) => node.heldBecause !== undefined)) xds.releaseHeld()
+        acks.changed()
+      },
+      onRefusal: (refusal) => {
+        refusals.note(refusal)
+      },
+    },
+  })
+  const acks = startAcks({
+    store,
+    schedulerId: config.instanceId,
+    nodes: xds.nodes,
+    onAdvance: () => {
+      controlPlane.kick(cluster.awaitingAck())
+    },
+    log,
+  }) // reads what nodes have ACKed, tells the other schedulers
+  started('acks', acks)
+  const routing = createRoutingSink(xds, cluster, snapshot.revision, log) // I9: after the state was read
+  const controlPlane = startControlPlane({
+    store,
+    snapshot,
+    cluster,
+    feed,
+    route: routing.publish,
+    leadership: {
+      acks,
+      metrics,
+      times: {
+        schedulerReadyTimeoutMs: config.schedulerReadyTimeoutSeconds * 1_000,
+        replicaGraceMs: config.replicaGraceSeconds * 1_000,
+        drainTimeMs: config.drainTimeMs,
+        maxConcurrentMoves: config.maxConcurrentMoves,
+      },
+      startWakeUps: (onDue) => startWakeUps({ redisUrl: config.redisUrl, prefix: keys.jobs, onDue, now, log }),
+      now,
+      log,
+    },
+    onFenced: lease.lost,
+    onFatal: deps.onFatal,
+    log,
+  }) // follows or leads: reads commits, writes documents, instructs agents, publishes routes
+  started('control plane', controlPlane)
+  const refusals = startRefusals({ submit: controlPlane.submit, log }) // routes that Envoy refused, into documents
+  started('refusals', refusals)
+  const xdsListening = await xds.listen(host, config.xdsPort) // serves what was published
+  started('xds', xdsListening)
+
+  const agentApi = await serveServices(
+    [{ definition: AgentService.service, handlers: { ...createAgentService(controlPlane) } }],
+    host,
+    config.agentPort,
+  ) // feeds the control plane with what agents report
+  started('agent api', agentApi)
+  const schedulerService = createSchedulerService({ controlPlane, feed, version: deps.version, now })
+  const api = await serveServices(
+    [
+      { definition: Scheduler.service, handlers: { ...schedulerService } },
+      { definition: HealthCheckService.service, handlers: { ...healthService } },
+      { definition: Admin.service, handlers: { ...createAdminService({ controlPlane, feed, store, now }) } },
+    ],
+    host,
+    config.grpcPort,
+  ) // feeds the control plane with what users ask
+  started('api', api)
+
+  const address = (port: number): string => `${config.advertisedHost}:${String(port)}`
+  lease.compete({ instanceId: config.instanceId, address: address(api.port), agentAddress: address(agentApi.port) })
+  await controlPlane.settled
+  registerGauges(registry, {
+    models: cluster.modelCount,
+    routes: routing.routeCount,
+    dirtyModels: () => leading(controlPlane)?.dirtyCount() ?? 0,
+    agents: () => leading(controlPlane)?.agents.count() ?? 0,
+    nodes: acks.countingNodes,
+    subscribers: feed.size,
+    isLeading: () => controlPlane.role().kind === 'leading',
+    revision: controlPlane.revision,
+  })
+  health.controlPlane = controlPlane
+  health.nodes = xds.nodes
+  return { xds: xdsListening.port, grpc: api.port, agent: agentApi.port, http: http.port }
+}
+
+function leading(controlPlane: ControlPlane): LeadershipRun | undefined {
+  const role = controlPlane.role()
+  return role.kind === 'leading' ? role.run : undefined
+}
+
+const toListenerOptions = (config: SchedulerConfig): ListenerOptions => ({
+  host: config.ingressHost,
+  port: config.ingressPort,
+  maxRequestBytes: config.maxRequestBytes,
+  wasmFolder: config.wasmFolder,
+  router: { shards: config.shards, maxModels: config.metricsModels },
+})
