@@ -12,7 +12,7 @@ import type { ResourceEvent } from '../client/admin-client.ts'
 import { formatAge } from '../duration.ts'
 import type { Terminal } from '../terminal.ts'
 import { formatBytes } from './format.ts'
-import { ageText, versionText } from './model-table.ts'
+import { ageText, createdAt, versionText } from './model-table.ts'
 import { stateColour } from './state.ts'
 import { type Column, toTable } from './table.ts'
 
@@ -48,7 +48,7 @@ function headOf(resource: StoredResource, terminal: Terminal, nowMs: number): Li
           .map((label) => label.join('='))
           .join(', '),
     ],
-    ['Age', ageText(metadata.creationTimestamp, nowMs)],
+    ['Age', ageText(resource.kind === 'Model' ? createdAt(resource) : metadata.creationTimestamp, nowMs)],
     ['State', terminal.paint(stateColour(status?.state), status?.state ?? 'Unknown')],
     ['Reason', status?.reason],
     [

@@ -19,7 +19,7 @@ export function modelColumns(terminal: Terminal, nowMs: number): readonly Column
     },
     { title: 'VERSION', cell: versionText },
     { title: 'SERVER', cell: (model) => model.status?.server ?? model.spec.server ?? '' },
-    { title: 'AGE', cell: (model) => ageText(model.metadata.creationTimestamp, nowMs) },
+    { title: 'AGE', cell: (model) => ageText(createdAt(model), nowMs) },
     { title: 'REASON', cell: (model) => model.status?.reason ?? '' },
   ]
 }
@@ -32,6 +32,10 @@ export function versionText({ status }: StoredModel): string {
     ? String(version)
     : `${String(servingVersion)} -> ${String(version)}`
 }
+
+/** When it was made; without that, when the oldest version that is still known was. */
+export const createdAt = ({ metadata, status }: StoredModel): unknown =>
+  metadata.creationTimestamp ?? status?.history?.[0]?.at
 
 export function ageText(timestamp: unknown, nowMs: number): string {
   const atMs = typeof timestamp === 'string' ? Date.parse(timestamp) : Number.NaN
