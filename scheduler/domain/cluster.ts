@@ -18,6 +18,7 @@ import { createReplicaSets, type ReplicaSets } from './index/replica-sets.ts'
 import { createReservations } from './index/reservations.ts'
 import { isAwaitingAck, isMoving, isUnplaced } from './model-facts.ts'
 import { compareReplicaKeys, parseInternalName, toInternalName } from './names.ts'
+import { takesNewCopies } from './replica-condition.ts'
 import type { StoreSnapshot, Write } from './store.ts'
 
 /** What pure code may ask; nothing here walks all models. */
@@ -55,6 +56,8 @@ export interface ClusterState extends ClusterView {
   readonly modelCount: () => number
   /** Models that have a route: what the removal guard (I9) counts against. */
   readonly routeCount: () => number
+  /** Deleted models whose route still stands. */
+  readonly routesBeingRemoved: () => ReadonlySet<string>
   /** What this replica's agent shall have loaded. */
   readonly desiredFor: (replica: ReplicaKey) => readonly DesiredModelVersion[]
   /** Names of the models with a desired copy on this replica. */
@@ -81,7 +84,12 @@ export function createClusterState(
   const replicas = new Map<ReplicaKey, ReplicaDocument>()
   const replicasByServer = createGroups<string, ReplicaKey>()
   const modelsByReplica = createGroups<ReplicaKey, string>()
-  const facts = { awaitingAck: new Set<string>(), unplaced: new Set<string>(), moving: new Set<string>() }
+  const facts = {
+    awaitingAck: new Set<string>(),
+    unplaced: new Set<string>(),
+    moving: new Set<string>(),
+    removed: new Set<string>(),
+  }
   let routeCount = 0
   const observed = createObservedIndex()
   const replicaSets: ReplicaSets = createReplicaSets()
@@ -100,6 +108,7 @@ export function createClusterState(
     routeCount += Number(after?.route !== undefined) - Number(before?.route !== undefined)
     mark(facts.awaitingAck, name, after !== undefined && isAwaitingAck(after))
     mark(facts.unplaced, name, after !== undefined && isUnplaced(after))
+    mark(facts.removed, name, after?.deleted === true && after.route !== undefined)
     mark(facts.moving, name, after !== undefined && isMoving(after))
     return { kind: 'model', name, before, after }
   }
@@ -154,8 +163,10 @@ export function createClusterState(
         const freed = change.after === undefined || change.after.state === 'Unloaded'
         return new Set([parseInternalName(change.name).model, ...(freed ? facts.unplaced : [])])
       }
-      case 'replica':
-        return new Set([...modelsByReplica.get(change.name), ...facts.unplaced])
+      case 'replica': {
+        const offers = change.after !== undefined && takesNewCopies(change.after)
+        return new Set([...modelsByReplica.get(change.name), ...(offers ? facts.unplaced : [])])
+      }
       case 'server':
         return new Set([
           ...[...replicasByServer.get(change.name)].flatMap((key) => [...modelsByReplica.get(key)]),
@@ -184,6 +195,7 @@ export function createClusterState(
     replicas: () => replicas.values(),
     modelCount: () => models.size,
     routeCount: () => routeCount,
+    routesBeingRemoved: () => facts.removed,
     desiredFor: (replica) =>
       [...modelsByReplica.get(replica)].flatMap((name) => {
         const model = models.get(name)

@@ -112,10 +112,7 @@ function progressOf(model: ModelDocument, wanted: VersionDocument, available: nu
   const { cluster, context } = scene
   const version = `Version ${String(wanted.version)}`
   if (wanted.assigned.length === 0) return `${version} is waiting to be placed`
-  const absent = wanted.assigned.flatMap((key) => {
-    const condition = conditionOf(cluster.replica(key), context.nowMs, context.replicaGraceMs)
-    return condition.kind === 'serving' ? [] : [`${key} ${condition.reason}`]
-  })
+  const absent = absences(wanted, scene)
   const loading = wanted.assigned.filter((key) => copyOf(model.name, wanted, key, cluster).kind !== 'loaded')
   const serves = `${version} serves with ${String(available)} of ${String(wantedReplicas(model))} replicas`
   if (available > 0 && routedVersion(model) === wanted && absent.length > 0) return `${serves}: ${absent.join('; ')}`
@@ -128,6 +125,16 @@ function progressOf(model: ModelDocument, wanted: VersionDocument, available: nu
   return acked === 'no-node'
     ? `${version} is loaded, no Envoy connected: start one that uses this scheduler`
     : `${version} is loaded and waits for Envoy's ACK of its route`
+}
+
+/** Which of its replicas are not there, and whether anything is done about it now. */
+function absences(wanted: VersionDocument, { cluster, context }: Scene): readonly string[] {
+  const absent = wanted.assigned.flatMap((key) => {
+    const condition = conditionOf(cluster.replica(key), context.nowMs, context.replicaGraceMs)
+    return condition.kind === 'serving' ? [] : [`${key} ${condition.reason}`]
+  })
+  if (absent.length === 0 || wanted.server === undefined || context.mayMove(wanted.server)) return absent
+  return [...absent, `nothing moves before the expected replicas of server ${wanted.server} are there`]
 }
 
 function stillServes(model: ModelDocument, wanted: VersionDocument): string {

@@ -32,5 +32,5 @@ export function conditionOf(replica: ReplicaDocument | undefined, nowMs: number,
 
 /** New copies go only where the agent can be told and the server answers. */
 export function takesNewCopies(replica: ReplicaDocument): boolean {
-  return replica.agent.kind === 'connected' && replica.health.kind === 'serving' && !replica.draining
+  return conditionOf(replica, 0, 0).kind === 'serving' // time only tells how long one that is not has been away
 }

@@ -138,7 +138,7 @@ export function createSchedulerScene(): SchedulerScene {
           report(key, name, 'Loaded', { attempt: desired.attempt })
           acted = true
         }
-      for (const name of [...cluster.observedOn(key).keys()])
+      for (const name of cluster.observedOn(key).keys())
         if (!wanted.has(name)) {
           commit({ kind: 'observed', replica: key, name, document: undefined })
           acted = true

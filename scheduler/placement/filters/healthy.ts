@@ -1,12 +1,11 @@
-import { conditionOf, takesNewCopies } from '../../domain/replica-condition.ts'
+import { conditionOf } from '../../domain/replica-condition.ts'
 import type { ReplicaFilter } from './filter.ts'
 
 /** The agent can be told, the server answers, and it is not about to stop. */
 export const healthy: ReplicaFilter = {
   name: 'healthy',
   refusal: (_, replica) => {
-    if (takesNewCopies(replica)) return undefined
-    const condition = conditionOf(replica, 0, 0)
-    return condition.kind === 'serving' ? 'is not ready' : condition.reason
+    const condition = conditionOf(replica, 0, 0) // time only tells how long it has been away
+    return condition.kind === 'serving' ? undefined : condition.reason
   },
 }

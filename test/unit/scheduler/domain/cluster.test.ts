@@ -65,6 +65,14 @@ describe('the cluster state', () => {
     expect(rebuilt.lowestFreeVersion('iris')).toBe(2)
   })
 
+  test('knows the routes that are being removed', () => {
+    const scene = serving()
+    scene.remove('iris')
+    expect(scene.cluster.routesBeingRemoved()).toContain('iris')
+    scene.settle('iris')
+    expect(scene.cluster.routesBeingRemoved().size).toBe(0)
+  })
+
   test('forgets everything about a model that is gone', () => {
     const scene = serving()
     scene.remove('iris')
@@ -100,8 +108,11 @@ describe('the cluster state', () => {
     })
     expect(change && scene.cluster.affectedModels(change)).toEqual(new Set(['iris', 'big']))
     const replica = scene.cluster.replica('s/1')
-    const health = scene.cluster.apply({ kind: 'replica', name: 's/1', expectedRevision: 0, document: replica })
-    expect(health && scene.cluster.affectedModels(health)).toEqual(new Set(['iris', 'big']))
+    const back = scene.cluster.apply({ kind: 'replica', name: 's/1', expectedRevision: 0, document: replica })
+    expect(back && scene.cluster.affectedModels(back)).toEqual(new Set(['iris', 'big']))
+    const draining = replica && { ...replica, draining: true }
+    const drained = scene.cluster.apply({ kind: 'replica', name: 's/1', expectedRevision: 0, document: draining })
+    expect(drained && scene.cluster.affectedModels(drained)).toEqual(new Set(['iris']))
   })
 
   test('events change no document', () => {

@@ -466,6 +466,7 @@ describe('a server replica', () => {
     scene.changeReplica('s/0', { health: down(scene) })
     scene.settle('iris', { mayMove: () => false })
     expect(scene.cluster.desiredFor('s/1')).toHaveLength(0)
+    expect(scene.model('iris').status.reason).toContain('nothing moves before the expected replicas of server s')
     const result = scene.step('iris', { moveBudget: () => false })
     expect(scene.cluster.desiredFor('s/1')).toHaveLength(0)
     expect(result.wakeAtMs).toBe(scene.clock.nowMs + 1_000)
