@@ -41,11 +41,12 @@ function toStruct(json: unknown, path: string): { fields: Record<string, unknown
   return { fields: Object.fromEntries(Object.entries(json).map(([key, value]) => [key, toValue(value, path)])) }
 }
 
+// protobufjs spells the fields of its own well-known types in camelCase
 function toValue(json: unknown, path: string): Record<string, unknown> {
-  if (json === null) return { null_value: 0 }
-  if (typeof json === 'boolean') return { bool_value: json }
-  if (typeof json === 'number') return { number_value: json }
-  if (typeof json === 'string') return { string_value: json }
-  if (Array.isArray(json)) return { list_value: { values: json.map((entry: unknown) => toValue(entry, path)) } }
-  return { struct_value: toStruct(json, path) }
+  if (json === null) return { nullValue: 0 }
+  if (typeof json === 'boolean') return { boolValue: json }
+  if (typeof json === 'number') return { numberValue: json }
+  if (typeof json === 'string') return { stringValue: json }
+  if (Array.isArray(json)) return { listValue: { values: json.map((entry: unknown) => toValue(entry, path)) } }
+  return { structValue: toStruct(json, path) }
 }

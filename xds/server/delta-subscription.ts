@@ -153,10 +153,3 @@ export function oldestOwed(subscription: Subscription): number | undefined {
   for (const { since } of subscription.outstanding?.sent.values() ?? []) oldest = Math.min(since, oldest ?? since)
   return oldest
 }
-
-/** The revision since which one name is owed or not yet ACKed. */
-export function owedSince(subscription: Subscription, name: string): number | undefined {
-  const since = subscription.owed.get(name)
-  const sent = subscription.outstanding?.sent.get(name)?.since
-  return since === undefined || sent === undefined ? (since ?? sent) : Math.min(since, sent)
-}

@@ -1,6 +1,6 @@
 import type { Cache } from '../cache/cache.ts'
 import { KINDS, type Kind, type Resource } from '../cache/resource.ts'
-import { send, type Subscription, wants } from './delta-subscription.ts'
+import { owe, send, type Subscription, wants } from './delta-subscription.ts'
 import { isMissing, isRefused, resourceFor } from './node-content.ts'
 import { maySend, mayRemove } from './order.ts'
 import type { Session } from './session.ts'
@@ -28,10 +28,20 @@ export function nextResponses(session: Session, cache: Cache): readonly Response
     session.lastNonce += 1
     const nonce = String(session.lastNonce)
     send(subscription, nonce, batch, revision)
+    if (kind === 'CDS') sendEndpointsAgain(session, batch, revision)
     const resources = [...batch.values()].filter((resource) => resource !== undefined)
     const removed = [...batch.keys()].filter((name) => batch.get(name) === undefined)
     return [{ kind, nonce, resources, removed }]
   })
+}
+
+/** Envoy applies a changed cluster, and ACKs it, only when its endpoints come again: 6 ms with them, 15 s without. */
+function sendEndpointsAgain({ subscriptions }: Session, clusters: Batch, revision: number): void {
+  for (const [name, cluster] of clusters) {
+    if (cluster === undefined || !subscriptions.EDS.names.has(name)) continue // Envoy asks for those of a new one itself
+    subscriptions.EDS.asked.add(name)
+    owe(subscriptions.EDS, name, revision)
+  }
 }
 
 type Batch = Map<string, Resource | undefined>

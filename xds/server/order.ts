@@ -5,7 +5,7 @@
 import type { Cache } from '../cache/cache.ts'
 import type { Kind } from '../cache/resource.ts'
 import { clusterName, PROTOCOLS } from '../translate/names.ts'
-import { oldestOwed, owedSince } from './delta-subscription.ts'
+import { oldestOwed } from './delta-subscription.ts'
 import { contentFor, isRefused } from './node-content.ts'
 import type { Session } from './session.ts'
 
@@ -15,8 +15,8 @@ export function maySend(session: Session, cache: Cache, kind: Kind, name: string
     case 'LDS':
     case 'SRDS':
       return true
-    case 'EDS': // after its cluster: Envoy forgets the endpoints when a cluster changes, and waits for them to come again
-      return owedSince(session.subscriptions.CDS, name) === undefined
+    case 'EDS': // after its cluster on the stream, but not after its ACK: Envoy ACKs a cluster when it has the endpoints
+      return !session.subscriptions.CDS.owed.has(name)
     case 'RDS': // I1: make
       return setsNamedBy(session, cache, name).every((id) => isInPlace(session, cache, id, cache.changedAt('RDS', name)))
     case 'ECDS': // a split sends traffic to targets, so their routes come first; the first table holds nobody up

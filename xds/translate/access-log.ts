@@ -15,6 +15,10 @@ export function toAccessLog(): readonly Json[] {
   ]
 }
 
+const IS_GRPC = {
+  header_filter: { header: { name: 'content-type', string_match: { prefix: 'application/grpc' } } },
+} as const
+
 const FAILED = {
   or_filter: {
     filters: [
@@ -23,7 +27,7 @@ const FAILED = {
           comparison: { op: 'GE', value: { default_value: 400, runtime_key: 'millrace.access_log.minimum_status' } },
         },
       },
-      { grpc_status_filter: { statuses: ['OK'], exclude: true } },
+      { and_filter: { filters: [IS_GRPC, { grpc_status_filter: { statuses: ['OK'], exclude: true } }] } },
       { response_flag_filter: {} },
     ],
   },
