@@ -115,7 +115,7 @@ function planScheduler(options: MeshOptions): ProcessSpec {
   const { host, ports } = options
   return {
     ...STOP.scheduler,
-    ...ours(options, 'scheduler', http(host, ports.schedulerHttp, '/healthz')),
+    ...ours(options, 'scheduler', http(host, ports.schedulerHttp, '/readyz')),
     args: [
       ...options.millrace.slice(1),
       'scheduler',
