@@ -22,8 +22,6 @@ export declare function proxy_set_buffer_bytes(buffer: i32, start: i32, length: 
 
 @external("env", "proxy_get_property")
 export declare function proxy_get_property(path: usize, pathSize: i32, outValue: usize, outSize: usize): i32
-@external("env", "proxy_call_foreign_function")
-export declare function proxy_call_foreign_function(name: usize, nameSize: i32, args: usize, argsSize: i32, outResult: usize, outSize: usize): i32
 @external("env", "proxy_send_local_response")
 export declare function proxy_send_local_response(status: i32, details: usize, detailsSize: i32, body: usize, bodySize: i32, headers: usize, headersSize: i32, grpcStatus: i32): i32
 
@@ -36,8 +34,6 @@ export declare function proxy_record_metric(id: u32, value: u64): i32
 
 @external("env", "proxy_get_current_time_nanoseconds")
 export declare function proxy_get_current_time_nanoseconds(outTime: usize): i32
-@external("env", "proxy_set_effective_context")
-export declare function proxy_set_effective_context(contextId: u32): i32
 
 export namespace Status {
   export const OK: i32 = 0

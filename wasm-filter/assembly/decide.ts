@@ -1,7 +1,7 @@
 // What to do with a request, from its headers alone. Pure: no host call, nothing kept but the answer.
 import { View } from './bytes'
 import { TARGET_MESH, TARGET_NONE, TARGET_READY, toTarget } from './names'
-import { Call, grpcCall, pathTarget, restCall } from './oip'
+import { Call, grpcCall, pathName, pathTarget, restCall } from './oip'
 import { Request } from './request'
 
 export namespace Verdict {
@@ -13,7 +13,7 @@ export namespace Verdict {
   export const REFUSE_NAME: i32 = 3
 }
 
-/** Where a request goes that `decide` gave the verdict ROUTE. */
+/** Where a request goes (ROUTE), or what it asks for in vain (REFUSE_NAME). */
 export const target = new View()
 
 export function decide(request: Request): i32 {
@@ -28,6 +28,7 @@ export function decide(request: Request): i32 {
     case Call.LIVE:
       return Verdict.ANSWER_LIVE
     case Call.BAD_NAME:
+      target.set(pathName.ptr, pathName.size)
       return Verdict.REFUSE_NAME
     default:
       return Verdict.REFUSE_CALL

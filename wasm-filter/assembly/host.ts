@@ -92,9 +92,3 @@ export function addToCounter(id: u32, amount: u64): void {
 export function recordInHistogram(id: u32, value: u64): void {
   abi.proxy_record_metric(id, value)
 }
-
-/** Whether the host still has this context. Leaves it effective: follow with a call for the context at work. */
-@inline
-export function contextExists(contextId: u32): bool {
-  return abi.proxy_set_effective_context(contextId) == abi.Status.OK
-}

@@ -75,7 +75,7 @@ export class Request {
 }
 
 /** `application/grpc`, `application/grpc+proto`, `application/grpc;...`; not `application/grpc-web`. */
-function isGrpc(contentType: View): bool {
+export function isGrpc(contentType: View): bool {
   if (!startsWith(contentType.ptr, contentType.size, GRPC)) return false
   if (contentType.size == GRPC.size) return true
   const next = load<u8>(contentType.ptr + GRPC.size)

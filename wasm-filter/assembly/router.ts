@@ -6,15 +6,14 @@ import { text, View } from './bytes'
 import { countRequest } from './count'
 import { decide, target, Verdict } from './decide'
 import { fnv1a32 } from './hash'
-import { addRequestHeader, contextExists, getBytes, getHeaders, nowNanoseconds, removeRequestHeader, warn } from './host'
+import { addRequestHeader, getBytes, getHeaders, nowNanoseconds, removeRequestHeader, warn } from './host'
 import { HEADER_CONTENT_LENGTH, HEADER_INTERNAL, HEADER_PROTO, HEADER_SHARD, HEADER_TARGET, PROTO_GRPC, PROTO_REST } from './names'
-import { pathName } from './oip'
 import { seed } from './random'
 import { answerLive, refuseCall, refuseName } from './refuse'
 import { Request } from './request'
 import { SeriesTable } from './series'
 import { noteStart } from './started'
-import { addTable, applySplit, nextRootId, removeTables, Table, tableOf } from './table'
+import { applySplit, Table } from './table'
 import { badLine, parseTable } from './table-parse'
 import { Writer } from './writer'
 
@@ -25,9 +24,11 @@ const view = new View()
 const digits = new Writer(256)
 /** One for the VM: what is counted does not depend on a table. */
 const series = new SeriesTable()
-/** The stream that was created last, and its root context. Envoy creates a stream's context right before its first callback. */
-let createdStream: u32 = 0
-let createdRoot: u32 = 0
+/**
+ * Of the update that came last. Envoy gives every update a new root context while the one before still serves; both use the new
+ * table, so streams need not be told apart by root, which would cost each an entry into the VM (`proxy_on_context_create`).
+ */
+let table: Table = parseTable(view) as Table
 
 export function proxy_abi_version_0_2_1(): void {}
 
@@ -35,52 +36,35 @@ export function proxy_on_memory_allocate(size: i32): usize {
   return allocate(size)
 }
 
-export function proxy_on_context_create(contextId: u32, parentId: u32): void {
-  createdStream = contextId
-  createdRoot = parentId
-}
-
 export function proxy_on_configure(rootId: u32, size: i32): i32 {
   resetArena()
-  forgetDeadRoots(rootId)
   if (size > 0) getBytes(BufferKind.PLUGIN_CONFIGURATION, 0, size, view)
   else view.clear()
-  const table = parseTable(rootId, view)
-  if (table == null) {
+  const parsed = parseTable(view)
+  if (parsed == null) {
     warn(digits.reset().view(BAD_LINE).decimal(badLine))
     return 0
   }
-  addTable(table)
-  seed(nowNanoseconds())
-  series.prepare(table.maxModels)
+  heap.free(changetype<usize>(table))
+  table = parsed
+  seed(nowNanoseconds() ^ rootId)
+  series.prepare(parsed.maxModels)
   return 1
-}
-
-/** A table goes with its root context. Asked for here and not by `proxy_on_delete`, which would cost every stream an entry. */
-function forgetDeadRoots(current: u32): void {
-  let rootId = nextRootId(0)
-  while (rootId != 0) {
-    const next = nextRootId(rootId)
-    if (!contextExists(rootId)) removeTables(rootId)
-    rootId = next
-  }
-  contextExists(current)
 }
 
 export function proxy_on_request_headers(contextId: u32, headers: i32, endOfStream: i32): i32 {
   resetArena()
-  const table = tableOf(createdRoot)
-  if (table == null || !getHeaders(HeaderMap.REQUEST, view)) return HeadersAction.CONTINUE
+  getHeaders(HeaderMap.REQUEST, view)
   request.read(view)
   switch (decide(request)) {
     case Verdict.ROUTE:
-      route(table, contextId)
+      route(contextId)
       return HeadersAction.CONTINUE
     case Verdict.ANSWER_LIVE:
       answerLive()
       return HeadersAction.STOP
     case Verdict.REFUSE_NAME:
-      refuseName(request.grpc, request.asked.size > 0 ? request.asked : pathName)
+      refuseName(request.grpc, target)
       return HeadersAction.STOP
     default:
       refuseCall(request.grpc, request.method, request.path)
@@ -89,7 +73,7 @@ export function proxy_on_request_headers(contextId: u32, headers: i32, endOfStre
 }
 
 /** Changing a request header makes Envoy (for ABI 0.2.1) forget the route, so that it is chosen again by these headers. */
-function route(table: Table, contextId: u32): void {
+function route(contextId: u32): void {
   noteStart(contextId, request.grpc, nowNanoseconds())
   applySplit(table, target)
   if (request.forged) removeForged()

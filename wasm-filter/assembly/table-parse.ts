@@ -25,14 +25,12 @@ let lineEnd: usize = 0
 let free: usize = 0
 
 /** The table in this text, or null with `badLine` set. */
-export function parseTable(rootId: u32, source: View): Table | null {
+export function parseTable(source: View): Table | null {
   const lines = countLines(source)
   const indexSize = powerOfTwoAbove(lines * 2)
   // A split takes 20 bytes for at least 8 of text (`split a `), a candidate 12 for at least 4 (`b 1 `): at most 3 for 1.
   const block = heap.alloc(offsetof<Table>() + (indexSize << 2) + source.size + 8 + (source.size + 8) * 3)
   const table = changetype<Table>(block)
-  table.next = null
-  table.rootId = rootId
   table.shards = SHARDS_DEFAULT
   table.maxModels = MAX_MODELS_DEFAULT
   table.splitCount = 0
