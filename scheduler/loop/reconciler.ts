@@ -12,6 +12,9 @@ import { reconcileModel } from '../domain/reconcile/model.ts'
 import type { Batch } from './batch.ts'
 import { BATCH_TARGET_WRITES } from './writer.ts'
 
+/** Withheld moves that are asked again together; those beyond the budget are withheld once more. */
+const ADMITTED_AT_ONCE = 10
+
 export interface WakeUp {
   readonly model: string
   readonly atMs: number
@@ -40,6 +43,8 @@ export interface Reconciler {
 export function createReconciler(deps: ReconcilerDeps): Reconciler {
   const { cluster } = deps
   const dirty = new Set<string>()
+  /** Moves that wait for others to end, in the order in which they came. */
+  const withheld = new Set<string>()
 
   const mark = (models: Iterable<string>): void => {
     for (const model of models) dirty.add(model)
@@ -53,6 +58,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     try {
       const result = reconcileModel(model, cluster, deps.context())
       batch.add(toWrites(name, model.revision, result))
+      if (result.isWithheld) withheld.add(name)
       return result.wakeAtMs === undefined ? undefined : { model: name, atMs: result.wakeAtMs }
     } catch (error) {
       deps.log.error({ model: name, error: toServingError(error).message }, 'model cannot be reconciled')
@@ -62,12 +68,26 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     }
   }
 
+  const mayAdmit = (): boolean => withheld.size > 0 && deps.context().moveBudget()
+
+  function admitWithheld(): void {
+    if (!mayAdmit()) return
+    let admitted = 0
+    for (const name of withheld) {
+      if (admitted === ADMITTED_AT_ONCE) return
+      dirty.add(name)
+      admitted += 1
+    }
+  }
+
   function fill(batch: Batch) {
     const taken: string[] = []
     const wakeUps: WakeUp[] = []
+    admitWithheld()
     for (const name of dirty) {
       if (batch.size() >= BATCH_TARGET_WRITES || taken.length >= BATCH_TARGET_WRITES) break
       dirty.delete(name)
+      withheld.delete(name)
       taken.push(name)
       const wakeUp = reconcile(name, batch)
       if (wakeUp !== undefined) wakeUps.push(wakeUp)
@@ -88,7 +108,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     sweep: () => {
       for (const model of cluster.models()) if (!isSettled(model)) dirty.add(model.name)
     },
-    size: () => dirty.size,
+    size: () => dirty.size + (mayAdmit() ? 1 : 0),
     fill,
   }
 }

@@ -37,6 +37,8 @@ export interface Reconciliation {
   readonly events: readonly EventDocument[]
   /** Reconcile again then, if nothing makes it earlier. */
   readonly wakeAtMs?: number
+  /** A replica should be replaced and the move budget is spent: reconcile again when it is not. */
+  readonly isWithheld: boolean
   /** The deleted model is gone from every replica: delete the record; `document` holds its last status. */
   readonly remove: boolean
 }

@@ -20,7 +20,7 @@ import { placeServing, placeWanted, withVersion, withoutExplanation } from './pl
 import { retryLoads } from './retry-loads.ts'
 import { routeModel } from './route-model.ts'
 import { trimVersion } from './trim-version.ts'
-import { wakeAtMs } from './wake.ts'
+import { isWithheld, wakeAtMs } from './wake.ts'
 import { sameValue } from '../same-value.ts'
 
 export function reconcileModel(model: ModelDocument, cluster: ClusterView, context: ReconcileContext): Reconciliation {
@@ -39,6 +39,7 @@ export function reconcileModel(model: ModelDocument, cluster: ClusterView, conte
     document: sameValue(before, after) ? undefined : after,
     events: toEvents(before, after, context.nowMs),
     ...(wake === undefined ? {} : { wakeAtMs: wake }),
+    isWithheld: isWithheld(after, scene),
     remove: false,
   }
 }
@@ -75,5 +76,5 @@ function terminated(before: ModelDocument, model: ModelDocument, context: Reconc
       changedAtMs: context.nowMs,
     },
   }
-  return { document: after, events: toEvents(before, after, context.nowMs), remove: true }
+  return { document: after, events: toEvents(before, after, context.nowMs), isWithheld: false, remove: true }
 }

@@ -6,16 +6,12 @@ import { conditionOf } from '../replica-condition.ts'
 import type { Scene } from './context.ts'
 import { divide } from './place-version.ts'
 
-/** How soon a move that had to wait for others asks again. */
-const MOVE_AGAIN_MS = 1_000
-
 export function wakeAtMs(model: ModelDocument, scene: Scene): number | undefined {
   const { nowMs } = scene.context
   const times = model.versions.flatMap((version) => [
     ...drainTimes(version, nowMs),
     ...retryTimes(model, version, scene),
     ...graceTimes(version, scene),
-    ...(isMoveWithheld(model, version, scene) ? [nowMs + MOVE_AGAIN_MS] : []),
   ])
   return times.length === 0 ? undefined : Math.min(...times)
 }
@@ -41,8 +37,12 @@ function graceTimes(version: VersionDocument, { cluster, context }: Scene): read
 }
 
 /** A replica should be replaced, nothing says that there is no place, and nothing was placed: the budget is spent. */
+export function isWithheld(model: ModelDocument, scene: Scene): boolean {
+  return model.versions.some((version) => isMoveWithheld(model, version, scene))
+}
+
 function isMoveWithheld(model: ModelDocument, version: VersionDocument, scene: Scene): boolean {
-  if (version.unplaced !== undefined || version.server === undefined) return false
+  if (model.deleted || version.unplaced !== undefined || version.server === undefined) return false
   if (!scene.context.mayMove(version.server)) return false // whoever awaits the replicas reconciles when they are there
   const { counted, replaceable } = divide(model, version, scene)
   return replaceable.size > 0 && counted.length < wantedReplicas(model) && !scene.context.moveBudget()
