@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest'
+import { formatBytes, toDocument } from '../../../cli/output/format.ts'
+import { createdAt, versionText } from '../../../cli/output/model-table.ts'
+import { stateColour } from '../../../cli/output/state.ts'
+import { type Column, toTable } from '../../../cli/output/table.ts'
+import { judge } from '../../../cli/wait.ts'
+import type { ModelStatus, StoredModel } from '../../../api/resources/status.ts'
+
+const model = (status: ModelStatus, generation?: number): StoredModel => ({
+  apiVersion: 'mlops.seldon.io/v1alpha1',
+  kind: 'Model',
+  metadata: { name: 'iris', ...(generation === undefined ? {} : { generation }) },
+  spec: { storageUri: '/m' },
+  status,
+})
+
+describe('tables', () => {
+  interface Row {
+    readonly name: string
+    readonly reason: string
+  }
+  const columns: readonly Column<Row>[] = [
+    { title: 'NAME', cell: ({ name }) => name, paint: (text) => `<${text}>` },
+    { title: 'REASON', cell: ({ reason }) => reason },
+  ]
+
+  it('are as wide as their widest cell, whatever the colours, with no blanks at the end', () => {
+    const rows = [
+      { name: 'a', reason: '' },
+      { name: 'longer', reason: 'two\n  lines' },
+    ]
+    expect(toTable(columns, rows)).toEqual(['NAME     REASON', '<a     >   -', '<longer>   two lines'])
+  })
+
+  it('have their titles even when they are empty', () => {
+    expect(toTable(columns, [])).toEqual(['NAME   REASON'])
+  })
+})
+
+describe('documents', () => {
+  it('are one document, a List or a YAML stream', () => {
+    expect(toDocument('json', [{ a: 1 }], true)).toBe('{\n  "a": 1\n}')
+    expect(JSON.parse(toDocument('json', [{ a: 1 }], false))).toEqual({
+      apiVersion: 'v1',
+      kind: 'List',
+      items: [{ a: 1 }],
+    })
+    expect(toDocument('yaml', [{ a: 1 }, { b: 2 }], false)).toBe('a: 1\n---\nb: 2')
+  })
+
+  it.each([
+    [0, '0 B'],
+    [1_023, '1023 B'],
+    [1_024, '1.0 KiB'],
+    [1_610_612_736, '1.5 GiB'],
+    [Number.MAX_SAFE_INTEGER, '8.0 PiB'],
+  ])('%d bytes are %s', (bytes, text) => {
+    expect(formatBytes(bytes)).toBe(text)
+  })
+})
+
+describe('models', () => {
+  it('show the version that answers beside the one that is wanted', () => {
+    expect(versionText(model({ version: 3, servingVersion: 2 }))).toBe('2 -> 3')
+    expect(versionText(model({ version: 3, servingVersion: 3 }))).toBe('3')
+    expect(versionText(model({ version: 1 }))).toBe('1')
+    expect(versionText(model({}))).toBe('')
+  })
+
+  it('are as old as their oldest known version', () => {
+    const history = [
+      { version: 1, storageUri: '/m', at: '2026-01-01T00:00:00Z' },
+      { version: 2, storageUri: '/m', at: '2026-02-01T00:00:00Z' },
+    ]
+    expect(createdAt(model({ history }))).toBe('2026-01-01T00:00:00Z')
+  })
+
+  it.each([
+    ['ModelAvailable', 'green'],
+    ['ServerReady', 'green'],
+    ['ModelProgressing', 'yellow'],
+    ['ScheduleFailed', 'red'],
+    ['ServerUnavailable', 'red'],
+    [undefined, 'dim'],
+  ])('in state %s are %s', (state, colour) => {
+    expect(stateColour(state)).toBe(colour)
+  })
+})
+
+describe('judge', () => {
+  const verdictOf = (status: ModelStatus, condition: 'available' | 'deleted', generation?: number) =>
+    judge({ kind: 'state', resource: model(status, generation) }, condition).kind
+
+  it.each([
+    ['ModelAvailable', 'available', 'met'],
+    ['ModelProgressing', 'available', 'pending'],
+    ['ModelScaledDown', 'available', 'pending'],
+    ['ModelFailed', 'available', 'impossible'],
+    ['ScheduleFailed', 'available', 'impossible'],
+    ['ModelTerminating', 'deleted', 'pending'],
+    ['ModelFailed', 'deleted', 'pending'],
+    ['ModelTerminateFailed', 'deleted', 'impossible'],
+  ] as const)('%s waiting for %s is %s', (state, condition, verdict) => {
+    expect(verdictOf({ state }, condition)).toBe(verdict)
+  })
+
+  it('waits while the status is of an earlier spec, or an earlier version answers', () => {
+    expect(verdictOf({ state: 'ModelAvailable', observedGeneration: 1 }, 'available', 2)).toBe('pending')
+    expect(verdictOf({ state: 'ModelFailed', observedGeneration: 1 }, 'available', 2)).toBe('pending')
+    expect(verdictOf({ state: 'ModelAvailable', version: 2, servingVersion: 1 }, 'available')).toBe('pending')
+    expect(verdictOf({ state: 'ModelAvailable', version: 2, servingVersion: 2 }, 'available')).toBe('met')
+  })
+
+  it('takes a deletion for the end of either wait', () => {
+    expect(judge({ kind: 'deleted', name: 'iris' }, 'deleted').kind).toBe('met')
+    expect(judge({ kind: 'deleted', name: 'iris' }, 'available').kind).toBe('impossible')
+  })
+})
