@@ -1,6 +1,7 @@
 /** The command tree of the clients; what runs, and what documentation is made from. */
 import { Command } from 'commander'
 import { addApply } from './commands/apply.ts'
+import { addCompletion } from './commands/completion.ts'
 import { addDelete } from './commands/delete.ts'
 import { addDescribe } from './commands/describe.ts'
 import { addGet } from './commands/get.ts'
@@ -27,6 +28,7 @@ export function createProgram(run: Run): Command {
     .addHelpText('after', () => `\n${processesText()}\n\n${exitCodesText()}`)
   for (const option of sessionOptions()) program.addOption(option)
   for (const add of [addApply, addGet, addDescribe, addDelete, addInfer, addStatus, addRollback]) add(program, run)
+  addCompletion(program, run, PROCESSES)
   return program
 }
 
