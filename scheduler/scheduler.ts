@@ -69,7 +69,14 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     log,
   }) // decides who leads, once it competes
   started('lease', lease)
-  const store = createRedisStore({ redis, connect, keys, schedulerId: config.instanceId, fencingToken: lease.token, log })
+  const store = createRedisStore({
+    redis,
+    connect,
+    keys,
+    schedulerId: config.instanceId,
+    fencingToken: lease.token,
+    log,
+  })
   const snapshot = await store.load()
   const cluster = createClusterState(snapshot)
   const feed = createFeed()

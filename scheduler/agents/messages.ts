@@ -32,7 +32,8 @@ export function replicaKeyOf(hello: Hello__Output): ReplicaKey {
     if (isIP(config.address) === 0)
       issues.push({ path: 'hello.config.address', message: `${JSON.stringify(config.address)} is no IP address` })
     for (const [path, port] of [['rest_port', config.restPort] as const, ['grpc_port', config.grpcPort] as const])
-      if (port < 1 || port > MAX_PORT) issues.push({ path: `hello.config.${path}`, message: `${String(port)}: no port` })
+      if (port < 1 || port > MAX_PORT)
+        issues.push({ path: `hello.config.${path}`, message: `${String(port)}: no port` })
   }
   if (issues.length > 0) throw issuesError('REQUEST_INVALID', 'Hello', issues)
   return toReplicaKey(hello.serverName, hello.replicaIndex)
@@ -113,9 +114,7 @@ export function toObservedDocument(message: ObservedModel__Output, atMs: number)
 /** Whether a report says nothing new; when it was made does not count. */
 export function sameObserved(a: ObservedDocument | undefined, b: ObservedDocument | undefined): boolean {
   if (a === undefined || b === undefined) return a === b
-  return (
-    a.state === b.state && a.reason === b.reason && a.artifactBytes === b.artifactBytes && a.attempt === b.attempt
-  )
+  return a.state === b.state && a.reason === b.reason && a.artifactBytes === b.artifactBytes && a.attempt === b.attempt
 }
 
 export function toDesiredMessage(

@@ -142,6 +142,7 @@ export function createReporter(deps: ReporterDeps): Reporter {
 function chain(edits: readonly PendingEdit[]): PendingEdit {
   return {
     introduces: false,
-    edit: (before) => edits.reduce<ReplicaDocument | undefined>((document, { edit }) => edit(document) ?? document, before),
+    edit: (before) =>
+      edits.reduce<ReplicaDocument | undefined>((document, { edit }) => edit(document) ?? document, before),
   }
 }

@@ -93,22 +93,29 @@ export function createAdminService(deps: AdminServiceDeps): AdminHandlers {
         plan: (state) => planRollback(state, name, version === 0 ? undefined : version, now()),
       }),
     ),
-    Watch: streaming(ownStatus, ({ kind, name }: WatchRequest__Output, stream: ServerWritableStream<WatchRequest__Output, WatchResponse>) => {
-      const known = parseKind(kind)
-      const wanted = (candidate: string): boolean => name === '' || candidate === name
-      serveSubscription<WatchRequest__Output, WatchResponse>(stream, {
-        feed: deps.feed,
-        replay: namesOf(controlPlane, known).filter(wanted),
-        namesOf: (change) => namesIn(known, change).filter(wanted),
-        render: (candidate, last) => {
-          const resource = render(known, candidate)
-          if (resource !== undefined) return { resourceJson: JSON.stringify(resource), deleted: false }
-          const before = last?.kind === 'model' && last.before !== undefined ? toModelResource(last.before, cluster) : null
-          return { resourceJson: JSON.stringify(before ?? { kind: known, metadata: { name: candidate }, spec: {} }), deleted: true }
-        },
-        delayMs: WATCH_DELAY_MS,
-      })
-    }),
+    Watch: streaming(
+      ownStatus,
+      ({ kind, name }: WatchRequest__Output, stream: ServerWritableStream<WatchRequest__Output, WatchResponse>) => {
+        const known = parseKind(kind)
+        const wanted = (candidate: string): boolean => name === '' || candidate === name
+        serveSubscription<WatchRequest__Output, WatchResponse>(stream, {
+          feed: deps.feed,
+          replay: namesOf(controlPlane, known).filter(wanted),
+          namesOf: (change) => namesIn(known, change).filter(wanted),
+          render: (candidate, last) => {
+            const resource = render(known, candidate)
+            if (resource !== undefined) return { resourceJson: JSON.stringify(resource), deleted: false }
+            const before =
+              last?.kind === 'model' && last.before !== undefined ? toModelResource(last.before, cluster) : null
+            return {
+              resourceJson: JSON.stringify(before ?? { kind: known, metadata: { name: candidate }, spec: {} }),
+              deleted: true,
+            }
+          },
+          delayMs: WATCH_DELAY_MS,
+        })
+      },
+    ),
   }
 }
 

@@ -91,9 +91,10 @@ export function planDeleteServer(cluster: ClusterState, name: string): Plan<unde
  * @throws ServingError REMOVAL_REFUSED
  */
 export function refuseMassRemoval(cluster: ClusterState, name: string): void {
+  if (cluster.model(name)?.route === undefined) return
   const routes = cluster.routeCount()
-  const leaving = new Set([name, ...cluster.routesBeingRemoved()])
-  if (cluster.model(name)?.route === undefined || !isMassRemoval(leaving.size, routes)) return
+  const leaving = new Set([...cluster.routesBeingRemoved(), name])
+  if (!isMassRemoval(leaving.size, routes)) return
   throw new ServingError(
     'REMOVAL_REFUSED',
     `deleting ${name} as well would remove ${String(leaving.size)} of ${String(routes)} routes at once: use --force, or wait until the others are gone`,

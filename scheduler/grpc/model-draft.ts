@@ -1,6 +1,9 @@
 /** Models as the compatible API sends them, and as it gives them back. Pure. */
 import type { KubernetesMeta__Output as KubernetesMetaMessage } from '../../api/generated/seldon/mlops/scheduler/KubernetesMeta.ts'
-import type { Model as ModelMessage, Model__Output as ModelInputMessage } from '../../api/generated/seldon/mlops/scheduler/Model.ts'
+import type {
+  Model as ModelMessage,
+  Model__Output as ModelInputMessage,
+} from '../../api/generated/seldon/mlops/scheduler/Model.ts'
 import type { ModelSpec__Output as ModelSpecMessage } from '../../api/generated/seldon/mlops/scheduler/ModelSpec.ts'
 import { ServingError } from '../../kit/errors.ts'
 import type { KubernetesMeta, ModelDocument, ModelSpec, VersionDocument } from '../domain/documents.ts'
@@ -27,7 +30,10 @@ export function toModelDraft(message: ModelInputMessage | null): ModelDraft {
 function toSpecDraft(spec: ModelSpecMessage) {
   const { storageConfig, explainer, llm } = spec
   if (storageConfig?.config === 'storageRcloneConfig')
-    throw new ServingError('UNIMPLEMENTED', 'modelSpec.storageConfig.storageRcloneConfig: remote storage is not there yet')
+    throw new ServingError(
+      'UNIMPLEMENTED',
+      'modelSpec.storageConfig.storageRcloneConfig: remote storage is not there yet',
+    )
   return {
     storageUri: spec.uri,
     requirements: spec.requirements,

@@ -77,7 +77,11 @@ function toModelStatus(model: ModelDocument, cluster: ClusterState): ModelStatus
     ...(wanted.server === undefined ? {} : { server: wanted.server }),
     versions: model.versions.map((version) => toVersionStatus(model, version, cluster)),
     ...(wanted.unplaced === undefined ? {} : { placement: wanted.unplaced }),
-    history: model.history.map(({ version, spec, atMs }) => ({ version, storageUri: spec.storageUri, at: toIso(atMs) })),
+    history: model.history.map(({ version, spec, atMs }) => ({
+      version,
+      storageUri: spec.storageUri,
+      at: toIso(atMs),
+    })),
   }
 }
 
@@ -87,7 +91,11 @@ function toVersionStatus(model: ModelDocument, version: VersionDocument, cluster
     ...toVersionState(model, version),
     ...(version.server === undefined ? {} : { server: version.server }),
     memoryBytes: cluster.memoryBytesOf(model.name, version.version),
-    replicas: toReplicaStatuses(model, version, cluster).map(({ replica, state, reason }) => ({ replica, state, reason })),
+    replicas: toReplicaStatuses(model, version, cluster).map(({ replica, state, reason }) => ({
+      replica,
+      state,
+      reason,
+    })),
   }
 }
 

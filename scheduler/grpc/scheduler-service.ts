@@ -70,7 +70,10 @@ export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerHan
     }),
     ModelStatus: streaming(compatibleStatus, ({ model, allVersions }, stream) => {
       const models = model?.name ? [requireModel(cluster, model.name)] : [...cluster.models()]
-      send(stream, mapped(models, (document) => toModelStatusMessage(document, cluster, allVersions)))
+      send(
+        stream,
+        mapped(models, (document) => toModelStatusMessage(document, cluster, allVersions)),
+      )
     }),
     ServerStatus: streaming(compatibleStatus, ({ name }, stream) => {
       const messages = (name ? [name] : cluster.serverNames()).flatMap(
@@ -107,7 +110,10 @@ export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerHan
     SubscribeControlPlane: streaming(compatibleStatus, (_request, stream) => {
       const role = controlPlane.role()
       if (role.kind !== 'leading')
-        throw new ServingError('NOT_LEADER', `resources are to be sent to the leader, ${role.leader?.address ?? 'not known yet'}`)
+        throw new ServingError(
+          'NOT_LEADER',
+          `resources are to be sent to the leader, ${role.leader?.address ?? 'not known yet'}`,
+        )
       for (const event of ['SEND_SERVERS', 'SEND_EXPERIMENTS', 'SEND_MODELS', 'SEND_PIPELINES'] as const)
         stream.write({ event })
     }),

@@ -12,7 +12,11 @@ import { toModelMessage } from './model-draft.ts'
 import { toVersionState } from './version-state.ts'
 
 /** Of the latest version, or of all; the latest is last. */
-export function toModelStatusMessage(model: ModelDocument, cluster: ClusterView, allVersions: boolean): ModelStatusResponse {
+export function toModelStatusMessage(
+  model: ModelDocument,
+  cluster: ClusterView,
+  allVersions: boolean,
+): ModelStatusResponse {
   const versions = allVersions ? model.versions : [wantedVersion(model)]
   return {
     modelName: model.name,

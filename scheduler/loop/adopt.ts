@@ -25,9 +25,12 @@ export function toWrites(cluster: ClusterState, found: StoreSnapshot): Write[] {
   return [
     ...found.servers.map((document): Write => ({ kind: 'server', name: document.name, expectedRevision, document })),
     ...found.replicas.map((document): Write => ({ kind: 'replica', name: document.key, expectedRevision, document })),
-    ...found.observed.map(
-      ({ replica, document }): Write => ({ kind: 'observed', replica, name: document.internalName, document }),
-    ),
+    ...found.observed.map(({ replica, document }): Write => ({
+      kind: 'observed',
+      replica,
+      name: document.internalName,
+      document,
+    })),
     ...found.models.map((document): Write => ({ kind: 'model', name: document.name, expectedRevision, document })),
     ...gone,
   ]

@@ -91,7 +91,8 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
   /** Everything as it is in the store now; what is not there any more goes. */
   function adopt(found: StoreSnapshot): void {
     if (found.storeId !== snapshot.storeId || found.revision < revision) {
-      const message = 'Redis has lost the state that this scheduler was working with: starting again without touching Envoy'
+      const message =
+        'Redis has lost the state that this scheduler was working with: starting again without touching Envoy'
       deps.onFatal(new ServingError('STORE_GAP', message)) // I9
       throw new ServingError('STORE_UNAVAILABLE', message)
     }
@@ -164,8 +165,7 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
     revision: () => revision,
     role: () => role,
     settled,
-    submit: (request) =>
-      role.kind === 'leading' ? role.run.submit(request) : Promise.reject(notLeader(role.leader)),
+    submit: (request) => (role.kind === 'leading' ? role.run.submit(request) : Promise.reject(notLeader(role.leader))),
     lead: (leadership) => {
       turning = turning
         .then(() => turn(leadership))

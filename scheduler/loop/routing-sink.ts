@@ -25,7 +25,10 @@ export function createRoutingSink(
       try {
         xds.update(projection.project(changes, at)) // also when nothing changes: the revision is then ACKed
       } catch (error) {
-        log.error({ revision: at, error: toServingError(error).message }, 'routing change refused, giving all routes anew')
+        log.error(
+          { revision: at, error: toServingError(error).message },
+          'routing change refused, giving all routes anew',
+        )
         xds.load(projection.full(at))
       }
     },

@@ -171,7 +171,7 @@ export function startWriter(deps: WriterDeps): Writer {
   async function restAfterFailure(): Promise<void> {
     failures += 1
     const until = performance.now() + backoffMs(failures, RETRY)
-    for (let left = until - performance.now(); left > 0 && queue.length === 0 && !abort.signal.aborted; ) {
+    for (let left = until - performance.now(); left > 0 && queue.length === 0 && !abort.signal.aborted;) {
       await rest(left)
       left = until - performance.now()
     }

@@ -26,7 +26,7 @@ export interface ChangesDeps {
 export async function readChanges(redis: RedisConnection, keys: Keys, afterRevision: number): Promise<StoreChange[]> {
   const changes: StoreChange[] = []
   let seen = afterRevision
-  for (let behind = false; ; ) {
+  for (let behind = false; ;) {
     const entries = (await guardRedis('read changes', () =>
       redis.xrange(keys.changes, `(${String(seen)}-0`, '+', 'COUNT', READ_BATCH),
     )) as readonly StreamEntry[]
@@ -139,7 +139,10 @@ function decodeWrite(revision: number, label: string, payload: string): Write {
     case 'event':
       return { kind, subject: name as `model/${string}`, event: JSON.parse(payload) as EventDocument }
     default:
-      throw new ServingError('STORE_SCHEMA_NEWER', `the change stream names ${label}, which this scheduler does not know`)
+      throw new ServingError(
+        'STORE_SCHEMA_NEWER',
+        `the change stream names ${label}, which this scheduler does not know`,
+      )
   }
 }
 

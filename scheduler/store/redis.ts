@@ -7,7 +7,15 @@ import { randomUUID } from 'node:crypto'
 import { ServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { EventDocument } from '../domain/documents.ts'
-import type { CommitResult, DocumentByKind, DocumentKind, NodeAck, Store, StoreSnapshot, Write } from '../domain/store.ts'
+import type {
+  CommitResult,
+  DocumentByKind,
+  DocumentKind,
+  NodeAck,
+  Store,
+  StoreSnapshot,
+  Write,
+} from '../domain/store.ts'
 import { followChanges, readChanges } from './changes.ts'
 import { decodeDocument, decodeObserved, encodePayload } from './codec.ts'
 import { guardRedis, type RedisConnection } from './connection.ts'

@@ -43,7 +43,8 @@ function contend(keys: ReturnType<typeof createKeys>, instanceId: string, ttlMs 
   const waiting: { wanted: (leadership: Leadership) => boolean; resolve: (leadership: Leadership) => void }[] = []
   const self = { instanceId, address: `127.0.0.1:${instanceId}`, agentAddress: '' }
   const onChange = (now: Leadership): void => {
-    for (const waiter of waiting.splice(0)) (waiter.wanted(now) ? waiter.resolve : (): unknown => waiting.push(waiter))(now)
+    for (const waiter of waiting.splice(0))
+      (waiter.wanted(now) ? waiter.resolve : (): unknown => waiting.push(waiter))(now)
   }
   const lease = createLease({ redis, keys, ttlMs, onChange, log: silentLogger })
   leases.push(lease)

@@ -20,6 +20,8 @@ export interface TestRedis {
   /** SIGSTOP: the port accepts, nothing answers. */
   pause(): void
   resume(): void
+  /** One command, as another client sends it. */
+  command(name: string, ...parameters: string[]): Promise<unknown>
   stop(): Promise<void>
 }
 
@@ -53,6 +55,14 @@ export async function startRedis(options: readonly string[] = []): Promise<TestR
     start,
     pause: () => child.kill('SIGSTOP'),
     resume: () => child.kill('SIGCONT'),
+    command: async (name, ...given) => {
+      const client = new Redis(url)
+      try {
+        return await client.call(name, ...given)
+      } finally {
+        client.disconnect()
+      }
+    },
     stop: async () => {
       await kill()
       rmSync(folder, { recursive: true, force: true })
