@@ -20,7 +20,10 @@ const schema = Type.Object(
       description: 'Name of the Server that this replica belongs to.',
     }),
     replicaIndex: Type.Integer({ minimum: 0, default: 0, description: 'Which replica of the Server this is.' }),
-    serverType: Type.Enum([...SERVER_TYPES], { default: 'embedded', description: 'Kind of the model server.' }),
+    serverType: Type.Enum([...SERVER_TYPES], {
+      default: 'embedded',
+      description: `Kind of the model server: ${SERVER_TYPES.join(', ')}.`,
+    }),
     serverHost: Type.String({
       minLength: 1,
       default: '127.0.0.1',

@@ -10,7 +10,7 @@ let connection: FakeConnection
 
 beforeEach(async () => {
   rig = await createAgentRig()
-  await rig.startAgent()
+  await rig.startAgent({ auditIntervalMs: 300 })
   connection = await rig.scheduler.connection(0)
 })
 afterEach(() => rig.stop())

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { packageRoot } from '../../kit/root.ts'
@@ -66,6 +67,27 @@ describe('the connection to the scheduler', () => {
     expect(second.hello).toMatchObject({ epoch: '', generation: '0' })
     expect(second.hello.models).toMatchObject([{ internalName: 'a_1', state: 'LOADED' }])
     expect(rig.server.models).toEqual(new Set(['a_1']))
+  })
+
+  it('is given up within seconds when the other side vanishes without a word', async () => {
+    const sockets: Socket[] = []
+    const proxy = createServer((near) => {
+      const far = connect(rig.scheduler.port, '127.0.0.1')
+      sockets.push(near, far)
+      near.pipe(far).on('error', () => near.destroy())
+      far.pipe(near).on('error', () => far.destroy())
+    })
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+    const address = `127.0.0.1:${String((proxy.address() as AddressInfo).port)}`
+    await rig.startAgent({ scheduler: address })
+    await loadOne()
+    const vanishedAtMs = performance.now()
+    for (const socket of sockets.splice(0)) socket.unpipe().pause()
+    const second = await rig.scheduler.connection(1)
+    expect(performance.now() - vanishedAtMs).toBeLessThan(15_000) // three times 5 s
+    expect(second.hello).toMatchObject({ epoch: 'e1', generation: '5' })
+    for (const socket of sockets) socket.destroy()
+    proxy.close()
   })
 
   it('ignores a message that is older than what it has', async () => {

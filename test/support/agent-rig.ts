@@ -50,7 +50,7 @@ export async function createAgentRig(): Promise<AgentRig> {
     capabilities: [],
     healthIntervalMs: 50,
     healthDeadlineMs: 300,
-    auditIntervalMs: 300,
+    auditIntervalMs: 60_000,
     loadDeadlineMs: 5_000,
     unloadDeadlineMs: 5_000,
     maxParallelLoads: 4,
