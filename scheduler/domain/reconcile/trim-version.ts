@@ -12,12 +12,23 @@ import { divide, withVersion } from './place-version.ts'
 
 export function trimVersion(model: ModelDocument, version: VersionDocument, scene: Scene): ModelDocument {
   const { counted, replaceable } = divide(model, version, scene)
-  const count = wantedReplicas(model)
-  const usefulness = rankOf(model, version, scene)
-  const kept = counted.toSorted((a, b) => usefulness(a) - usefulness(b) || compareReplicaKeys(a, b)).slice(0, count)
+  const kept = keepBest(model, version, counted, scene)
   const retained = retain(model, version, [...replaceable.keys()], kept, scene)
   const assigned = [...kept, ...retained].toSorted(compareReplicaKeys)
   return assigned.length === version.assigned.length ? model : withVersion(model, { ...version, assigned })
+}
+
+/** As many as are wanted, once so many are ready: until then whichever is ready first shall serve. */
+function keepBest(
+  model: ModelDocument,
+  version: VersionDocument,
+  counted: readonly ReplicaKey[],
+  scene: Scene,
+): readonly ReplicaKey[] {
+  const usefulness = rankOf(model, version, scene)
+  const ranked = counted.toSorted((a, b) => usefulness(a) - usefulness(b) || compareReplicaKeys(a, b))
+  const best = ranked.slice(0, wantedReplicas(model))
+  return best.every((key) => isReady(model.name, version, key, scene.cluster)) ? best : ranked
 }
 
 /** Which of the replaced replicas stay until their replacements carry the traffic. */

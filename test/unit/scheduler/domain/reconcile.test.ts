@@ -424,6 +424,20 @@ describe('a server replica', () => {
     expect(scene.model('iris').route?.replicas).toEqual(['s/0'])
   })
 
+  test('that reloads its models is not preferred to its replacement before one of them is ready', () => {
+    const scene = serving(1, 1)
+    scene.changeReplica('s/0', { health: down(scene) })
+    scene.settle('iris')
+    scene.report('s/0', 'iris_1', 'Loading')
+    scene.changeReplica('s/0', { health: { kind: 'reloading' } })
+    scene.settle('iris')
+    expect(scene.cluster.desiredFor('s/1')).toHaveLength(1)
+    scene.report('s/1', 'iris_1', 'Loaded')
+    scene.settle('iris')
+    expect(scene.model('iris').route?.replicas).toEqual(['s/1'])
+    expect(scene.model('iris').versions[0]?.assigned).toEqual(['s/1'])
+  })
+
   test('whose agent is lost while its server answers is replaced after the grace, and leaves after the ACK', () => {
     const scene = serving(1, 1)
     scene.envoy.acked = scene.revision()
