@@ -27,7 +27,7 @@ const schema = Type.Object(
     serverHost: Type.String({
       minLength: 1,
       default: '127.0.0.1',
-      description: 'Host of the model server, as the agent and Envoy reach it.',
+      description: 'IP address of the model server, as the agent and Envoy reach it.',
     }),
     serverRestPort: port('Port of the model server for REST.'),
     serverGrpcPort: port('Port of the model server for gRPC.'),

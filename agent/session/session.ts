@@ -5,7 +5,14 @@ import { pause } from '../../kit/backoff.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
-import { type Connection, type ConnectionEvent, firstConnection, nextConnection, pauseMs } from './connection.ts'
+import {
+  type Connection,
+  type ConnectionEvent,
+  firstConnection,
+  nextConnection,
+  pauseMs,
+  type SessionEnd,
+} from './connection.ts'
 import { toHello } from './messages.ts'
 import { openStream, type SchedulerStream } from './stream.ts'
 
@@ -28,6 +35,7 @@ export class Session implements Running {
   #connection: Connection
   #stream: SchedulerStream | undefined
   #fullNeeded = false
+  #toldEnd = ''
   #running: Promise<void> = Promise.resolve()
   #stopped: Promise<void> | undefined
 
@@ -94,9 +102,16 @@ export class Session implements Running {
     const end = await this.#stream.ended
     this.#stream = undefined
     this.#fullNeeded = end.kind === 'outOfStep'
-    const again = this.#connection.kind === 'Connecting' && this.#connection.failures > 0
-    log[again ? 'debug' : 'warn']({ scheduler: address, ...end }, 'connection to the scheduler ended')
+    this.#logEnd(address, end)
     this.#setState({ kind: 'ended', end })
+  }
+
+  /** Once for each reason, not for each try. */
+  #logEnd(scheduler: string, end: SessionEnd): void {
+    const told = 'reason' in end ? end.reason : end.kind
+    const news = this.#connection.kind === 'Connected' || told !== this.#toldEnd
+    this.#toldEnd = told
+    this.#deps.log[news ? 'warn' : 'debug']({ scheduler, ...end }, 'connection to the scheduler ended')
   }
 
   #setState(event: ConnectionEvent): void {
