@@ -51,6 +51,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'scheduler/placement/filters/y.ts': ['../../domain/names.ts', '../types.ts'],
   'scheduler/routing/y.ts': ['../domain/names.ts', '../../xds/index.ts'],
   'scheduler/store/y.ts': ['../domain/store.ts', '../../kit/backoff.ts', 'ioredis'],
+  'scheduler/jobs/y.ts': ['../store/connection.ts', '../loop/reconciler.ts', 'bullmq'],
   'scheduler/grpc/y.ts': ['../domain/names.ts', '../loop/x.ts', '../../api/grpc.ts'],
   'agent/y.ts': ['../api/grpc.ts', '../kit/log.ts', './config.ts'],
   'cli/commands/y.ts': ['../client/admin-client.ts', '../../api/grpc.ts'],
