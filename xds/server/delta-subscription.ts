@@ -33,6 +33,8 @@ export interface Outstanding {
 export interface Subscription {
   wildcard: boolean
   started: boolean
+  /** Whether any response was sent. A new node waits for one even when there is nothing. */
+  answered: boolean
   readonly names: Set<string>
   readonly known: Map<string, Known>
   /** Names to be sent, each with the revision since which it is owed. */
@@ -64,6 +66,7 @@ export function createSubscription(standing: Iterable<string>): Subscription {
   return {
     wildcard: false,
     started: false,
+    answered: false,
     names: new Set(),
     known: new Map(),
     owed: new Map([...standing].map((name) => [name, NEVER])),
@@ -139,6 +142,12 @@ export function send(
     subscription.asked.delete(name)
   }
   subscription.outstanding = { nonce, sent }
+  subscription.answered = true
+}
+
+/** A new node that asked for everything, of which there is nothing, is waiting to be told so. */
+export function awaitsEmptyAnswer({ wildcard, answered, known, owed }: Subscription): boolean {
+  return wildcard && !answered && known.size === 0 && owed.size === 0
 }
 
 /** Whether a resource may be sent by name: the node asked for it, or for all. */

@@ -1,6 +1,6 @@
 import type { Cache } from '../cache/cache.ts'
 import { KINDS, type Kind, type Resource } from '../cache/resource.ts'
-import { owe, send, type Subscription, wants } from './delta-subscription.ts'
+import { awaitsEmptyAnswer, owe, send, type Subscription, wants } from './delta-subscription.ts'
 import { isMissing, isRefused, resourceFor } from './node-content.ts'
 import { maySend, mayRemove } from './order.ts'
 import type { Session } from './session.ts'
@@ -24,7 +24,7 @@ export function nextResponses(session: Session, cache: Cache): readonly Response
     const subscription = session.subscriptions[kind]
     if (!subscription.started || subscription.outstanding !== undefined) return []
     const batch = pick(session, cache, kind, subscription)
-    if (batch.size === 0) return []
+    if (batch.size === 0 && !awaitsEmptyAnswer(subscription)) return []
     session.lastNonce += 1
     const nonce = String(session.lastNonce)
     send(subscription, nonce, batch, revision)
