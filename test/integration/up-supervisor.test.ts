@@ -1,13 +1,16 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { formatIdentity, identityOf } from '../../up/process-identity.ts'
 import type { ChildEvent } from '../../up/supervisor/child.ts'
 import { rotateIfLarge } from '../../up/supervisor/log-file.ts'
 import { killStale, rememberPid } from '../../up/supervisor/pid-files.ts'
 import type { ProcessSpec } from '../../up/supervisor/spec.ts'
 import { createSupervisor, type Supervisor } from '../../up/supervisor/supervisor.ts'
-import { eventually, groupRuns, nodeSpec, SERVE } from '../support/child-processes.ts'
+import { endAbandoned } from '../support/abandoned-meshes.ts'
+import { eventually, nodeSpec, SERVE } from '../support/child-processes.ts'
 import { freePorts } from '../support/free-ports.ts'
 
 let folder = ''
@@ -43,6 +46,9 @@ const pidOf = (of: Supervisor, name: string): number => {
   return pid
 }
 
+/** A zombie that nobody has read the end of does not run. */
+const runs = (pid: number): boolean => identityOf(pid) !== undefined
+
 test('a child that dies is started again under the same name', async () => {
   const [port = 0] = await freePorts(1)
   const running = supervise([nodeSpec('web', port, SERVE)])
@@ -60,7 +66,7 @@ test('a child that is stopped is not started again', async () => {
   await running.start()
   const pid = pidOf(running, 'web')
   await running.stop()
-  expect(groupRuns(pid)).toBe(false)
+  expect(runs(pid)).toBe(false)
   expect(running.child('web').pid).toBeUndefined()
   expect(events.map((event) => event.kind)).toEqual(['ready'])
 })
@@ -75,7 +81,7 @@ test('a child that ignores SIGTERM, or is frozen, is killed in time', async () =
   const startedAt = performance.now()
   await running.stop()
   expect(performance.now() - startedAt).toBeLessThan(3_000)
-  expect(pids.map(groupRuns)).toEqual([false, false])
+  expect(pids.map(runs)).toEqual([false, false])
 })
 
 test('a child that ends before it is ready fails the start with its last log lines', async () => {
@@ -125,7 +131,7 @@ test('stopping while a child starts ends it', async () => {
   await eventually('the child runs', () => running.child('slow').pid !== undefined)
   const pid = pidOf(running, 'slow')
   await running.stop()
-  expect(groupRuns(pid)).toBe(false)
+  expect(runs(pid)).toBe(false)
   expect(await start).toMatchObject({ code: 'CANCELLED' })
 })
 
@@ -148,7 +154,7 @@ test('children of a start that was killed are ended by the next one', async () =
   await earlier.start()
   const pid = pidOf(earlier, 'web')
   expect(await killStale(join(folder, 'run'), AbortSignal.timeout(5_000))).toEqual(['web'])
-  expect(groupRuns(pid)).toBe(false)
+  expect(runs(pid)).toBe(false)
 })
 
 test('a pid file whose process is another one by now ends nobody', async () => {
@@ -170,4 +176,30 @@ test('a log beyond its bound moves to one older copy, and the child writes on', 
   await eventually('new lines', () => statSync(logPath).size > 100)
   // Appended from the start of the file, not at the old offset: no hole of zero bytes.
   expect(readFileSync(logPath, 'utf8')).toMatch(/^x{99}\n/)
+})
+
+test('what a killed test run left behind is ended and removed, what another one uses is not', async () => {
+  const [port = 0, other = 0] = await freePorts(2)
+  const leftBy = async (owner: string, name: string, at: number): Promise<number> => {
+    const home = join(folder, `mesh-${owner}`)
+    mkdirSync(home)
+    writeFileSync(join(home, 'owner'), owner === 'me' ? formatIdentity(me) : `${String(gone)} 1\n`)
+    const started = createSupervisor({
+      specs: [nodeSpec(name, at, SERVE)],
+      logsDir: join(home, 'logs'),
+      pidsDir: join(home, 'run'),
+      restarts: () => false,
+      onEvent: () => undefined,
+    })
+    await started.start()
+    return pidOf(started, name)
+  }
+  const me = identityOf(process.pid) ?? { pid: 0, startedAt: '' }
+  const { pid: gone } = spawnSync(process.execPath, ['-e', ''])
+  const abandoned = await leftBy('nobody', 'web', port)
+  const used = await leftBy('me', 'web', other)
+  await endAbandoned(folder, 'mesh-')
+  expect([runs(abandoned), runs(used)]).toEqual([false, true])
+  expect(readdirSync(folder)).toEqual(['mesh-me'])
+  await killStale(join(folder, 'mesh-me', 'run'), AbortSignal.timeout(5_000))
 })

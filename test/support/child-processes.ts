@@ -1,5 +1,4 @@
 /** Small child processes whose behaviour is given as a program text, for tests of the supervisor. */
-import { existsSync } from 'node:fs'
 import type { ProcessSpec } from '../../up/supervisor/spec.ts'
 
 const STEP_MS = 20
@@ -31,16 +30,5 @@ export async function eventually(what: string, condition: () => boolean, deadlin
   while (!condition()) {
     if (performance.now() > giveUpAt) throw new Error(`not within ${String(deadlineMs)} ms: ${what}`)
     await new Promise((done) => setTimeout(done, STEP_MS))
-  }
-}
-
-/** Whether any process of the group runs. */
-export function groupRuns(pid: number): boolean {
-  try {
-    process.kill(-pid, 0)
-    // A zombie that its parent has not yet read still counts for kill: look closer where that is possible.
-    return !existsSync('/proc') || existsSync(`/proc/${String(pid)}`)
-  } catch {
-    return false
   }
 }

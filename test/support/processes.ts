@@ -16,6 +16,7 @@ import type { Child } from '../../up/supervisor/child.ts'
 import { logTail } from '../../up/supervisor/log-file.ts'
 import { waitReady } from '../../up/supervisor/readiness.ts'
 import { createSupervisor } from '../../up/supervisor/supervisor.ts'
+import { endAbandoned, ownFolder } from './abandoned-meshes.ts'
 import { freePorts } from './free-ports.ts'
 
 export interface TestMeshOptions {
@@ -71,10 +72,13 @@ export interface TestMesh {
 }
 
 const HOST = '127.0.0.1'
+const FOLDER_PREFIX = 'millrace-mesh-'
 const RESTART_TIMEOUT_MS = 20_000
 
 export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh> {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-test-'))
+  await endAbandoned(tmpdir(), FOLDER_PREFIX)
+  const folder = mkdtempSync(join(tmpdir(), FOLDER_PREFIX))
+  ownFolder(folder)
   const ports = await freeMeshPorts(options.envoys ?? 1, options.replicas ?? 2)
   const serverName = options.serverName ?? 'embedded'
   const plan = planMesh({
