@@ -5,7 +5,19 @@
  * place, with its record (`.millrace.json`) inside. Only folders with such a record are ever removed.
  */
 import { constants } from 'node:fs'
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  statfs,
+  writeFile,
+} from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ServingError } from '../../kit/errors.ts'
 import type { DesiredModel } from '../desired/desired.ts'
@@ -33,6 +45,8 @@ const OWN_FOLDER = '.millrace'
 const RECORD_FILE = '.millrace.json'
 /** Left free when an artefact is copied, for logs and everybody else's temporary files. */
 const SPARE_BYTES = 16 * 1024 * 1024
+/** The model server may run as another user. */
+const FOLDER_MODE = 0o755
 const INTERNAL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
 
 /** Opens the repository and removes what an interrupted agent left half done. */
@@ -49,6 +63,7 @@ export async function openModelRepository({ folder, artifactRoots, layout }: Dep
     const existing = await readRecord(place)
     if (existing?.specKey === specKey && existing.attempt === attempt) return existing
     const build = await mkdtemp(join(temporary, 'build-'))
+    await chmod(build, FOLDER_MODE)
     try {
       const files = await findFiles(model)
       const artifactBytes = await copyFiles(files, build)

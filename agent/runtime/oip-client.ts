@@ -3,6 +3,7 @@ import { type Channel, connectivityState, credentials, status, type ServiceError
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
 import { type ErrorCode, ServingError } from '../../kit/errors.ts'
 import { ERROR_CODE_KEY } from '../../kit/grpc.ts'
+import { toGrpcReason } from '../grpc-reason.ts'
 import type { CheckResult } from './liveness.ts'
 
 export interface RuntimeDeadlines {
@@ -77,7 +78,7 @@ export function createOipRuntime(address: string, deadlines: RuntimeDeadlines): 
         client.ServerLive({}, { deadline }, callback),
       )
       if (result.kind === 'error') {
-        const reason = `server ${address}: ${result.error.details}`
+        const reason = `server ${address}: ${toGrpcReason(result.error)}`
         return { kind: isConnectionFailure(result.error) ? 'refused' : 'failed', reason }
       }
       return result.answer.live
@@ -90,7 +91,7 @@ export function createOipRuntime(address: string, deadlines: RuntimeDeadlines): 
         (deadline, callback) => client.RepositoryIndex({}, { deadline }, callback),
       )
       if (result.kind === 'error')
-        throw new ServingError('SERVER_UNAVAILABLE', `index of server ${address}: ${result.error.details}`, {
+        throw new ServingError('SERVER_UNAVAILABLE', `index of server ${address}: ${toGrpcReason(result.error)}`, {
           cause: result.error,
         })
       return new Set(result.answer.models.filter((model) => model.state === 'READY').map((model) => model.name))
@@ -116,7 +117,7 @@ function toFailure(
   codes: { refused: ErrorCode; late: ErrorCode },
   deadlineMs: number,
 ): RuntimeOutcome {
-  if (isConnectionFailure(error)) return { kind: 'interrupted', reason: error.details }
+  if (isConnectionFailure(error)) return { kind: 'interrupted', reason: toGrpcReason(error) }
   if (error.code === status.DEADLINE_EXCEEDED) {
     const message = `the model server did not answer within ${String(deadlineMs)} ms`
     return { kind: 'failed', error: new ServingError(codes.late, message, { cause: error }) }

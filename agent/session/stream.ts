@@ -6,6 +6,7 @@ import type { SchedulerMessage__Output } from '../../api/generated/millrace/agen
 import { AgentService, GRPC_OPTIONS } from '../../api/grpc.ts'
 import type { Logger } from '../../kit/log.ts'
 import { toDesiredChange } from '../desired/desired.ts'
+import { toGrpcReason } from '../grpc-reason.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
 import type { SessionEnd } from './connection.ts'
 import { createOutbox } from './outbox.ts'
@@ -90,7 +91,7 @@ export function openStream(address: string, deps: StreamDeps): SchedulerStream {
 
   call.on('data', receive)
   call.on('error', (error: ServiceError) => {
-    lose(error.details || error.message)
+    lose(toGrpcReason(error))
   })
   call.on('end', () => {
     lose('the scheduler closed the stream')

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -125,6 +125,7 @@ describe('the repository', () => {
     const stored = await opened.prepare(iris())
     expect(stored).toEqual({ specKey: iris().specKey, attempt: 1, artifactBytes: 7 })
     expect(await content('iris_1/model.onnx')).toBe('weights')
+    expect((await stat(join(repository, 'iris_1'))).mode & 0o777).toBe(0o755) // the server may be another user
     expect(await (await open()).list()).toEqual(new Map([['iris_1', stored]]))
     await opened.remove('iris_1')
     await opened.remove('iris_1')

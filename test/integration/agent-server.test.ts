@@ -50,7 +50,7 @@ describe('the health of the model server', () => {
     const connection = await startWithTwoModels()
     await rig.server.kill()
     await untilHealth(connection, 'DOWN')
-    expect(connection.healthReason).toMatch(/^server 127\.0\.0\.1:\d+: /)
+    expect(connection.healthReason).toMatch(/^server 127\.0\.0\.1:\d+: .*[A-Za-z]/)
     const release = rig.server.holdLoads()
     await rig.server.restart()
     await untilHealth(connection, 'RELOADING')
@@ -95,6 +95,7 @@ describe('the health of the model server', () => {
     await rig.startAgent()
     const connection = await rig.scheduler.connection(0)
     expect(connection.health).toEqual(['DOWN'])
+    expect(connection.hello.health?.reason).toMatch(/^server (127\.0\.0\.1:\d+): connect ECONNREFUSED \1$/)
     const models = [desiredModel('a_1', await rig.artifact('iris'))]
     connection.sendDesired({ epoch: 'e1', generation: 1, full: true, models })
     await rig.scheduler.until('a_1 waits', () => connection.models.get('a_1')?.state === 'LOADING')
