@@ -67,7 +67,9 @@ function section(terminal: Terminal, title: string, lines: Lines): Lines {
   return lines.length === 0 ? [] : ['', terminal.paint('bold', `${title}:`), ...lines.map((line) => `  ${line}`)]
 }
 
-function modelSections({ versions = [], placement, history = [] }: ModelStatus, terminal: Terminal): Lines {
+function modelSections(status: ModelStatus, terminal: Terminal): Lines {
+  const { versions = [], placement } = status
+  const earlier = (status.history ?? []).filter(({ version }) => version !== status.version)
   const refused = placement === undefined ? [] : [placement.reason, ...toTable(REFUSAL_COLUMNS, placement.servers)]
   return [
     ...section(
@@ -76,7 +78,7 @@ function modelSections({ versions = [], placement, history = [] }: ModelStatus, 
       versions.length === 0 ? [] : toTable(VERSION_COLUMNS, versions.flatMap(versionRows)),
     ),
     ...section(terminal, 'Placement', refused),
-    ...section(terminal, 'History (millrace rollback)', history.length === 0 ? [] : toTable(HISTORY_COLUMNS, history)),
+    ...section(terminal, 'History (millrace rollback)', earlier.length === 0 ? [] : toTable(HISTORY_COLUMNS, earlier)),
   ]
 }
 

@@ -2,7 +2,7 @@ import type { StoredModel } from '../../api/resources/status.ts'
 import { formatAge } from '../duration.ts'
 import type { Terminal } from '../terminal.ts'
 import type { Column } from './table.ts'
-import { stateColour } from './state.ts'
+import { briefReason, stateColour } from './state.ts'
 
 export function modelColumns(terminal: Terminal, nowMs: number): readonly Column<StoredModel>[] {
   return [
@@ -20,7 +20,7 @@ export function modelColumns(terminal: Terminal, nowMs: number): readonly Column
     { title: 'VERSION', cell: versionText },
     { title: 'SERVER', cell: (model) => model.status?.server ?? model.spec.server ?? '' },
     { title: 'AGE', cell: (model) => ageText(createdAt(model), nowMs) },
-    { title: 'REASON', cell: (model) => model.status?.reason ?? '' },
+    { title: 'REASON', cell: (model) => briefReason(model.status?.reason) },
   ]
 }
 

@@ -1,7 +1,7 @@
 import type { StoredServer } from '../../api/resources/status.ts'
 import type { Terminal } from '../terminal.ts'
 import { ageText } from './model-table.ts'
-import { stateColour } from './state.ts'
+import { briefReason, stateColour } from './state.ts'
 import type { Column } from './table.ts'
 
 export function serverColumns(terminal: Terminal, nowMs: number): readonly Column<StoredServer>[] {
@@ -19,6 +19,6 @@ export function serverColumns(terminal: Terminal, nowMs: number): readonly Colum
     },
     { title: 'MODELS', cell: (server) => String(server.status?.loadedModels ?? 0) },
     { title: 'AGE', cell: (server) => ageText(server.metadata.creationTimestamp, nowMs) },
-    { title: 'REASON', cell: (server) => server.status?.reason ?? '' },
+    { title: 'REASON', cell: (server) => briefReason(server.status?.reason) },
   ]
 }

@@ -34,7 +34,10 @@ const iris: StoredModel = {
         replicas: [{ replica: 'embedded/0', state: 'LoadFailed', reason: 'no such file' }],
       },
     ],
-    history: [{ version: 2, storageUri: '/models/iris-2' }],
+    history: [
+      { version: 2, storageUri: '/models/iris-2' },
+      { version: 3, storageUri: '/models/iris' },
+    ],
   },
 }
 const wine: StoredModel = {
@@ -242,6 +245,7 @@ describe('describe', () => {
       /Normal +Loaded +version 1 on embedded\/0$/m,
     ])
       expect(out).toMatch(line)
+    expect(out).not.toMatch(/^ {2}3 +- +\/models\/iris$/m) // what is wanted now is nothing to go back to
   })
 
   it('explains why a model found no place, server by server', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { formatBytes, toDocument } from '../../../cli/output/format.ts'
 import { createdAt, versionText } from '../../../cli/output/model-table.ts'
-import { stateColour } from '../../../cli/output/state.ts'
+import { briefReason, stateColour } from '../../../cli/output/state.ts'
 import { type Column, toTable } from '../../../cli/output/table.ts'
 import { judge } from '../../../cli/wait.ts'
 import type { ModelStatus, StoredModel } from '../../../api/resources/status.ts'
@@ -84,6 +84,14 @@ describe('models', () => {
     [undefined, 'dim'],
   ])('in state %s are %s', (state, colour) => {
     expect(stateColour(state)).toBe(colour)
+  })
+})
+
+describe('reasons', () => {
+  it('are cut in lists, where a line should not wrap', () => {
+    expect(briefReason('short')).toBe('short')
+    expect(briefReason('x'.repeat(81))).toBe(`${'x'.repeat(77)}...`)
+    expect(briefReason(undefined)).toBe('')
   })
 })
 
