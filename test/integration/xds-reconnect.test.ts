@@ -51,7 +51,10 @@ describe('a node that reconnects', () => {
   it('after one model changed gets under 5 % of the first push', async () => {
     const { versions, bytes } = await versionsAfter(models(MODELS))
     const state = models(MODELS, 90)
-    const restarted = await start({ ...state, upsertRoutes: [...state.upsertRoutes.slice(1), route('model-0', 's0', 2)] })
+    const restarted = await start({
+      ...state,
+      upsertRoutes: [...state.upsertRoutes.slice(1), route('model-0', 's0', 2)],
+    })
     const envoy = connect(restarted, versions)
     await restarted.acked('envoy', 90)
     console.log(`first push ${String(bytes)} bytes, after a reconnect ${String(envoy.bytesReceived())}`)

@@ -106,8 +106,14 @@ export function createCache(options: ListenerOptions): Cache {
       update({
         ...state,
         splits: state.splits ?? [],
-        removeTargets: without(routes.targets(), state.upsertRoutes.map(({ target }: RouteIr) => target)),
-        removeEndpointSetIds: without(sets.keys(), state.upsertEndpointSets.map(({ id }) => id)),
+        removeTargets: without(
+          routes.targets(),
+          state.upsertRoutes.map(({ target }: RouteIr) => target),
+        ),
+        removeEndpointSetIds: without(
+          sets.keys(),
+          state.upsertEndpointSets.map(({ id }) => id),
+        ),
       }),
     update,
     get: (kind, name) => (kind === 'RDS' ? routes.resource(name) : stored[kind].get(name)),

@@ -37,7 +37,10 @@ function setsInUse(change: ChangeIr, { routes }: Standing): IrIssue[] {
   for (const target of change.removeTargets) add(routes.route(target)?.endpointSetIds ?? [], -1)
   for (const route of change.upsertRoutes) {
     add(routes.route(route.target)?.endpointSetIds ?? [], -1)
-    add(route.destinations.map((destination) => destination.endpointSetId), 1)
+    add(
+      route.destinations.map((destination) => destination.endpointSetId),
+      1,
+    )
   }
   return change.removeEndpointSetIds
     .filter((id) => routes.references(id) + (difference.get(id) ?? 0) > 0)

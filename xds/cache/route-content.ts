@@ -28,12 +28,7 @@ export function toEncodedRoute(route: RouteIr, previous: EncodedRoute | undefine
 }
 
 /** Encodes a shard. Its version ends in the number of models, by which a reconnecting node tells how many it has (I9). */
-export function toShardResource(
-  shard: number,
-  shards: number,
-  content: ShardContent,
-  revision: number,
-): ShardResource {
+export function toShardResource(shard: number, shards: number, content: ShardContent, revision: number): ShardResource {
   const json = toRouteShard(shard, shards, content)
   const models = [...content.keys()].filter(isModel).length
   return { ...toResource('RDS', shardName(shard), json, revision, `.${String(models)}`), content }

@@ -37,7 +37,8 @@ function toDuration(json: unknown, path: string): { seconds: number; nanos: numb
 }
 
 function toStruct(json: unknown, path: string): { fields: Record<string, unknown> } {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new TypeError(`${path}: must be an object`)
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw new TypeError(`${path}: must be an object`)
   return { fields: Object.fromEntries(Object.entries(json).map(([key, value]) => [key, toValue(value, path)])) }
 }
 

@@ -18,7 +18,9 @@ export function maySend(session: Session, cache: Cache, kind: Kind, name: string
     case 'EDS': // after its cluster on the stream, but not after its ACK: Envoy ACKs a cluster when it has the endpoints
       return !session.subscriptions.CDS.owed.has(name)
     case 'RDS': // I1: make
-      return setsNamedBy(session, cache, name).every((id) => isInPlace(session, cache, id, cache.changedAt('RDS', name)))
+      return setsNamedBy(session, cache, name).every((id) =>
+        isInPlace(session, cache, id, cache.changedAt('RDS', name)),
+      )
     case 'ECDS': // a split sends traffic to targets, so their routes come first; the first table holds nobody up
       return !session.subscriptions.ECDS.known.has(name) || routesAreSettled(session, since)
   }

@@ -22,9 +22,7 @@ export function toCluster(set: EndpointSetIr, protocol: Protocol, wasmFolder: st
 
 /** Far above what a host can take: it is the server that says it is full, never a default of 3 retries. */
 const CIRCUIT_BREAKERS = {
-  thresholds: [
-    { max_connections: 65_536, max_pending_requests: 65_536, max_requests: 1_048_576, max_retries: 65_536 },
-  ],
+  thresholds: [{ max_connections: 65_536, max_pending_requests: 65_536, max_requests: 1_048_576, max_retries: 65_536 }],
 } as const
 
 /** Only what happens on the connection ejects a host: a model that answers 500 must not take its neighbours along. */

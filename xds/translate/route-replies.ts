@@ -1,21 +1,19 @@
-import { encodeAny, type EncodedAny, type Json } from '../proto/encode.ts'
+import type { Json } from '../proto/encode.ts'
 import { headerInput, matchAction } from './matcher.ts'
 import { NO_TARGET, PROTOCOL_HEADER, READY_TARGET, typeUrl } from './names.ts'
 
 const NOT_FOUND = 404
 
-/** Routes that Envoy answers itself, in the shards that their targets fall into. Encoded once: they never change. */
-export const REPLIES: ReadonlyMap<string, EncodedAny> = new Map([
-  [READY_TARGET, encodeAny(toReply(200))],
+/** Routes that Envoy answers itself, in the shards that their targets fall into. */
+export const REPLIES: ReadonlyMap<string, Json> = new Map([
+  [READY_TARGET, toReply(200)],
   [
     NO_TARGET,
-    encodeAny(
-      toReply(NOT_FOUND, {
-        json_format: {
-          error: 'no model is named: use /v2/models/<name>/infer, the header seldon-model, or model_name in gRPC',
-        },
-      }),
-    ),
+    toReply(NOT_FOUND, {
+      json_format: {
+        error: 'no model is named: use /v2/models/<name>/infer, the header seldon-model, or model_name in gRPC',
+      },
+    }),
   ],
 ])
 
@@ -27,13 +25,15 @@ export const UNKNOWN_TARGET: Json = {
     matcher_tree: {
       input: headerInput(PROTOCOL_HEADER),
       exact_match_map: {
-        map: {
-          grpc: matchAction('unknown', encodeAny(toReply(NOT_FOUND, { text_format_source: inline(UNKNOWN_MODEL) }))),
-        },
+        map: { grpc: unknown(toReply(NOT_FOUND, { text_format_source: { inline_string: UNKNOWN_MODEL } })) },
       },
     },
-    on_no_match: matchAction('unknown', encodeAny(toReply(NOT_FOUND, { json_format: { error: UNKNOWN_MODEL } }))),
+    on_no_match: unknown(toReply(NOT_FOUND, { json_format: { error: UNKNOWN_MODEL } })),
   },
+}
+
+function unknown(reply: Json): Json {
+  return matchAction('unknown', reply)
 }
 
 function toReply(status: number, bodyFormat?: Json): Json {
@@ -42,8 +42,4 @@ function toReply(status: number, bodyFormat?: Json): Json {
     match: { prefix: '/' },
     direct_response: { status, ...(bodyFormat ? { body_format: bodyFormat } : {}) },
   }
-}
-
-function inline(text: string): Json {
-  return { inline_string: text }
 }

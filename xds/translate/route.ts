@@ -1,14 +1,7 @@
 import type { DestinationIr, RouteIr } from '../ir/types.ts'
 import type { Json } from '../proto/encode.ts'
 import { headerInput, matchAction } from './matcher.ts'
-import {
-  clusterName,
-  INTERNAL_NAME_HEADER,
-  PROTOCOL_HEADER,
-  type Protocol,
-  ROUTE_HEADER,
-  typeUrl,
-} from './names.ts'
+import { clusterName, INTERNAL_NAME_HEADER, PROTOCOL_HEADER, type Protocol, ROUTE_HEADER, typeUrl } from './names.ts'
 
 const ANY_PATH = { prefix: '/' } as const
 
