@@ -39,14 +39,18 @@ export function toStaticBootstrap(options: BootstrapOptions): Json {
     http_filters: filtersOf(manager).flatMap((filter) => {
       const wasm = filter['name'] === 'peek' || filter['name'] === 'router'
       if (options.plain && wasm) return []
-      return filter['name'] === 'router' ? [{ name: 'router', typed_config: toRouterFilter(router, [], wasmFolder) }] : [filter]
+      return filter['name'] === 'router'
+        ? [{ name: 'router', typed_config: toRouterFilter(router, [], wasmFolder) }]
+        : [filter]
     }),
   })
   return {
     admin: { address: socketAddress(options.adminPort) },
     static_resources: {
       listeners: [listener],
-      clusters: PROTOCOLS.map((protocol) => toStaticCluster(options.servers, protocol, wasmFolder, options.plain === true)),
+      clusters: PROTOCOLS.map((protocol) =>
+        toStaticCluster(options.servers, protocol, wasmFolder, options.plain === true),
+      ),
     },
   }
 }

@@ -1,0 +1,83 @@
+import { expect, it } from 'vitest'
+import { INTERNAL_NAME_HEADER, PROTOCOL_HEADER, SHARD_HEADER, TARGET_HEADER } from '../../../xds/translate/names.ts'
+import { fnv1a32, shardOf } from '../../../xds/translate/shard.ts'
+import { compileFilter, FakeProxyHost, type Header } from '../../support/fake-proxy-host.ts'
+import { runStream, valueOf } from '../../support/filter-stream.ts'
+
+const module = compileFilter('router')
+
+function routerWith(table: string): FakeProxyHost {
+  const host = new FakeProxyHost(module)
+  expect(host.configure(table)).toBe(true)
+  return host
+}
+
+const infer = (name: string, ...extra: readonly Header[]): Header[] => [
+  [':method', 'POST'],
+  [':path', `/v2/models/${name}/infer`],
+  ...extra,
+]
+
+it('sets exactly the headers that the routes are chosen by', () => {
+  const before = infer('iris')
+  const { headers } = runStream(routerWith('shards 256\n'), { headers: before })
+  expect(headers.slice(before.length)).toEqual([
+    [TARGET_HEADER, 'iris'],
+    [PROTOCOL_HEADER, 'rest'],
+    [SHARD_HEADER, String(shardOf('iris', 256))],
+  ])
+})
+
+it('replaces every internal header that a client sends', () => {
+  const forged: Header[] = [
+    [TARGET_HEADER, 'evil'],
+    [TARGET_HEADER, 'evil-too'],
+    [PROTOCOL_HEADER, 'grpc'],
+    [SHARD_HEADER, '9'],
+    [INTERNAL_NAME_HEADER, 'evil_1'],
+  ]
+  const { headers } = runStream(routerWith(''), { headers: infer('iris', ...forged) })
+  expect(headers.filter(([name]) => name === TARGET_HEADER)).toEqual([[TARGET_HEADER, 'iris']])
+  expect(headers.filter(([name]) => name === PROTOCOL_HEADER)).toEqual([[PROTOCOL_HEADER, 'rest']])
+  expect(headers.filter(([name]) => name === SHARD_HEADER)).toHaveLength(1)
+  expect(valueOf(headers, INTERNAL_NAME_HEADER)).toBeUndefined()
+})
+
+it('keeps the name that was asked for', () => {
+  const { headers } = runStream(routerWith(''), { headers: infer('x', ['seldon-model', 'iris.model']) })
+  expect(valueOf(headers, 'seldon-model')).toBe('iris.model')
+  expect(valueOf(headers, TARGET_HEADER)).toBe('iris')
+})
+
+it('removes content-length from gRPC calls alone', () => {
+  const length: Header = ['content-length', '12']
+  const grpc: Header[] = [
+    [':method', 'POST'],
+    [':path', '/inference.GRPCInferenceService/ModelInfer'],
+    ['content-type', 'application/grpc'],
+    ['seldon-model', 'iris'],
+    length,
+  ]
+  expect(valueOf(runStream(routerWith(''), { headers: grpc }).headers, 'content-length')).toBeUndefined()
+  expect(valueOf(runStream(routerWith(''), { headers: infer('iris', length) }).headers, 'content-length')).toBe('12')
+})
+
+it('has the same hash as the control plane', () => {
+  // Two coprime moduli together tell all 32 bits of the hash.
+  const moduli = [65_536, 65_521]
+  const names = ['iris', ...Array.from({ length: 500 }, (_, index) => `m-${String(index * 7919)}`)]
+  for (const shards of moduli) {
+    const host = routerWith(`shards ${String(shards)}\n`)
+    for (const name of names) {
+      const { headers } = runStream(host, { headers: infer(name) })
+      expect(valueOf(headers, SHARD_HEADER)).toBe(String(fnv1a32(name) % shards))
+    }
+    const mesh = runStream(host, {
+      headers: [
+        [':method', 'GET'],
+        [':path', '/v2'],
+      ],
+    })
+    expect(valueOf(mesh.headers, SHARD_HEADER)).toBe(String(fnv1a32('_mesh') % shards))
+  }
+})
