@@ -99,7 +99,7 @@ describe('ACKs', () => {
     const scene = await start()
     scene.xds.load(change(1, { upsertEndpointSets: [endpointSet('old')], upsertRoutes: [route('iris', 'old')] }))
     const slow = connect(scene, 'slow')
-    const quick = connect(scene, 'quick')
+    connect(scene, 'quick')
     await Promise.all([scene.acked('slow', 1), scene.acked('quick', 1)])
     slow.withhold()
     const before = slow.events.length
