@@ -28,7 +28,7 @@ test('with one of two expected servers absent nothing moves before the timeout, 
     const startedMs = Date.now()
     await mesh.start('scheduler')
     const ready = await fetch(`http://127.0.0.1:${String(mesh.ports.schedulerHttp)}/readyz`)
-    expect(await ready.text()).toContain(home)
+    expect(await ready.json()).toMatchObject({ awaited: [{ server: 'embedded', expected: 2 }] })
     const moved = await untilModel(mesh.admin, 'lonely', (status) =>
       placedOn(status).some((replica) => replica !== home),
     )
