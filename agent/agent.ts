@@ -9,7 +9,7 @@ import { createAgentMetrics } from './metrics.ts'
 import { Reconciler } from './reconcile/reconciler.ts'
 import { createDesiredFile } from './repository/desired-file.ts'
 import { openModelRepository } from './repository/model-repository.ts'
-import { serverTypes } from './repository/server-types.ts'
+import { serverTypes, toNameSource } from './repository/server-types.ts'
 import { createOipRuntime } from './runtime/oip-client.ts'
 import { startServerWatch } from './runtime/server-watch.ts'
 import { Session } from './session/session.ts'
@@ -90,7 +90,7 @@ export async function startAgent(
       memoryBytes,
       capabilities: config.capabilities.length > 0 ? config.capabilities : [...traits.capabilities],
       overcommitPercentage,
-      nameSource: traits.nameSource,
+      nameSource: toNameSource(config.nameSource, traits),
     },
     drainDeadlineMs: config.drainDeadlineMs,
     reconciler,

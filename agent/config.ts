@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
 import type { ProcessDefinition } from '../kit/config.ts'
 import { LOG_LEVELS } from '../kit/log.ts'
-import { SERVER_TYPES } from './repository/server-types.ts'
+import { NAME_SOURCES, SERVER_TYPES } from './repository/server-types.ts'
 
 const port = (description: string) => Type.Integer({ minimum: 0, maximum: 65_535, description })
 const milliseconds = (standard: number, minimum: number, description: string) =>
@@ -23,6 +23,11 @@ const schema = Type.Object(
     serverType: Type.Enum([...SERVER_TYPES], {
       default: 'embedded',
       description: `Kind of the model server: ${SERVER_TYPES.join(', ')}.`,
+    }),
+    nameSource: Type.Enum([...NAME_SOURCES], {
+      default: 'server-type',
+      description:
+        'Where the model server reads the versioned model name: header (seldon-internal-model), or message (the path or gRPC message, which Envoy then rewrites); server-type: as that kind of server does.',
     }),
     serverHost: Type.String({
       minLength: 1,
