@@ -1,5 +1,5 @@
 /** Exit codes of the commands that are clients; shown in `--help` and docs/cli.md. */
-import { catalogue, type ServingError } from '../kit/errors.ts'
+import { catalogue, type ErrorCode, type ServingError } from '../kit/errors.ts'
 
 export const EXIT = {
   ok: 0,
@@ -24,6 +24,10 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   conditionFailed: 'a waited-for state cannot come: the resource failed',
 }
 
+const EXIT_BY_CODE: Readonly<Partial<Record<ErrorCode, ExitCode>>> = {
+  CONFIG_INVALID: EXIT.usage,
+  CONDITION_FAILED: EXIT.conditionFailed,
+}
 /** By the class of the error: its gRPC status in the catalogue. */
 const EXIT_BY_GRPC_STATUS: Readonly<Record<number, ExitCode>> = {
   3: EXIT.invalid,
@@ -33,8 +37,7 @@ const EXIT_BY_GRPC_STATUS: Readonly<Record<number, ExitCode>> = {
 }
 
 export function exitCodeOf(error: ServingError): ExitCode {
-  if (error.code === 'CONFIG_INVALID') return EXIT.usage
-  return EXIT_BY_GRPC_STATUS[catalogue[error.code].grpc] ?? EXIT.failed
+  return EXIT_BY_CODE[error.code] ?? EXIT_BY_GRPC_STATUS[catalogue[error.code].grpc] ?? EXIT.failed
 }
 
 /** The one reason that all failures share, else `failed`. */

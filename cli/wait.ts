@@ -42,14 +42,14 @@ function isSettled({ kind, metadata, status }: StoredResource): boolean {
 /**
  * Follows the resource until the condition is met, cannot come, or the time is over. A scheduler that restarts meanwhile
  * is waited for; one that was never there is not.
- * @throws ServingError DEADLINE_EXCEEDED with the last state seen
+ * @throws ServingError DEADLINE_EXCEEDED with the last state seen, CONDITION_FAILED with the reason why it cannot come
  */
 export async function waitFor(
   admin: AdminClient,
   target: Reference,
   condition: Condition,
   timeoutMs: number,
-): Promise<Exclude<Verdict, { kind: 'pending' }>> {
+): Promise<void> {
   const signal = AbortSignal.timeout(timeoutMs)
   let lastSeen = 'nothing was heard of it'
   let verdict = await judgeNow(admin, target, condition)
@@ -69,8 +69,10 @@ export async function waitFor(
       else if (!failure.retryable) throw failure
     }
   }
-  if (verdict.kind !== 'pending') return verdict
   const subject = formatReference(target)
+  if (verdict.kind === 'met') return
+  if (verdict.kind === 'impossible')
+    throw new ServingError('CONDITION_FAILED', `${subject} cannot become ${condition}: ${verdict.reason}`)
   throw new ServingError(
     'DEADLINE_EXCEEDED',
     `${subject} is not ${condition} after ${String(timeoutMs / 1_000)} s; last seen: ${lastSeen}`,

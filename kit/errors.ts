@@ -174,6 +174,12 @@ export const catalogue = {
     retryable: false,
     help: 'The runtime failed on this input; the message is its own.',
   },
+  CONDITION_FAILED: {
+    grpc: 9,
+    http: 409,
+    retryable: false,
+    help: '`millrace describe` says more of the resource that the message names.',
+  },
   DEADLINE_EXCEEDED: { grpc: 4, http: 504, retryable: true, help: 'Try again, or raise the timeout.' },
   CANCELLED: { grpc: 1, http: 499, retryable: true, help: 'The caller went away, or the process is stopping.' },
   // this machine

@@ -73,8 +73,6 @@ async function deleteOne(session: Session, target: Reference, options: DeleteOpt
     terminal.out(`${formatReference(target)} ${session.format === 'name' ? '' : 'is being deleted'}`.trimEnd())
     return
   }
-  const verdict = await waitFor(admin, target, 'deleted', timeoutMs)
-  if (verdict.kind === 'impossible')
-    throw new ServingError('PEER_FAILED', `${formatReference(target)} cannot be deleted: ${verdict.reason}`)
+  await waitFor(admin, target, 'deleted', timeoutMs)
   terminal.out(`${formatReference(target)} ${session.format === 'name' ? '' : 'deleted'}`.trimEnd())
 }

@@ -33,12 +33,7 @@ async function status(session: Session, resource: string, options: StatusOptions
   const timeoutMs = parseDurationMs(options.timeout, '--timeout')
   const target = resource.includes('/') ? parseReference(resource) : parseReference('model', resource)
   if (options.wait === undefined) return show(session, target)
-  const verdict = await waitFor(session.admin, target, options.wait, timeoutMs)
-  if (verdict.kind === 'impossible') {
-    session.terminal.note(`error: ${formatReference(target)} cannot become ${options.wait}: ${verdict.reason}`)
-    session.terminal.note(`help: \`millrace describe ${formatReference(target)}\` says more.`)
-    return EXIT.conditionFailed
-  }
+  await waitFor(session.admin, target, options.wait, timeoutMs)
   if (options.wait !== 'deleted') return show(session, target)
   session.terminal.out(`${formatReference(target)} deleted`)
   return EXIT.ok

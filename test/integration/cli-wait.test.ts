@@ -62,8 +62,8 @@ describe('status', () => {
       code: 7,
       out: '',
       err:
-        'error: model/iris cannot become available: ModelFailed: no file model.onnx\n' +
-        'help: `millrace describe model/iris` says more.\n',
+        'error: CONDITION_FAILED: model/iris cannot become available: ModelFailed: no file model.onnx\n' +
+        'help: `millrace describe` says more of the resource that the message names.\n',
     })
   })
 
@@ -111,7 +111,7 @@ describe('delete --wait', () => {
     const [done] = await watching('delete', 'model', 'iris', '--wait')
     admin.put(iris({ state: 'ModelTerminateFailed', reason: 'unload refused' }))
     const result = await done
-    expect(result?.code).toBe(1)
-    expect(result?.err).toContain('model/iris cannot be deleted: ModelTerminateFailed: unload refused')
+    expect(result?.code).toBe(7)
+    expect(result?.err).toContain('model/iris cannot become deleted: ModelTerminateFailed: unload refused')
   })
 })

@@ -79,6 +79,7 @@ describe('exit codes', () => {
     ['SCHEDULER_UNAVAILABLE', EXIT.unavailable],
     ['STORE_UNAVAILABLE', EXIT.unavailable],
     ['DEADLINE_EXCEEDED', EXIT.timeout],
+    ['CONDITION_FAILED', EXIT.conditionFailed],
     ['NO_CAPACITY', EXIT.failed],
     ['INVARIANT_BROKEN', EXIT.failed],
   ] as const)('%s exits %d', (code, exit) => {
