@@ -126,7 +126,7 @@ async function startAll(supervisor: Supervisor, deps: UpDeps): Promise<void> {
     orStopped(
       deps.stop,
       supervisor.start((names) => {
-        note(`waiting for ${names.join(', ')}`)
+        if (names.length > 0) note(`waiting for ${names.join(', ')}`)
       }),
     ),
   )
