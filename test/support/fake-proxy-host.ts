@@ -230,7 +230,7 @@ function parsePairs(bytes: Uint8Array): Header[] {
   return Array.from({ length: view.readUInt32LE(0) }, (_, index) => {
     const nameEnd = at + view.readUInt32LE(4 + index * 8)
     const valueEnd = nameEnd + 1 + view.readUInt32LE(8 + index * 8)
-    const header: Header = [view.latin1Slice(at, nameEnd), view.latin1Slice(nameEnd + 1, valueEnd)]
+    const header: Header = [view.toString('latin1', at, nameEnd), view.toString('latin1', nameEnd + 1, valueEnd)]
     at = valueEnd + 1
     return header
   })
