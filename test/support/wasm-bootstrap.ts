@@ -9,12 +9,13 @@ import { toCluster } from '../../xds/translate/clusters.ts'
 import { toRouterFilter } from '../../xds/translate/extension-config.ts'
 import { toListener } from '../../xds/translate/listener.ts'
 import { headerInput, matchAction } from '../../xds/translate/matcher.ts'
-import { PROTOCOLS, SHARD_HEADER, TARGET_HEADER, typeUrl } from '../../xds/translate/names.ts'
+import { PROTOCOLS, ROUTER_CONFIG_NAME, SHARD_HEADER, TARGET_HEADER, typeUrl } from '../../xds/translate/names.ts'
 import { toClusterSpecifier, toRoute } from '../../xds/translate/route.ts'
 import { shardOf } from '../../xds/translate/shard.ts'
 
 export const WASM_FOLDER = join(import.meta.dirname, '../../wasm-filter/build')
 const SHARDS = 256
+const ROUTER = { shards: SHARDS, maxModels: 2_000 }
 
 export interface BootstrapOptions {
   readonly listenPort: number
@@ -25,13 +26,20 @@ export interface BootstrapOptions {
   /** The folder of the four modules. */
   readonly wasmFolder?: string
   readonly plain?: boolean
+  /** The router's configuration comes from this file (ECDS) instead of standing in the listener. */
+  readonly routerTableFile?: string
 }
 
 /** The bootstrap, to be written as JSON. */
 export function toStaticBootstrap(options: BootstrapOptions): Json {
   const wasmFolder = options.wasmFolder ?? WASM_FOLDER
-  const router = { shards: SHARDS, maxModels: 2_000 }
-  const listener = toListener({ host: '127.0.0.1', port: options.listenPort, maxRequestBytes: 1e8, wasmFolder, router })
+  const listener = toListener({
+    host: '127.0.0.1',
+    port: options.listenPort,
+    maxRequestBytes: 1e8,
+    wasmFolder,
+    router: ROUTER,
+  })
   const manager = connectionManagerOf(listener)
   const routes = options.plain ? { route_config: PLAIN_ROUTES } : { scoped_routes: toScopes(options.routes) }
   delete manager['scoped_routes']
@@ -39,18 +47,29 @@ export function toStaticBootstrap(options: BootstrapOptions): Json {
     http_filters: filtersOf(manager).flatMap((filter) => {
       const wasm = filter['name'] === 'peek' || filter['name'] === 'router'
       if (options.plain && wasm) return []
-      return filter['name'] === 'router'
-        ? [{ name: 'router', typed_config: toRouterFilter(router, [], wasmFolder) }]
-        : [filter]
+      return [filter['name'] === 'router' ? routerFilter(options, wasmFolder) : filter]
     }),
   })
   return {
+    node: { id: 'static', cluster: 'static' },
     admin: { address: socketAddress(options.adminPort) },
     static_resources: {
       listeners: [listener],
       clusters: PROTOCOLS.map((protocol) =>
         toStaticCluster(options.servers, protocol, wasmFolder, options.plain === true),
       ),
+    },
+  }
+}
+
+/** As the control plane has it, but without it: in place, or from a file that is watched. */
+function routerFilter({ routerTableFile }: BootstrapOptions, wasmFolder: string): Record<string, unknown> {
+  if (routerTableFile === undefined) return { name: 'router', typed_config: toRouterFilter(ROUTER, [], wasmFolder) }
+  return {
+    name: ROUTER_CONFIG_NAME,
+    config_discovery: {
+      config_source: { path_config_source: { path: routerTableFile }, resource_api_version: 'V3' },
+      type_urls: [typeUrl('envoy.extensions.filters.http.wasm.v3.Wasm')],
     },
   }
 }
