@@ -8,6 +8,7 @@ export interface IrIssue {
 
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,73}$/
 const SET_ID = /^[\x21-\x7e]{1,200}$/
+const HEADER_VALUE = /^[\x20-\x7e]*$/
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/
 const IPV6 = /^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$/
 const RESERVED = new Set(['_', '_ready'])
@@ -49,6 +50,10 @@ function routeIssues(route: RouteIr, path: string): IrIssue[] {
   if (route.destinations.length === 0) issues.push({ path: `${path}.destinations`, message: 'must not be empty' })
   if (!Number.isInteger(route.timeoutMs) || route.timeoutMs < 0)
     issues.push({ path: `${path}.timeoutMs`, message: `${String(route.timeoutMs)} must be a whole number from 0` })
+  for (const [index, destination] of route.destinations.entries())
+    for (const key of ['internalName', 'routeToken'] as const)
+      if (!HEADER_VALUE.test(destination[key]))
+        issues.push({ path: `${path}.destinations[${String(index)}].${key}`, message: 'must be printable ASCII' })
   issues.push(...weightIssues(route.destinations, `${path}.destinations`))
   return issues
 }

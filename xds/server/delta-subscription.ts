@@ -117,8 +117,7 @@ function settle(subscription: Subscription, request: DeltaRequest): Verdict {
   if (request.refusal !== undefined) return { kind: 'refused', sent: outstanding.sent, reason: request.refusal }
   for (const [name, { resource, revision }] of outstanding.sent) {
     subscription.alone.delete(name)
-    if (resource === undefined) subscription.known.delete(name)
-    else subscription.known.set(name, { version: resource.version, resource, revision })
+    if (resource !== undefined) subscription.known.set(name, { version: resource.version, resource, revision })
   }
   return { kind: 'accepted', sent: outstanding.sent }
 }
@@ -140,6 +139,7 @@ export function send(
     sent.set(name, { resource, since: subscription.owed.get(name) ?? revision, revision })
     subscription.owed.delete(name)
     subscription.asked.delete(name)
+    if (resource === undefined) subscription.known.delete(name) // from here on nothing may count on it
   }
   subscription.outstanding = { nonce, sent }
   subscription.answered = true

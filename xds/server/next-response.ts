@@ -20,19 +20,30 @@ const MAX_RESPONSE_BYTES = 2 * 1024 * 1024
 export function nextResponses(session: Session, cache: Cache): readonly Response[] {
   const revision = cache.revision()
   if (revision === undefined || session.heldBecause !== undefined) return [] // I9
-  return KINDS.flatMap((kind) => {
-    const subscription = session.subscriptions[kind]
-    if (!subscription.started || subscription.outstanding !== undefined) return []
-    const batch = pick(session, cache, kind, subscription)
-    if (batch.size === 0 && !awaitsEmptyAnswer(subscription)) return []
-    session.lastNonce += 1
-    const nonce = String(session.lastNonce)
-    send(subscription, nonce, batch, revision)
-    if (kind === 'CDS') sendEndpointsAgain(session, batch, revision)
-    const resources = [...batch.values()].filter((resource) => resource !== undefined)
-    const removed = [...batch.keys()].filter((name) => batch.get(name) === undefined)
-    return [{ kind, nonce, resources, removed }]
-  })
+  const responses: Response[] = []
+  for (let hasSettled = true; hasSettled;) {
+    hasSettled = false // what settles without being sent may be what something else waits for
+    for (const kind of KINDS) {
+      const subscription = session.subscriptions[kind]
+      if (!subscription.started || subscription.outstanding !== undefined) continue
+      const owedBefore = subscription.owed.size
+      const batch = pick(session, cache, kind, subscription)
+      hasSettled ||= subscription.owed.size < owedBefore
+      if (batch.size === 0 && !awaitsEmptyAnswer(subscription)) continue
+      session.lastNonce += 1
+      const nonce = String(session.lastNonce)
+      send(subscription, nonce, batch, revision)
+      if (kind === 'CDS') sendEndpointsAgain(session, batch, revision)
+      responses.push(toResponse(kind, nonce, batch))
+    }
+  }
+  return responses
+}
+
+function toResponse(kind: Kind, nonce: string, batch: Batch): Response {
+  const resources = [...batch.values()].filter((resource) => resource !== undefined)
+  const removed = [...batch.keys()].filter((name) => batch.get(name) === undefined)
+  return { kind, nonce, resources, removed }
 }
 
 /** Envoy applies a changed cluster, and ACKs it, only when its endpoints come again: 6 ms with them, 15 s without. */
@@ -73,7 +84,8 @@ function decide(session: Session, cache: Cache, kind: Kind, name: string, since:
   const known = subscription.known.get(name)
   const asked = subscription.asked.has(name)
   if (cache.changedAt(kind, name) === undefined) {
-    if (known === undefined ? !asked : !subscription.wildcard) return { kind: 'settled' }
+    const isToBeTold = asked || (subscription.wildcard && known !== undefined)
+    if (!isToBeTold) return { kind: 'settled' }
     return mayRemove(session, kind, since) ? { kind: 'send', resource: undefined } : { kind: 'wait' }
   }
   if (kind === 'EDS' && isMissing(session, cache, name)) return { kind: 'settled' }

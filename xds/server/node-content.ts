@@ -4,7 +4,7 @@ import type { Kind, Resource } from '../cache/resource.ts'
 import type { EncodedRoute, ShardContent } from '../cache/route-content.ts'
 import { clusterName, PROTOCOLS } from '../translate/names.ts'
 import { trial } from './isolation.ts'
-import { refusalKey, type Session } from './session.ts'
+import { refusalKey, refusesSomething, type Session } from './session.ts'
 
 /** The resource to send; undefined when there is none. */
 export function resourceFor(session: Session, cache: Cache, kind: Kind, name: string): Resource | undefined {
@@ -19,7 +19,7 @@ export function contentFor(session: Session, cache: Cache, shard: string): Shard
   const content = cache.content(shard)
   const isolation = session.isolations.get(shard)
   if (isolation !== undefined) return trial(isolation)
-  if (content === undefined || (session.refusedRoutes.size === 0 && session.refusedVersions.size === 0)) return content
+  if (content === undefined || !refusesSomething(session)) return content
   const accepted = acceptedContent(session, shard)
   const kept = new Map<string, EncodedRoute>()
   for (const [target, route] of content) {
@@ -54,6 +54,8 @@ export function isMissing(session: Session, cache: Cache, name: string): boolean
 function isUsable(session: Session, cache: Cache, target: string, route: EncodedRoute): boolean {
   if (session.refusedRoutes.get(target) === route) return false
   return route.endpointSetIds.every((id) =>
-    PROTOCOLS.every((protocol) => !isMissing(session, cache, clusterName(id, protocol))),
+    PROTOCOLS.map((protocol) => clusterName(id, protocol)).every(
+      (name) => cache.get('CDS', name) !== undefined && !isMissing(session, cache, name),
+    ),
   )
 }

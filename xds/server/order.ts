@@ -5,7 +5,7 @@
 import type { Cache } from '../cache/cache.ts'
 import type { Kind } from '../cache/resource.ts'
 import { clusterName, PROTOCOLS } from '../translate/names.ts'
-import { oldestOwed } from './delta-subscription.ts'
+import { oldestOwed, type Subscription } from './delta-subscription.ts'
 import { contentFor, isRefused } from './node-content.ts'
 import type { Session } from './session.ts'
 
@@ -15,8 +15,8 @@ export function maySend(session: Session, cache: Cache, kind: Kind, name: string
     case 'LDS':
     case 'SRDS':
       return true
-    case 'EDS': // after its cluster on the stream, but not after its ACK: Envoy ACKs a cluster when it has the endpoints
-      return !session.subscriptions.CDS.owed.has(name)
+    case 'EDS':
+      return isOnItsWay(session.subscriptions.CDS, name)
     case 'RDS': // I1: make
       return setsNamedBy(session, cache, name).every((id) =>
         isInPlace(session, cache, id, cache.changedAt('RDS', name)),
@@ -24,6 +24,14 @@ export function maySend(session: Session, cache: Cache, kind: Kind, name: string
     case 'ECDS': // a split sends traffic to targets, so their routes come first; the first table holds nobody up
       return !session.subscriptions.ECDS.known.has(name) || routesAreSettled(session, since)
   }
+}
+
+/**
+ * Endpoints follow their cluster on the stream, but do not wait for its ACK: Envoy ACKs a cluster when it has them. So
+ * they go while it is outstanding, even if it changed again since; with the next version they go again.
+ */
+function isOnItsWay(clusters: Subscription, name: string): boolean {
+  return clusters.outstanding?.sent.has(name) === true || !clusters.owed.has(name)
 }
 
 /** I1, break: whether the node has ACKed every route change up to that revision, so that what it took out may go. */

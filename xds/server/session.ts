@@ -35,12 +35,17 @@ export function createSession(cache: Cache): Session {
 
 export const refusalKey = (kind: Kind, name: string): string => `${kind} ${name}`
 
+/** Whether the node's route tables may differ from those of all. */
+export const refusesSomething = ({ refusedRoutes, refusedVersions }: Session): boolean =>
+  refusedRoutes.size > 0 || refusedVersions.size > 0
+
 /** The node is owed what a change touched. */
 export function oweTouched(session: Session, cache: Cache, touched: readonly Touched[], revision: number): void {
-  for (const { kind, name } of touched) {
-    owe(session.subscriptions[kind], name, revision)
-    if (kind === 'CDS' && cache.get('CDS', name) === undefined) session.subscriptions.EDS.owed.delete(name)
-  }
+  for (const { kind, name } of touched) owe(session.subscriptions[kind], name, revision)
+  const removesCluster = touched.some(({ kind, name }) => kind === 'CDS' && cache.get(kind, name) === undefined)
+  if (removesCluster && refusesSomething(session))
+    // a last good route that stood in for a refused one may name it
+    for (const shard of cache.names('RDS')) owe(session.subscriptions.RDS, shard, revision)
   for (const [target, route] of session.refusedRoutes)
     if (cache.route(target) !== route) session.refusedRoutes.delete(target)
 }
