@@ -30,6 +30,7 @@ interface Field {
     readonly default?: unknown
     readonly description?: string
     readonly anyOf?: readonly { readonly const?: unknown }[]
+    readonly enum?: readonly unknown[]
   }
 }
 
@@ -81,8 +82,9 @@ function optionText({ flag, environment, required, schema }: Field): string {
   return `  --${flag}${value}\n      ${schema.description ?? ''} (${standard}; ${environment})`
 }
 
+/** Of Type.Enum, or a Type.Union of literals. */
 const choicesOf = (schema: Field['schema']): readonly string[] =>
-  (schema.anyOf ?? []).map((choice) => choice.const).filter((choice) => typeof choice === 'string')
+  (schema.enum ?? (schema.anyOf ?? []).map((choice) => choice.const)).filter((choice) => typeof choice === 'string')
 
 /**
  * @throws ServingError CONFIG_INVALID naming everything that is wrong, each with where it was said.

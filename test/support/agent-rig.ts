@@ -40,6 +40,7 @@ export async function createAgentRig(): Promise<AgentRig> {
     serverName: 'embedded',
     replicaIndex: 0,
     serverType: 'embedded',
+    nameSource: 'server-type',
     serverHost: '127.0.0.1',
     serverRestPort: 1,
     serverGrpcPort: server.port,

@@ -17,6 +17,7 @@ const definition = {
     fresh: Type.Boolean({ default: false }),
     roots: Type.Array(Type.String(), { default: [] }),
     logLevel: Type.Union([Type.Literal('info'), Type.Literal('debug')], { default: 'info' }),
+    nameSource: Type.Enum(['header', 'message'], { default: 'header' }),
     repository: Type.String({ description: 'The models.' }),
     namespace: Type.Optional(Type.String()),
   }),
@@ -59,6 +60,7 @@ describe('config', () => {
       fresh: false,
       roots: [],
       logLevel: 'info',
+      nameSource: 'header',
       repository: '/models',
     })
   })
@@ -146,6 +148,7 @@ describe('config', () => {
   it.each([
     [['--http-port'], '--http-port', 'needs a value'],
     [['--http-port', '--fresh'], '--http-port', 'needs a value'],
+    [['--name-source', 'path'], '--name-source', '"path": must be one of header, message'],
     [['--fresh=perhaps'], '--fresh', '"perhaps": must be true or false'],
     [['--http-port', '1.5'], '--http-port', '1.5: must be integer'],
     [['--http-port', ''], '--http-port', '"": must be integer'],
@@ -191,6 +194,7 @@ describe('config', () => {
     expect(text).toContain('--repository <string>\n      The models. (required; MILLRACE_MESH_METRICS_REPOSITORY)')
     expect(text).toContain('--namespace <string>\n       (optional; MILLRACE_MESH_METRICS_NAMESPACE)')
     expect(text).toContain('--log-level <info|debug>')
+    expect(text).toContain('--name-source <header|message>')
     expect(text).toContain('--fresh\n')
   })
 })
