@@ -98,7 +98,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
   const acks = startAcks({
     store,
     schedulerId: config.instanceId,
-    nodes: xds.nodes,
+    nodes: () => xds.nodes(),
     onAdvance: () => {
       controlPlane.kick(cluster.awaitingAck())
     },
@@ -167,7 +167,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     revision: controlPlane.revision,
   })
   health.controlPlane = controlPlane
-  health.nodes = xds.nodes
+  health.nodes = () => xds.nodes()
   return { xds: xdsListening.port, grpc: api.port, agent: agentApi.port, http: http.port }
 }
 

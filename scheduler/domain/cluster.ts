@@ -56,8 +56,8 @@ export interface ClusterState extends ClusterView {
   readonly modelCount: () => number
   /** Models that have a route: what the removal guard (I9) counts against. */
   readonly routeCount: () => number
-  /** Deleted models whose route still stands. */
-  readonly routesBeingRemoved: () => ReadonlySet<string>
+  /** Deleted models that are not gone yet: what is being removed at this moment. */
+  readonly modelsBeingRemoved: () => ReadonlySet<string>
   /** What this replica's agent shall have loaded. */
   readonly desiredFor: (replica: ReplicaKey) => readonly DesiredModelVersion[]
   /** Names of the models with a desired copy on this replica. */
@@ -108,7 +108,7 @@ export function createClusterState(
     routeCount += Number(after?.route !== undefined) - Number(before?.route !== undefined)
     mark(facts.awaitingAck, name, after !== undefined && isAwaitingAck(after))
     mark(facts.unplaced, name, after !== undefined && isUnplaced(after))
-    mark(facts.removed, name, after?.deleted === true && after.route !== undefined)
+    mark(facts.removed, name, after?.deleted === true)
     mark(facts.moving, name, after !== undefined && isMoving(after))
     return { kind: 'model', name, before, after }
   }
@@ -195,7 +195,7 @@ export function createClusterState(
     replicas: () => replicas.values(),
     modelCount: () => models.size,
     routeCount: () => routeCount,
-    routesBeingRemoved: () => facts.removed,
+    modelsBeingRemoved: () => facts.removed,
     desiredFor: (replica) =>
       [...modelsByReplica.get(replica)].flatMap((name) => {
         const model = models.get(name)

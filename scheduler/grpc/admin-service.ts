@@ -97,6 +97,7 @@ export function createAdminService(deps: AdminServiceDeps): AdminHandlers {
       ownStatus,
       ({ kind, name }: WatchRequest__Output, stream: ServerWritableStream<WatchRequest__Output, WatchResponse>) => {
         const known = parseKind(kind)
+        if (name !== '') require(known, name)
         const wanted = (candidate: string): boolean => name === '' || candidate === name
         serveSubscription<WatchRequest__Output, WatchResponse>(stream, {
           feed: deps.feed,

@@ -27,16 +27,15 @@ export function unary<Request, Response>(
   statusOf: StatusOf,
   handle: (request: Request) => Promise<Response> | Response,
 ): handleUnaryCall<Request, Response> {
+  const answer = async (request: Request, callback: sendUnaryData<Response>): Promise<void> => {
+    try {
+      callback(null, await handle(request))
+    } catch (error) {
+      callback(toGrpcStatus(error, statusOf))
+    }
+  }
   return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => {
-    const answer = async (): Promise<Response> => handle(call.request)
-    answer().then(
-      (response) => {
-        callback(null, response)
-      },
-      (error: unknown) => {
-        callback(toGrpcStatus(error, statusOf))
-      },
-    )
+    void answer(call.request, callback)
   }
 }
 

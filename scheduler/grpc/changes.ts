@@ -92,8 +92,9 @@ export function planDeleteServer(cluster: ClusterState, name: string): Plan<unde
  */
 export function refuseMassRemoval(cluster: ClusterState, name: string): void {
   if (cluster.model(name)?.route === undefined) return
-  const routes = cluster.routeCount()
-  const leaving = new Set([...cluster.routesBeingRemoved(), name])
+  const leaving = new Set([...cluster.modelsBeingRemoved(), name])
+  const stayed = [...leaving].filter((model) => cluster.model(model)?.route !== undefined).length
+  const routes = cluster.routeCount() + leaving.size - stayed // before any of them was deleted
   if (!isMassRemoval(leaving.size, routes)) return
   throw new ServingError(
     'REMOVAL_REFUSED',

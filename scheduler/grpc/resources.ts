@@ -66,7 +66,9 @@ function toModelStatus(model: ModelDocument, cluster: ClusterState): ModelStatus
   const { status, route } = model
   const wanted = wantedVersion(model)
   const isReady = status.state === 'ModelAvailable'
+  const generation = wanted.kubernetesMeta?.generation
   return {
+    ...(generation === undefined ? {} : { observedGeneration: generation }), // reconciled in the commit that changed it
     state: status.state,
     reason: status.reason,
     conditions: ['ModelReady', 'Ready'].map((type) => toCondition(type, isReady, status)),

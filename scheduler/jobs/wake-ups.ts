@@ -3,10 +3,10 @@
  * one twice is harmless, losing all of them costs the time until the next sweep, so nothing here is fenced.
  */
 import { Queue, Worker } from 'bullmq'
+import { Redis } from 'ioredis'
 import { toServingError } from '../../kit/errors.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
-import { COMMAND_TIMEOUT_MS } from '../store/connection.ts'
 import type { WakeUp } from '../loop/reconciler.ts'
 
 const QUEUE = 'wake-ups' // no ":" in names and ids: BullMQ builds keys with it
@@ -32,11 +32,12 @@ interface WakeUpJob {
 }
 
 export function startWakeUps(deps: WakeUpsDeps): WakeUps {
-  const { redisUrl: url, prefix } = deps
+  const { prefix, now, log } = deps
+  // Waits out an outage; what is to be added meanwhile waits in `pending`, once per model.
+  const redis = new Redis(deps.redisUrl, { maxRetriesPerRequest: null })
   const queue = new Queue<WakeUpJob>(QUEUE, {
     prefix,
-    connection: { url, enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: COMMAND_TIMEOUT_MS },
-    skipWaitingForReady: true,
+    connection: redis,
     defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
   })
   const scheduled = new Map<string, number>()
@@ -47,49 +48,61 @@ export function startWakeUps(deps: WakeUpsDeps): WakeUps {
       deps.onDue(job.data.model)
       return Promise.resolve()
     },
-    {
-      prefix,
-      connection: { url, maxRetriesPerRequest: null },
-      concurrency: CONCURRENCY,
-      lockDuration: LOCK_MS,
-      stalledInterval: LOCK_MS,
-    },
+    { prefix, connection: redis, concurrency: CONCURRENCY, lockDuration: LOCK_MS, stalledInterval: LOCK_MS },
   )
+  let pending = new Map<string, number>()
+  let adding: Promise<void> | undefined
+  let stopping = false
   const onError = (error: Error): void => {
-    deps.log.debug({ error: error.message }, 'wake-ups cannot reach redis')
+    log.debug({ error: error.message }, 'wake-ups cannot reach redis')
   }
+  redis.on('error', onError)
   queue.on('error', onError)
   worker.on('error', onError)
 
-  async function add(wakeUps: readonly WakeUp[]): Promise<void> {
-    const now = deps.now()
-    await queue.addBulk(
-      wakeUps.map(({ model, atMs }) => ({
-        name: 'reconcile',
-        data: { model },
-        opts: {
-          delay: Math.max(0, atMs - now) + Math.random() * MAX_JITTER_MS,
-          // The newest time counts; one that comes while its twin runs is kept.
-          deduplication: { id: model, replace: true, keepLastIfActive: true },
-        },
-      })),
-    )
+  async function addPending(): Promise<void> {
+    while (pending.size > 0 && !stopping) {
+      const taken = pending
+      pending = new Map()
+      try {
+        await queue.addBulk([...taken].map(([model, atMs]) => toJob(model, atMs - now())))
+      } catch (error) {
+        for (const model of taken.keys()) scheduled.delete(model)
+        if (stopping) return
+        log.warn({ error: toServingError(error).message, models: taken.size }, 'wake-ups left to the sweep')
+      }
+    }
   }
 
   return {
     schedule: (wakeUps) => {
-      const now = deps.now()
       // A time that has passed is asked for again: its job may be lost.
-      const fresh = wakeUps.filter(({ model, atMs }) => scheduled.get(model) !== atMs || atMs <= now)
-      if (fresh.length === 0) return
-      for (const { model, atMs } of fresh) scheduled.set(model, atMs)
-      add(fresh).catch((error: unknown) => {
-        for (const { model } of fresh) scheduled.delete(model)
-        deps.log.warn({ error: toServingError(error).message, models: fresh.length }, 'wake-ups left to the sweep')
+      const fresh = wakeUps.filter(({ model, atMs }) => scheduled.get(model) !== atMs || atMs <= now())
+      for (const { model, atMs } of fresh) {
+        scheduled.set(model, atMs)
+        pending.set(model, atMs)
+      }
+      adding ??= addPending().finally(() => {
+        adding = undefined
       })
     },
     stop: async () => {
+      stopping = true
       await Promise.allSettled([worker.close(true), queue.close()])
+      redis.disconnect()
+      await adding
+    },
+  }
+}
+
+function toJob(model: string, delayMs: number) {
+  return {
+    name: 'reconcile',
+    data: { model },
+    opts: {
+      delay: Math.round(Math.max(0, delayMs) + Math.random() * MAX_JITTER_MS),
+      // The newest time counts; one that comes while its twin runs is kept.
+      deduplication: { id: model, replace: true, keepLastIfActive: true },
     },
   }
 }

@@ -6,7 +6,7 @@ import { packageRoot } from '../../kit/root.ts'
 import type { Logger } from '../../kit/log.ts'
 
 /** Below the 2 s within which an API call must say that Redis is away. */
-export const COMMAND_TIMEOUT_MS = 1_500
+const COMMAND_TIMEOUT_MS = 1_500
 const CONNECT_TIMEOUT_MS = 1_500
 const RECONNECT_MIN_MS = 50
 const RECONNECT_MAX_MS = 1_000
@@ -27,12 +27,12 @@ const script = (name: string) => ({
  * A connection that fails fast and reconnects by itself. Nothing is queued while Redis is away and nothing is sent
  * twice: a write whose answer was lost is read back instead of repeated.
  */
-export function connectRedis(url: string, log: Logger, commandTimeoutMs = COMMAND_TIMEOUT_MS): RedisConnection {
+export function connectRedis(url: string, log: Logger): RedisConnection {
   const redis = new Redis(url, {
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    commandTimeout: commandTimeoutMs,
+    commandTimeout: COMMAND_TIMEOUT_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
     retryStrategy: (times) => Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** Math.min(times, 10)),
     lazyConnect: true,

@@ -17,6 +17,8 @@ export interface FakeAgentOptions {
   /** Where its server is said to be; a test that wants it probed gives a real port. */
   readonly restPort?: number
   readonly grpcPort?: number
+  /** False: when the stream ends it stays away, as an agent that is stuck. */
+  readonly reconnects?: boolean
   readonly onLoad?: (model: DesiredModel__Output) => LoadAnswer
 }
 
@@ -111,9 +113,10 @@ export function createFakeAgent(options: FakeAgentOptions): FakeAgent {
       receive(message)
     })
     mine.on('error', () => undefined)
-    mine.on('close', () => {
+    mine.on('status', () => {
       if (stream !== mine) return
       open = false
+      if (options.reconnects === false) wanted = false
       if (wanted) setTimeout(() => wanted && stream === mine && connect(), RECONNECT_MS)
     })
     send({

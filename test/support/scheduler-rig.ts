@@ -4,6 +4,7 @@ import { GRPC_OPTIONS, Scheduler } from '../../api/grpc.ts'
 import type { Resource } from '../../api/resources/resource.ts'
 import type { ModelStatus, StoredModel } from '../../api/resources/status.ts'
 import { type AdminClient, createAdminClient } from '../../cli/client/admin-client.ts'
+import { waitFor } from '../../cli/wait.ts'
 import { parseConfig } from '../../kit/config.ts'
 import type { ServingError } from '../../kit/errors.ts'
 import type { Running } from '../../kit/lifecycle.ts'
@@ -72,11 +73,7 @@ export async function startSchedulerRig(options: RigOptions): Promise<SchedulerR
     api,
     fatal,
     untilModel: (name, wanted) => untilModel(admin, name, wanted),
-    untilGone: async (name) => {
-      for await (const event of admin.watch('Model', name, AbortSignal.timeout(WAIT_MS)))
-        if (event.kind === 'deleted') return
-      throw new Error(`model ${name} is still there`)
-    },
+    untilGone: (name) => waitFor(admin, { kind: 'Model', name }, 'deleted', WAIT_MS),
     stop: async () => {
       admin.close()
       api.close()

@@ -65,12 +65,12 @@ describe('the cluster state', () => {
     expect(rebuilt.lowestFreeVersion('iris')).toBe(2)
   })
 
-  test('knows the routes that are being removed', () => {
+  test('knows the models that are being removed', () => {
     const scene = serving()
     scene.remove('iris')
-    expect(scene.cluster.routesBeingRemoved()).toContain('iris')
-    scene.settle('iris')
-    expect(scene.cluster.routesBeingRemoved().size).toBe(0)
+    expect(scene.cluster.modelsBeingRemoved()).toContain('iris')
+    scene.run('iris')
+    expect(scene.cluster.modelsBeingRemoved().size).toBe(0)
   })
 
   test('forgets everything about a model that is gone', () => {
