@@ -52,6 +52,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'millrace-xds-'))
   upstream = createServer((message, answer) => {
     message.resume()
+    if (message.headers['seldon-internal-model'] === 'stuck_1') return // never answers
     answer.end(JSON.stringify({ path: message.url, headers: message.headers }))
   })
   await new Promise<void>((listening) => upstream.listen(0, '127.0.0.1', listening))
@@ -127,6 +128,15 @@ describe('a real Envoy', () => {
     await scene.acked('envoy-0', revision)
     const answers = await Promise.all(Array.from({ length: 10 }, () => infer('rolling')))
     expect(new Set(answers.map(({ headers }) => headers['x-seldon-route']))).toEqual(new Set([':rolling_2:']))
+  })
+
+  it('cuts a model off after its own timeout, and its neighbours on the same server do not notice', async () => {
+    scene.xds.update(change(nextRevision(), { upsertRoutes: [{ ...route('stuck', 's0'), timeoutMs: 100 }] }))
+    await scene.acked('envoy-0', revision)
+    const stuck = await Promise.all([infer('stuck'), infer('stuck'), infer('stuck')])
+    expect(stuck.map(({ status }) => status)).toEqual([504, 504, 504])
+    const neighbours = await Promise.all(Array.from({ length: 10 }, () => infer('model-1')))
+    expect(new Set(neighbours.map(({ status }) => status))).toEqual(new Set([200]))
   })
 
   it('keeps our own headers from the server', async () => {

@@ -7,6 +7,7 @@ export interface IrIssue {
 }
 
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,73}$/
+const SPLIT_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,73}$/ // the grammar of wasm-filter/README.md
 const SET_ID = /^[\x21-\x7e]{1,200}$/
 const HEADER_VALUE = /^[\x20-\x7e]*$/
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/
@@ -21,6 +22,10 @@ export function validateChange(change: ChangeIr): readonly IrIssue[] {
     ...change.upsertRoutes.flatMap((route, index) => routeIssues(route, `upsertRoutes[${String(index)}]`)),
     ...(change.splits ?? []).flatMap((split, index) => splitIssues(split, `splits[${String(index)}]`)),
     ...duplicates([...change.upsertRoutes.map((route) => route.target), ...change.removeTargets], 'target'),
+    ...duplicates(
+      (change.splits ?? []).map((split) => split.target),
+      'split',
+    ),
     ...duplicates([...change.upsertEndpointSets.map((set) => set.id), ...change.removeEndpointSetIds], 'endpoint set'),
   ]
 }
@@ -59,8 +64,9 @@ function routeIssues(route: RouteIr, path: string): IrIssue[] {
 }
 
 function splitIssues(split: SplitIr, path: string): IrIssue[] {
-  const named = [split, ...split.candidates].filter(({ target }) => !NAME.test(target))
+  const named = [split, ...split.candidates].filter(({ target }) => !SPLIT_NAME.test(target))
   return [
+    ...(split.candidates.length === 0 ? [{ path: `${path}.candidates`, message: 'must not be empty' }] : []),
     ...named.map(({ target }) => ({ path, message: `"${target}" cannot be a target` })),
     ...weightIssues(split.candidates, `${path}.candidates`),
   ]

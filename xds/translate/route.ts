@@ -17,7 +17,7 @@ function toSingleRoute(route: RouteIr, destination: DestinationIr): Json {
   return {
     '@type': typeUrl('envoy.config.route.v3.Route'),
     match: ANY_PATH,
-    route: { cluster_specifier_plugin: destination.endpointSetId, timeout: toDuration(route.timeoutMs) },
+    route: { cluster_specifier_plugin: destination.endpointSetId, ...toTimeout(route.timeoutMs) },
     ...toHeaders(destination),
   }
 }
@@ -41,7 +41,7 @@ function toWeightedRoute(route: RouteIr, protocol: Protocol, match: Json): Json 
     weight: destination.weight,
     ...toHeaders(destination),
   }))
-  return { match, route: { weighted_clusters: { clusters }, timeout: toDuration(route.timeoutMs) } }
+  return { match, route: { weighted_clusters: { clusters }, ...toTimeout(route.timeoutMs) } }
 }
 
 function toHeaders({ internalName, routeToken }: DestinationIr): Json {
@@ -90,4 +90,11 @@ export function toClusterSpecifier(endpointSetId: string): Json {
   }
 }
 
-const toDuration = (ms: number): string => `${String(ms / 1_000)}s`
+/**
+ * A model's own limit bounds the stream, not the upstream's answer: Envoy counts `timeout` as a failure of the host and
+ * ejects it for all its models. Envoy's default of 15 s is always off, because it would cut long inferences.
+ */
+const toTimeout = (timeoutMs: number): Json => ({
+  timeout: '0s',
+  ...(timeoutMs === 0 ? {} : { max_stream_duration: { max_stream_duration: `${String(timeoutMs / 1_000)}s` } }),
+})
