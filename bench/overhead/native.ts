@@ -1,5 +1,5 @@
 /** Builds and runs the native parts: the instant OIP server and the load generator, pinned to one core. */
-import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -37,17 +37,12 @@ export async function buildNative(): Promise<NativeTools> {
 }
 
 /** `taskset` prefix, so that Envoy has one core and everything else the other. */
-export const onCore = (core: number, command: readonly string[]): readonly string[] => [
+const onCore = (core: number, command: readonly string[]): readonly string[] => [
   'taskset',
   '-c',
   String(core),
   ...command,
 ]
-
-export function startPinned(core: number, command: readonly string[]): ChildProcess {
-  const [program = '', ...rest] = onCore(core, command)
-  return spawn(program, rest, { stdio: ['ignore', 'ignore', 'inherit'] })
-}
 
 /** Pins every thread of a running process. */
 export async function pin(pid: number, core: number): Promise<void> {
