@@ -95,10 +95,21 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
       },
     },
   })
+  const refusals = startRefusals({
+    submit: (request) => controlPlane.submit(request),
+    cluster,
+    isLeading: () => controlPlane.role().kind === 'leading',
+    log,
+  }) // routes that Envoys refused, into documents
+  started('refusals', refusals)
   const acks = startAcks({
     store,
     schedulerId: config.instanceId,
     nodes: () => xds.nodes(),
+    refusedBy: (node) => refusals.of(node),
+    onRefusal: (refusal) => {
+      refusals.note(refusal)
+    },
     onAdvance: () => {
       controlPlane.kick(cluster.awaitingAck())
     },
@@ -130,8 +141,6 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     log,
   }) // follows or leads: reads commits, writes documents, instructs agents, publishes routes
   started('control plane', controlPlane)
-  const refusals = startRefusals({ submit: controlPlane.submit, log }) // routes that Envoy refused, into documents
-  started('refusals', refusals)
   const xdsListening = await xds.listen(host, config.xdsPort) // serves what was published
   started('xds', xdsListening)
 

@@ -76,6 +76,8 @@ export interface NodeAck {
   readonly scheduler: string
   readonly ackedRevision: number
   readonly silent: boolean
+  /** Routes that it refused and that no record tells of yet; a refused route counts as answered in `ackedRevision`. */
+  readonly refused?: readonly { readonly target: string; readonly reason: string }[]
 }
 
 /** Every method throws ServingError STORE_UNAVAILABLE within the command timeout (2 s at most) when Redis cannot answer. */

@@ -8,7 +8,7 @@ import { everyMs } from '../../kit/backoff.ts'
 import { toServingError } from '../../kit/errors.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
-import type { NodeStatus } from '../../xds/index.ts'
+import type { NodeStatus, Refusal } from '../../xds/index.ts'
 import type { NodeAck, Store } from '../domain/store.ts'
 
 const EXCHANGE_MS = 500
@@ -17,6 +17,10 @@ export interface AcksDeps {
   readonly store: Pick<Store, 'putAcks' | 'acks'>
   readonly schedulerId: string
   readonly nodes: () => readonly NodeStatus[]
+  /** What a node of this scheduler refused, for the board. */
+  readonly refusedBy: (node: string) => NonNullable<NodeAck['refused']>
+  /** An Envoy of another scheduler refused a route. */
+  readonly onRefusal: (refusal: Pick<Refusal, 'node' | 'kind' | 'key' | 'reason'>) => void
   /** More may be ACKed than before, or the counting nodes changed. */
   readonly onAdvance: () => void
   readonly log: Logger
@@ -26,6 +30,8 @@ export interface Acks extends Running {
   /** A local node advanced, came or went. */
   readonly changed: () => void
   readonly isAcked: (revision: number) => boolean | 'no-node'
+  /** Nodes of this scheduler that are sent nothing (I9). */
+  readonly heldNodes: () => readonly string[]
   readonly countingNodes: () => number
 }
 
@@ -40,6 +46,7 @@ export function startAcks(deps: AcksDeps): Acks {
       scheduler: deps.schedulerId,
       ackedRevision: status.ackedRevision,
       silent: status.silentSinceMs !== undefined,
+      refused: deps.refusedBy(status.node),
     }))
   }
 
@@ -61,6 +68,8 @@ export function startAcks(deps: AcksDeps): Acks {
     try {
       await deps.store.putAcks(local())
       elsewhere = (await deps.store.acks()).filter((ack) => ack.scheduler !== deps.schedulerId)
+      for (const { node, refused = [] } of elsewhere) // before what they ACKed is looked at
+        for (const { target, reason } of refused) deps.onRefusal({ node, kind: 'route', key: target, reason })
     } catch (error) {
       deps.log.debug({ error: toServingError(error).message }, 'ACKs not exchanged')
     }
@@ -73,6 +82,7 @@ export function startAcks(deps: AcksDeps): Acks {
       const { acked } = known
       return acked === undefined ? 'no-node' : acked >= revision
     },
+    heldNodes: () => deps.nodes().flatMap(({ node, heldBecause }) => (heldBecause === undefined ? [] : [node])),
     countingNodes: () => known.nodes,
     stop: async () => {
       abort.abort()

@@ -36,7 +36,7 @@ export interface LeadershipDeps {
   readonly store: Store
   readonly storeId: string
   readonly cluster: ClusterState
-  readonly acks: Pick<Acks, 'isAcked'>
+  readonly acks: Pick<Acks, 'isAcked' | 'heldNodes'>
   readonly times: LeadershipTimes
   /** Tells everybody but agents what was committed. */
   readonly publish: (changes: readonly DocumentChange[], revision: number) => void
@@ -66,6 +66,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
   const context = (): ReconcileContext => ({
     nowMs: now(),
     isAcked: deps.acks.isAcked,
+    heldNodes: deps.acks.heldNodes,
     drainTimeMs: times.drainTimeMs,
     noNodeDrainTimeMs: Math.max(NO_NODE_DRAIN_MS, times.drainTimeMs),
     replicaGraceMs: times.replicaGraceMs,

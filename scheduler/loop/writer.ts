@@ -18,6 +18,8 @@ export const BATCH_TARGET_WRITES = 400
 /** What one plan may write at most. */
 export const MAX_PLAN_WRITES = 100
 const MAX_CONFLICTS = 5
+/** More requests than this are not kept waiting for Redis. */
+const MAX_QUEUED = 10_000
 const RETRY = { minMs: 50, maxMs: 1_000 }
 
 export interface Plan<T> {
@@ -184,6 +186,10 @@ export function startWriter(deps: WriterDeps): Writer {
       new Promise((resolve, reject) => {
         if (abort.signal.aborted) {
           reject(notLeader())
+          return
+        }
+        if (queue.length >= MAX_QUEUED) {
+          reject(new ServingError('STORE_UNAVAILABLE', `${String(queue.length)} writes are waiting for Redis already`))
           return
         }
         queue.push(toQueued(request, resolve, reject))

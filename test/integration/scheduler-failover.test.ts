@@ -70,6 +70,26 @@ describe('a scheduler that does not lead', () => {
     elsewhere.close()
   })
 
+  it('tells the leader what an Envoy of its own refused', async () => {
+    scene = await createSchedulerScene(redis)
+    scene.agent()
+    const other = await scene.another(standby)
+    const refusing = connectFakeEnvoy({
+      port: other.ports.xds,
+      node: 'at-standby',
+      refuse: (kind, _name, body) =>
+        kind === 'RDS' && Buffer.from(body).includes('iris') ? 'no such thing' : undefined,
+    })
+    await expect.poll(() => countingNodes(scene.rig)).toBe(1)
+    await scene.rig.admin.apply(aModelResource('iris'))
+    const status = await scene.rig.untilModel('iris', ({ state }) => state !== 'ModelProgressing')
+    expect(status).toMatchObject({
+      state: 'ModelFailed',
+      reason: expect.stringContaining('no such thing (node at-standby)') as string,
+    })
+    refusing.close()
+  })
+
   it('takes over when the leader is gone, and finishes what it began', async () => {
     scene = await createSchedulerScene(redis, ['--lease-ttl-ms', '300'])
     await scene.rig.admin.apply(aModelResource('iris'))
@@ -131,7 +151,7 @@ describe('a restart', () => {
     expect([...agent.loaded].toSorted()).toEqual(['a_1', 'b_1', 'c_1', 'd_1'])
   })
 
-  it('waits for expected replicas, names them, and moves nothing before (and does after the time)', async () => {
+  it('waits for expected replicas, names them, and moves nothing before', async () => {
     scene = await createSchedulerScene(redis)
     const first = scene.agent()
     scene.agent({ index: 1 })
@@ -160,6 +180,25 @@ describe('a restart', () => {
         { timeout: 10_000 },
       )
       .toEqual([])
+  })
+
+  it('moves the models of an absent replica when the time for waiting is over', async () => {
+    scene = await createSchedulerScene(redis)
+    const home = scene.agent()
+    const envoy = scene.envoy()
+    await scene.rig.admin.apply(aModelResource('iris'))
+    await scene.rig.untilModel('iris', isAvailable)
+    const other = scene.agent({ index: 1 })
+    await expect.poll(() => other.connected()).toBe(true)
+    home.disconnect() // its server is not there either
+    envoy.close()
+    await scene.restart(['--scheduler-ready-timeout-seconds', '8'])
+    scene.envoy()
+    const waiting = await scene.rig.untilModel('iris', ({ reason }) => reason?.includes('nothing moves before') === true)
+    expect(waiting.availableReplicas).toBe(0)
+    expect([...other.loaded]).toEqual([])
+    await scene.rig.untilModel('iris', isAvailable)
+    expect([...other.loaded]).toEqual(['iris_1'])
   })
 
   it('deleting everything that BullMQ keeps, under load, costs time and loses nothing', async () => {
