@@ -30,7 +30,10 @@ function fromProc(pid: number): string | undefined {
     const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8')
     // The second field is the command in parentheses and may hold anything: count from its end (field 3 is the state).
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
+    const ended = fields[0] === 'Z' || fields[0] === 'X'
+    // The first thread may have ended while others still hold the ports: they all count.
+    const threads = Number(fields[17])
+    return ended && threads <= 1 ? undefined : fields[19]
   } catch {
     return undefined
   }

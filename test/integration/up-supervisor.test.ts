@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { checkPortsFree } from '../../up/port-check.ts'
 import { formatIdentity, identityOf } from '../../up/process-identity.ts'
 import type { ChildEvent } from '../../up/supervisor/child.ts'
 import { rotateIfLarge } from '../../up/supervisor/log-file.ts'
@@ -155,6 +156,18 @@ test('children of a start that was killed are ended by the next one', async () =
   const pid = pidOf(earlier, 'web')
   expect(await killStale(join(folder, 'run'), AbortSignal.timeout(5_000))).toEqual(['web'])
   expect(runs(pid)).toBe(false)
+})
+
+test('a killed process counts as running until its ports are free', async () => {
+  const ports = await freePorts(8)
+  // Much memory takes a while to give back, and the first of its threads is gone by then.
+  const large = `globalThis.held = Array.from({ length: 10 }, () => Buffer.alloc(20e6, 1)); ${SERVE}`
+  for (const [index, port] of ports.entries()) {
+    const running = supervise([nodeSpec(`large-${String(index)}`, port, large)], false)
+    await running.start()
+    await killStale(join(folder, 'run'), AbortSignal.timeout(5_000))
+    await checkPortsFree([{ port, use: 'test' }], '127.0.0.1')
+  }
 })
 
 test('a pid file whose process is another one by now ends nobody', async () => {
