@@ -122,9 +122,11 @@ function progressOf(model: ModelDocument, wanted: VersionDocument, available: nu
   if (routedVersion(model) !== wanted)
     return `${version} is loaded on ${toList(wanted.assigned)} and takes over when it has as many replicas as the old one`
   const acked = model.route === undefined ? false : context.isAcked(model.route.sinceRevision)
-  return acked === 'no-node'
-    ? `${version} is loaded, no Envoy connected: start one that uses this scheduler`
-    : `${version} is loaded and waits for Envoy's ACK of its route`
+  if (acked === 'no-node') return `${version} is loaded, no Envoy connected: start one that uses this scheduler`
+  const held = context.heldNodes()
+  return held.length === 0
+    ? `${version} is loaded and waits for Envoy's ACK of its route`
+    : `${version} is loaded, but ${toList(held)} is sent nothing, because too many models that it has are unknown here: apply them, or start the scheduler with --force`
 }
 
 /** Which of its replicas are not there, and whether anything is done about it now. */

@@ -68,7 +68,8 @@ export function startAcks(deps: AcksDeps): Acks {
     try {
       await deps.store.putAcks(local())
       elsewhere = (await deps.store.acks()).filter((ack) => ack.scheduler !== deps.schedulerId)
-      for (const { node, refused = [] } of elsewhere) // before what they ACKed is looked at
+      for (const { node, refused = [] } of elsewhere)
+        // before what they ACKed is looked at
         for (const { target, reason } of refused) deps.onRefusal({ node, kind: 'route', key: target, reason })
     } catch (error) {
       deps.log.debug({ error: toServingError(error).message }, 'ACKs not exchanged')

@@ -8,11 +8,11 @@ import { AgentService } from '../../api/grpc.ts'
 import type { ModelStatus } from '../../api/resources/status.ts'
 import { createFakeAgent } from '../support/fake-agent.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
-import { createSchedulerScene, type SchedulerScene } from '../support/scheduler-live.ts'
+import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
 import { aModelResource } from '../support/scheduler-rig.ts'
 
 let redis: TestRedis
-let scene: SchedulerScene
+let scene: LiveScene
 const closers: (() => void)[] = []
 
 beforeAll(async () => {
@@ -56,7 +56,7 @@ async function agentState(replica: number): Promise<string | undefined> {
 
 describe('an agent that is gone', () => {
   it('changes nothing while its server answers; when that is down as well, its model moves at once', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const { server, port } = await readyServer()
     const first = scene.agent({ restPort: port })
     const envoy = scene.envoy()
@@ -82,7 +82,7 @@ describe('an agent that is gone', () => {
   })
 
   it('and comes back is told only what changed meanwhile', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const { port } = await readyServer()
     const agent = scene.agent({ restPort: port })
     scene.envoy()
@@ -103,7 +103,7 @@ describe('an agent that is gone', () => {
   })
 
   it('without a word is noticed within 5 s', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const proxy = await startProxy(scene.rig.ports.agent)
     const agent = createFakeAgent({ schedulerPort: proxy.port })
     closers.push(agent.close)
@@ -118,7 +118,7 @@ describe('an agent that is gone', () => {
 
 describe('sessions', () => {
   it('a newer session of the same replica ends the older one', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const older = scene.agent({ reconnects: false })
     await expect.poll(() => older.connected()).toBe(true)
     const newer = createFakeAgent({ schedulerPort: scene.rig.ports.agent })
@@ -133,7 +133,7 @@ describe('sessions', () => {
   })
 
   it('a Hello that cannot be right is refused with everything that is wrong', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const client = new AgentService(`127.0.0.1:${String(scene.rig.ports.agent)}`, credentials.createInsecure())
     closers.push(() => client.close())
     const stream = client.Connect()
@@ -148,7 +148,7 @@ describe('sessions', () => {
 
 describe('draining', () => {
   it('moves the models away, then lets the agent go', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const first = scene.agent()
     scene.envoy()
     await scene.rig.admin.apply(aModelResource('iris'))
@@ -164,7 +164,7 @@ describe('draining', () => {
   })
 
   it('lets an agent go whose models have nowhere to go, saying so', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const only = scene.agent()
     scene.envoy()
     await scene.rig.admin.apply(aModelResource('iris'))

@@ -7,14 +7,14 @@ import type { ServerStatusResponse__Output } from '../../api/generated/seldon/ml
 import { HealthCheckService } from '../../api/grpc.ts'
 import { grpcCall } from '../support/grpc-call.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
-import { createSchedulerScene, type SchedulerScene } from '../support/scheduler-live.ts'
+import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
 
 const FAILED_PRECONDITION = 9
 const UNIMPLEMENTED = 12
 const WAIT_MS = 15_000
 
 let redis: TestRedis
-let scene: SchedulerScene
+let scene: LiveScene
 const streams: ClientReadableStream<unknown>[] = []
 
 beforeAll(async () => {
@@ -82,7 +82,7 @@ const stateOf = (message: ModelStatusResponse__Output): string | undefined => me
 
 describe('models', () => {
   it('are loaded, told and unloaded in the words of the compatible API', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     scene.agent()
     scene.envoy()
     const updates = collect(scene.rig.api.SubscribeModelStatus({ subscriberName: 'test' }))
@@ -114,7 +114,7 @@ describe('models', () => {
   })
 
   it('are told to a new subscriber as they are now', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     await load('a')
     await load('b')
     const updates = collect(scene.rig.api.SubscribeModelStatus({ subscriberName: 'late' }))
@@ -124,7 +124,7 @@ describe('models', () => {
   })
 
   it('with every version when that is asked for', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const agent = scene.agent({ onLoad: ({ version }) => (version === 1 ? 'loaded' : 'later') })
     scene.envoy()
     await load('iris')
@@ -143,7 +143,7 @@ describe('models', () => {
 
 describe('servers', () => {
   it('are notified, told and subscribed to', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const updates = collect(scene.rig.api.SubscribeServerStatus({ subscriberName: 'test' }))
     await grpcCall((done) =>
       scene.rig.api.ServerNotify(
@@ -174,7 +174,7 @@ describe('servers', () => {
 
 describe('the handshake', () => {
   it('asks for servers first, then for what stands on them', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const events = collect(scene.rig.api.SubscribeControlPlane({ subscriberName: 'operator' }))
     await events.until(({ event }) => event === 'SEND_PIPELINES')
     expect(events.messages.map(({ event }) => event)).toEqual([
@@ -186,7 +186,7 @@ describe('the handshake', () => {
   })
 
   it('status and health are answered', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     expect(await grpcCall((done) => scene.rig.api.SchedulerStatus({}, done))).toEqual({
       applicationVersion: 'test',
       awaitedServers: [],
@@ -202,7 +202,7 @@ describe('what cannot be done', () => {
     expect(call).rejects.toSatisfy((error: ServiceError) => error.code === code && error.details.includes(text))
 
   it('is permanent for the client, and names every problem', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const { api } = scene.rig
     const bad = { meta: { name: 'Bad_Name' }, modelSpec: { uri: '' }, deploymentSpec: { replicas: 1, minReplicas: 3 } }
     const call = grpcCall((done) => api.LoadModel({ model: bad }, done))
@@ -228,7 +228,7 @@ describe('what cannot be done', () => {
   })
 
   it('and is not built yet answers UNIMPLEMENTED', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const { api } = scene.rig
     await refused(
       grpcCall((done) => api.LoadPipeline({}, done)),
@@ -247,7 +247,7 @@ describe('what cannot be done', () => {
 
 describe('http', () => {
   it('tells that it lives, that it is ready, and counts', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const get = (path: string) => fetch(`http://127.0.0.1:${String(scene.rig.ports.http)}${path}`)
     expect((await get('/healthz')).status).toBe(200)
     expect(await (await get('/readyz')).json()).toMatchObject({ status: 'ready', role: 'leading', awaited: [] })

@@ -5,11 +5,11 @@ import { createFakeAgent } from '../support/fake-agent.ts'
 import { connectFakeEnvoy } from '../support/fake-envoy.ts'
 import { grpcCall } from '../support/grpc-call.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
-import { createSchedulerScene, type SchedulerScene } from '../support/scheduler-live.ts'
+import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
 import { aModelResource, aServerResource, type SchedulerRig } from '../support/scheduler-rig.ts'
 
 let redis: TestRedis
-let scene: SchedulerScene
+let scene: LiveScene
 
 beforeAll(async () => {
   redis = await startRedis()
@@ -26,7 +26,7 @@ const standby = ['--instance-id', 'standby', '--lease-ttl-ms', '300']
 
 describe('a scheduler that does not lead', () => {
   it('shows what the leader commits, serves it to Envoys, and says who leads when written to', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     scene.agent()
     const other = await scene.another(standby)
     const envoy = connectFakeEnvoy({ port: other.ports.xds, node: 'at-standby' })
@@ -41,7 +41,7 @@ describe('a scheduler that does not lead', () => {
   })
 
   it('sends agents to the leader', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const other = await scene.another(standby)
     const agent = createFakeAgent({ schedulerPort: other.ports.agent })
     agent.connect()
@@ -51,7 +51,7 @@ describe('a scheduler that does not lead', () => {
   })
 
   it('holds Available back while an Envoy of another scheduler withholds its ACK (I2)', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     scene.agent()
     scene.envoy('at-leader')
     const other = await scene.another(standby)
@@ -71,7 +71,7 @@ describe('a scheduler that does not lead', () => {
   })
 
   it('tells the leader what an Envoy of its own refused', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     scene.agent()
     const other = await scene.another(standby)
     const refusing = connectFakeEnvoy({
@@ -91,7 +91,7 @@ describe('a scheduler that does not lead', () => {
   })
 
   it('takes over when the leader is gone, and finishes what it began', async () => {
-    scene = await createSchedulerScene(redis, ['--lease-ttl-ms', '300'])
+    scene = await createLiveScene(redis, ['--lease-ttl-ms', '300'])
     await scene.rig.admin.apply(aModelResource('iris'))
     const other = await scene.another(standby)
     await scene.rig.stop()
@@ -101,7 +101,7 @@ describe('a scheduler that does not lead', () => {
   })
 
   it('that lost the lease while it was paused cannot write any more (I7)', async () => {
-    scene = await createSchedulerScene(redis, ['--lease-ttl-ms', '300'])
+    scene = await createLiveScene(redis, ['--lease-ttl-ms', '300'])
     await scene.rig.admin.apply(aModelResource('iris'))
     // What another leader does that the first has not heard of yet.
     await redis.command('SET', `{${scene.keyPrefix}}:fence`, '99999999999999')
@@ -121,7 +121,7 @@ describe('a scheduler that does not lead', () => {
 
 describe('a restart', () => {
   it('changes nothing: same versions, nothing is loaded again, an Envoy that comes back receives almost nothing', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const agent = scene.agent()
     const envoy = scene.envoy()
     for (const name of ['a', 'b', 'c']) await scene.rig.admin.apply(aModelResource(name))
@@ -152,7 +152,7 @@ describe('a restart', () => {
   })
 
   it('waits for expected replicas, names them, and moves nothing before', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const first = scene.agent()
     scene.agent({ index: 1 })
     scene.envoy()
@@ -183,7 +183,7 @@ describe('a restart', () => {
   })
 
   it('moves the models of an absent replica when the time for waiting is over', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     const home = scene.agent()
     const envoy = scene.envoy()
     await scene.rig.admin.apply(aModelResource('iris'))
@@ -194,7 +194,10 @@ describe('a restart', () => {
     envoy.close()
     await scene.restart(['--scheduler-ready-timeout-seconds', '8'])
     scene.envoy()
-    const waiting = await scene.rig.untilModel('iris', ({ reason }) => reason?.includes('nothing moves before') === true)
+    const waiting = await scene.rig.untilModel(
+      'iris',
+      ({ reason }) => reason?.includes('nothing moves before') === true,
+    )
     expect(waiting.availableReplicas).toBe(0)
     expect([...other.loaded]).toEqual([])
     await scene.rig.untilModel('iris', isAvailable)
@@ -202,7 +205,7 @@ describe('a restart', () => {
   })
 
   it('deleting everything that BullMQ keeps, under load, costs time and loses nothing', async () => {
-    scene = await createSchedulerScene(redis)
+    scene = await createLiveScene(redis)
     scene.agent({ memoryBytes: 1_000_000_000 })
     scene.envoy()
     const names = Array.from({ length: 40 }, (_, index) => `m${String(index)}`)

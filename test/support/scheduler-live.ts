@@ -4,7 +4,7 @@ import { connectFakeEnvoy, type FakeEnvoy, type FakeEnvoyOptions } from './fake-
 import type { TestRedis } from './redis.ts'
 import { freshPrefix, type SchedulerRig, startSchedulerRig } from './scheduler-rig.ts'
 
-export interface SchedulerScene {
+export interface LiveScene {
   /** The scheduler that runs now. */
   readonly rig: SchedulerRig
   readonly keyPrefix: string
@@ -22,7 +22,7 @@ export interface SchedulerScene {
 /** Several times the drain time of the rig. */
 const SETTLE_MS = 300
 
-export async function createSchedulerScene(redis: TestRedis, flags: readonly string[] = []): Promise<SchedulerScene> {
+export async function createLiveScene(redis: TestRedis, flags: readonly string[] = []): Promise<LiveScene> {
   const keyPrefix = freshPrefix()
   const parts: { close(): void }[] = []
   const others: SchedulerRig[] = []

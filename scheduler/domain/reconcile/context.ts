@@ -17,6 +17,8 @@ export interface ReconcileContext {
   readonly nowMs: number
   /** Whether every counting node has ACKed everything up to this revision; `no-node`: there is nobody to ask (I2). */
   readonly isAcked: (revision: number) => boolean | 'no-node'
+  /** Counting nodes that are sent nothing, because too much of what they have would go (I9): their ACK will not come. */
+  readonly heldNodes: () => readonly string[]
   /** Between the ACK and the unload (I3): requests in flight. */
   readonly drainTimeMs: number
   /** The same while no Envoy is connected: one whose stream broke may still follow its last route. */

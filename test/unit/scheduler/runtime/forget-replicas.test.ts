@@ -1,0 +1,27 @@
+import { describe, expect, test } from 'vitest'
+import { planForget } from '../../../../scheduler/loop/forget-replicas.ts'
+import { createSchedulerScene, GRACE_MS } from '../../../support/scheduler-scene.ts'
+
+describe('replicas that are gone', () => {
+  test('are forgotten after the grace, with what they had, unless they are expected or wanted', () => {
+    const scene = createSchedulerScene()
+    const lost = { agent: { kind: 'lost', sinceMs: scene.clock.nowMs } } as const
+    scene.addServer('expected', { expectedReplicas: 1 })
+    scene.addReplica('expected/0', lost)
+    scene.addReplica('expected/1', lost)
+    scene.addReplica('there/0')
+    scene.addReplica('used/0')
+    scene.apply({ name: 'iris', storageUri: '/m', server: 'used' })
+    scene.run('iris')
+    scene.changeReplica('used/0', lost)
+    scene.report('expected/1', 'old_1', 'Loaded')
+    expect(planForget(scene.cluster, scene.clock.nowMs, GRACE_MS, 10)).toEqual([])
+    scene.clock.nowMs += GRACE_MS
+    const writes = planForget(scene.cluster, scene.clock.nowMs, GRACE_MS, 10)
+    expect(writes.map((write) => [write.kind, 'name' in write ? write.name : ''])).toEqual([
+      ['observed', 'old_1'],
+      ['replica', 'expected/1'],
+    ])
+    expect(planForget(scene.cluster, scene.clock.nowMs, GRACE_MS, 1)).toHaveLength(1)
+  })
+})
