@@ -89,6 +89,22 @@ describe('a node that reconnects', () => {
     expect(envoy.events.at(-1)?.removed).toHaveLength(6)
   })
 
+  it('I9: goes on by itself when all that it has is there again, not before, and counts meanwhile', async () => {
+    const { versions } = await versionsAfter(models(100))
+    const state = models(100, 91)
+    const scene = await start(change(90))
+    const envoy = connect(scene, versions)
+    await scene.until('the node held', () => scene.node('envoy')?.heldBecause !== undefined)
+    scene.xds.update({ ...state, upsertRoutes: state.upsertRoutes.slice(0, 99) })
+    expect(scene.node('envoy')).toMatchObject({ silentSinceMs: undefined })
+    expect(scene.node('envoy')?.heldBecause).toBeDefined()
+    expect(envoy.bytesReceived()).toBe(0)
+    scene.xds.update(change(92, { upsertRoutes: [...state.upsertRoutes.slice(99), route('model-0', 's0', 2)] }))
+    await scene.acked('envoy', 92)
+    expect(scene.node('envoy')?.heldBecause).toBeUndefined()
+    expect(envoy.events.map(({ kind, removed }) => ({ kind, removed }))).toEqual([{ kind: 'RDS', removed: [] }])
+  })
+
   it('I9: a state without a third of its models is not sent either, one without a tenth is', async () => {
     const { versions } = await versionsAfter(models(MODELS))
     const third = await start(models((MODELS * 2) / 3, 90))

@@ -89,8 +89,29 @@ describe('a refused resource', () => {
       }),
     )
     await scene.acked('envoy', 2)
-    expect(scene.refusals.map(({ kind, key }) => [kind, key])).toEqual([['endpointSet', 'broken']])
+    expect(scene.refusals.map(({ kind, key }) => [kind, key])).toEqual([
+      ['endpointSet', 'broken'],
+      ['route', 'lost'],
+    ])
     expect(envoy.targets().toSorted()).toEqual(['found', 'good'])
+    scene.xds.update(change(3, { upsertRoutes: [route('later', 'broken')] }))
+    await scene.acked('envoy', 3)
+    expect(scene.refusals.at(-1)).toMatchObject({ kind: 'route', key: 'later' })
+  })
+
+  it('a set that is accepted at last brings the routes to it along', async () => {
+    let isBroken = true
+    const { scene, envoy } = await start((kind, name) =>
+      isBroken && kind === 'CDS' && name === 'broken/grpc' ? 'cluster is malformed' : undefined,
+    )
+    scene.xds.update(
+      change(2, { upsertEndpointSets: [endpointSet('broken')], upsertRoutes: [route('lost', 'broken')] }),
+    )
+    await scene.acked('envoy', 2)
+    isBroken = false
+    scene.xds.update(change(3, { upsertEndpointSets: [endpointSet('broken', { nameSource: 'message' })] }))
+    await scene.acked('envoy', 3)
+    expect(envoy.targets().toSorted()).toEqual(['good', 'lost'])
   })
 
   it('a second node that refuses nothing gets everything', async () => {

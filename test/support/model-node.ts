@@ -6,8 +6,8 @@ import type { Cache } from '../../xds/cache/cache.ts'
 import { KINDS, type Kind, type Resource } from '../../xds/cache/resource.ts'
 import type { ShardContent, ShardResource } from '../../xds/cache/route-content.ts'
 import { nextResponses, type Response } from '../../xds/server/next-response.ts'
-import { type NodeRefusal, receiveRequest } from '../../xds/server/receive-request.ts'
-import { createSession, type Session } from '../../xds/server/session.ts'
+import { receiveRequest } from '../../xds/server/receive-request.ts'
+import { createSession, type NodeRefusal, type Session } from '../../xds/server/session.ts'
 import { clusterName, PROTOCOLS } from '../../xds/translate/names.ts'
 
 export interface ModelNode {
@@ -45,7 +45,9 @@ export function createModelNode(cache: Cache, isRefused: (target: string, bytes:
   }
 
   function pump(): void {
-    wire.push(...nextResponses(session, cache))
+    const next = nextResponses(session, cache)
+    wire.push(...next.responses)
+    refusals.push(...next.refusals)
   }
 
   function step(): boolean {

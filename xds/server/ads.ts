@@ -58,7 +58,7 @@ export function createXdsServer({ log, events, listener, now = Date.now }: XdsSe
       node.receive(request)
       const after = node.status()
       if (before.node !== after.node) log.info({ node: after.node }, 'node connected')
-      if (before.heldBecause !== after.heldBecause)
+      if (after.heldBecause !== undefined && before.heldBecause === undefined)
         log.error({ node: after.node, reason: after.heldBecause }, 'node is sent nothing: too much would be removed')
       notify()
     })

@@ -16,7 +16,10 @@ export interface NodeStatus {
   readonly connectedAtMs: number
   /** When it last sent anything; a node with something outstanding and silent for 5 s no longer counts (I2). */
   readonly silentSinceMs: number | undefined
-  /** Why it is sent nothing: too much of what it has would go (I9). Undefined: it is sent what it is owed. */
+  /**
+   * Why it is sent nothing: too much of what it has would go (I9). It ACKs nothing meanwhile and counts, so that nothing is
+   * unloaded that it still routes to. Undefined: it is sent what it is owed.
+   */
   readonly heldBecause: string | undefined
 }
 

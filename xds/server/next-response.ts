@@ -1,9 +1,9 @@
 import type { Cache } from '../cache/cache.ts'
 import { KINDS, type Kind, type Resource } from '../cache/resource.ts'
 import { awaitsEmptyAnswer, owe, send, type Subscription, wants } from './delta-subscription.ts'
-import { isMissing, isRefused, resourceFor } from './node-content.ts'
+import { isMissing, isRefused, leaveOut, resourceFor } from './node-content.ts'
 import { maySend, mayRemove } from './order.ts'
-import type { Session } from './session.ts'
+import type { NodeRefusal, Session } from './session.ts'
 
 /** One response to be written to the stream. */
 export interface Response {
@@ -16,11 +16,18 @@ export interface Response {
 /** A first push of 100,000 models comes in pieces of this size. */
 const MAX_RESPONSE_BYTES = 2 * 1024 * 1024
 
+export interface Next {
+  readonly responses: readonly Response[]
+  /** Routes that are left out of what the node is sent. */
+  readonly refusals: readonly NodeRefusal[]
+}
+
 /** All responses that may be sent now, at most one of each kind; they are outstanding from here on. */
-export function nextResponses(session: Session, cache: Cache): readonly Response[] {
+export function nextResponses(session: Session, cache: Cache): Next {
   const revision = cache.revision()
-  if (revision === undefined || session.heldBecause !== undefined) return [] // I9
+  if (revision === undefined || session.heldBecause !== undefined) return { responses: [], refusals: [] } // I9
   const responses: Response[] = []
+  const refusals = [...session.subscriptions.RDS.owed.keys()].flatMap((shard) => leaveOut(session, cache, shard))
   for (let hasSettled = true; hasSettled;) {
     hasSettled = false // what settles without being sent may be what something else waits for
     for (const kind of KINDS) {
@@ -37,7 +44,7 @@ export function nextResponses(session: Session, cache: Cache): readonly Response
       responses.push(toResponse(kind, nonce, batch))
     }
   }
-  return responses
+  return { responses, refusals }
 }
 
 function toResponse(kind: Kind, nonce: string, batch: Batch): Response {

@@ -4,7 +4,7 @@ import type { Kind, Resource } from '../cache/resource.ts'
 import type { EncodedRoute, ShardContent } from '../cache/route-content.ts'
 import { clusterName, PROTOCOLS } from '../translate/names.ts'
 import { trial } from './isolation.ts'
-import { refusalKey, refusesSomething, type Session } from './session.ts'
+import { type NodeRefusal, refusalKey, refusesSomething, type Session } from './session.ts'
 
 /** The resource to send; undefined when there is none. */
 export function resourceFor(session: Session, cache: Cache, kind: Kind, name: string): Resource | undefined {
@@ -30,6 +30,16 @@ export function contentFor(session: Session, cache: Cache, shard: string): Shard
   }
   const unchanged = kept.size === content.size && [...kept].every(([target, route]) => content.get(target) === route)
   return unchanged ? content : kept
+}
+
+/** Notes the routes of a shard that cannot be sent because the node refused their endpoint set; each is told once. */
+export function leaveOut(session: Session, cache: Cache, shard: string): readonly NodeRefusal[] {
+  if (!refusesSomething(session)) return []
+  const left = [...(cache.content(shard) ?? [])].filter(
+    ([target, route]) => session.refusedRoutes.get(target) !== route && !isUsable(session, cache, target, route),
+  )
+  for (const [target, route] of left) session.refusedRoutes.set(target, route)
+  return left.map(([key]) => ({ kind: 'route', key, reason: 'the endpoint set that it names was refused' }))
 }
 
 /** What the node ACKed on this stream; unknown when it brought the shard from an earlier one. */

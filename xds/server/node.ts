@@ -3,10 +3,10 @@ import type { NodeStatus, Refusal, XdsLogger } from './events.ts'
 import type { NodeRequest } from './messages.ts'
 import { nextResponses, type Response } from './next-response.ts'
 import { receiveRequest } from './receive-request.ts'
-import { judgeRemovals } from './removal-guard.ts'
-import { ackedRevision, createSession, oweTouched } from './session.ts'
+import { isWholeAgain, judgeRemovals } from './removal-guard.ts'
+import { ackedRevision, createSession, type NodeRefusal, oweTouched } from './session.ts'
 
-/** I2: a node that is owed something and says nothing for this long no longer counts. */
+/** I2: a node that is owed something and says nothing for this long no longer counts. A held one counts: the silence is ours. */
 export const SILENCE_MS = 5_000
 
 interface NodeDeps {
@@ -35,13 +35,23 @@ export function createNode({ cache, log, write, onRefusal, now }: NodeDeps): Nod
   let owesUsSinceMs: number | undefined // since when something is sent or to be asked for, and nothing was heard
 
   function pump(): void {
-    for (const response of nextResponses(session, cache)) {
+    if (session.heldBecause !== undefined && isWholeAgain(session, cache)) {
+      session.heldBecause = undefined
+      log.info({ node: nodeId }, 'node is sent what it is owed again: nothing that it has would be removed')
+    }
+    const { responses, refusals } = nextResponses(session, cache)
+    report(refusals)
+    for (const response of responses) {
       const { kind, nonce, resources, removed } = response
       log.debug({ node: nodeId, kind, nonce, resources: resources.length, removed: removed.length }, 'resources sent')
       write(response)
     }
-    const isOwed = ackedRevision(session, cache) < (cache.revision() ?? -1)
+    const isOwed = session.heldBecause === undefined && ackedRevision(session, cache) < (cache.revision() ?? -1)
     owesUsSinceMs = isOwed ? (owesUsSinceMs ?? now()) : undefined
+  }
+
+  function report(refusals: readonly NodeRefusal[]): void {
+    for (const refusal of refusals) onRefusal({ node: nodeId, revision: cache.revision() ?? -1, ...refusal })
   }
 
   return {
@@ -54,7 +64,7 @@ export function createNode({ cache, log, write, onRefusal, now }: NodeDeps): Nod
       }
       const { refusedResponse, refusals } = receiveRequest(session, cache, kind, request)
       if (refusedResponse !== undefined) log.error({ node: nodeId, kind, ...refusedResponse }, 'node refused resources')
-      for (const refusal of refusals) onRefusal({ node: nodeId, revision: cache.revision() ?? -1, ...refusal })
+      report(refusals)
       pump()
     },
     owe(touched, revision) {

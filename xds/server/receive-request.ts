@@ -6,14 +6,7 @@ import { type DeltaRequest, owe, receive, type Sent } from './delta-subscription
 import { judgeRemovals } from './removal-guard.ts'
 import { afterAccepted, afterRefused, beginIsolation, type Isolation } from './isolation.ts'
 import { acceptedContent } from './node-content.ts'
-import { refusalKey, type Session } from './session.ts'
-
-/** What a node refused, once it is known what it was. */
-export interface NodeRefusal {
-  readonly kind: 'route' | 'endpointSet' | 'other'
-  readonly key: string
-  readonly reason: string
-}
+import { type NodeRefusal, refusalKey, type Session } from './session.ts'
 
 /** What came of a request. `refusedResponse` is Envoy's message about a response, to be logged at once. */
 export interface Received {
@@ -47,7 +40,14 @@ function onAccepted(session: Session, cache: Cache, kind: Kind, name: string, { 
     if (isolation !== undefined) continueIsolation(session, name, since, afterAccepted(isolation))
   }
   if (session.refusedVersions.delete(refusalKey(kind, name)) && (kind === 'CDS' || kind === 'EDS'))
-    for (const shard of cache.names('RDS')) owe(session.subscriptions.RDS, shard, since)
+    tryRoutesAgain(session, cache, endpointSetIdOf(name), since)
+}
+
+/** A set that was refused is there now: so are the routes to it. */
+function tryRoutesAgain(session: Session, cache: Cache, setId: string, since: number): void {
+  for (const [target, route] of session.refusedRoutes)
+    if (route.endpointSetIds.includes(setId)) session.refusedRoutes.delete(target)
+  for (const shard of cache.names('RDS')) owe(session.subscriptions.RDS, shard, since)
 }
 
 /** Envoy says that a response is bad, not what in it: each of its resources is sent alone. */

@@ -4,12 +4,19 @@ import type { EncodedRoute } from '../cache/route-content.ts'
 import { createSubscription, oldestOwed, owe, type Subscription } from './delta-subscription.ts'
 import type { Isolation } from './isolation.ts'
 
+/** What a node refused, once it is known what it was. */
+export interface NodeRefusal {
+  readonly kind: 'route' | 'endpointSet' | 'other'
+  readonly key: string
+  readonly reason: string
+}
+
 /** One connected node: what it has, what it is owed, what it refused. Data only. */
 export interface Session {
   readonly subscriptions: Readonly<Record<Kind, Subscription>>
   /** Versions that the node refused, by `refusalKey`: not sent again until they change. */
   readonly refusedVersions: Map<string, string>
-  /** Routes that the node refused, by target: left out of its shard until they change. */
+  /** Routes that the node refused, or whose endpoint set it refused, by target; reported, and left out of its shard until they change. */
   readonly refusedRoutes: Map<string, EncodedRoute>
   /** Shards in which a culprit is being looked for. */
   readonly isolations: Map<string, Isolation>
