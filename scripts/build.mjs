@@ -88,7 +88,7 @@ function generate() {
 function buildWasm() {
   if (!existsSync(join(root, 'wasm-filter/assembly'))) return
   mkdirSync(join(root, 'wasm-filter/build'), { recursive: true })
-  for (const filter of ['router', 'peek', 'rename-rest', 'rename-grpc']) {
+  for (const filter of ['router', 'rename-rest', 'rename-grpc']) {
     tool('asc', [
       `wasm-filter/assembly/${filter}.ts`,
       '--config',

@@ -1,4 +1,4 @@
-/** The four filters in a real Envoy with a static bootstrap, before a server that records what reaches it. */
+/** The filters in a real Envoy with a static bootstrap, before a server that records what reaches it. */
 import { request } from 'undici'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { freePorts } from '../support/free-ports.ts'

@@ -145,7 +145,7 @@ export function proxy_on_request_headers(contextId: u32, headers: i32, endOfStre
 /** A folder of modules in which this one stands in the place of `router`. */
 function folderWithRouter(source: string): string {
   const folder = temporaryFolder()
-  for (const name of ['peek', 'rename-rest', 'rename-grpc'])
+  for (const name of ['rename-rest', 'rename-grpc'])
     copyFileSync(join(WASM_FOLDER, `${name}.wasm`), join(folder, `${name}.wasm`))
   writeFileSync(join(folder, 'router.ts'), source)
   const asc = join(packageRoot, 'node_modules/.bin/asc')

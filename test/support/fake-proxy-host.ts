@@ -22,7 +22,7 @@ export interface Answered {
 }
 
 /** A module of `wasm-filter/build`. */
-export type FilterModule = 'router' | 'peek' | 'rename-rest' | 'rename-grpc'
+export type FilterModule = 'router' | 'rename-rest' | 'rename-grpc'
 
 interface FilterExports {
   readonly memory: WebAssembly.Memory

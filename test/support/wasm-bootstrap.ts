@@ -23,7 +23,7 @@ export interface BootstrapOptions {
   readonly routes: readonly RouteIr[]
   /** The one set of endpoints, with the id `servers`. */
   readonly servers: EndpointSetIr
-  /** The folder of the four modules. */
+  /** The folder of the modules. */
   readonly wasmFolder?: string
   readonly plain?: boolean
   /** The router's configuration comes from this file (ECDS) instead of standing in the listener. */
@@ -45,8 +45,7 @@ export function toStaticBootstrap(options: BootstrapOptions): Json {
   delete manager['scoped_routes']
   Object.assign(manager, routes, {
     http_filters: filtersOf(manager).flatMap((filter) => {
-      const wasm = filter['name'] === 'peek' || filter['name'] === 'router'
-      if (options.plain && wasm) return []
+      if (options.plain && filter['name'] === 'router') return []
       return [filter['name'] === 'router' ? routerFilter(options, wasmFolder) : filter]
     }),
   })

@@ -1,6 +1,6 @@
 // What to do with a request, from its headers alone. Pure: no host call, nothing kept but the answer.
 import { View } from './bytes'
-import { TARGET_MESH, TARGET_NONE, TARGET_READY, toTarget } from './names'
+import { TARGET_MESH, TARGET_READY, toTarget } from './names'
 import { Call, grpcCall, pathName, pathTarget, restCall } from './oip'
 import { Request } from './request'
 
@@ -11,6 +11,8 @@ export namespace Verdict {
   export const REFUSE_CALL: i32 = 2
   /** What is asked for cannot be a name. */
   export const REFUSE_NAME: i32 = 3
+  /** Only the message can say which model is asked for. */
+  export const HOLD: i32 = 4
 }
 
 /** Where a request goes (ROUTE), or what it asks for in vain (REFUSE_NAME). */
@@ -37,8 +39,13 @@ export function decide(request: Request): i32 {
 
 /** The header beats the path; a gRPC path names nothing. */
 function modelVerdict(request: Request): i32 {
-  if (request.asked.size == 0) return routeTo(request.grpc ? TARGET_NONE : pathTarget)
-  target.set(request.asked.ptr, request.asked.size)
+  if (request.asked.size > 0) return decideByName(request.asked)
+  return request.grpc ? Verdict.HOLD : routeTo(pathTarget)
+}
+
+/** For a call of a model, once the name is known. */
+export function decideByName(asked: View): i32 {
+  target.set(asked.ptr, asked.size)
   return toTarget(target) ? Verdict.ROUTE : Verdict.REFUSE_NAME
 }
 

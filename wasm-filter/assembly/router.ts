@@ -1,15 +1,15 @@
 // The downstream filter: admits a call, names its target for the scoped routes, and counts it when it has ended.
-// It exports no body callback: a data frame costs nothing here. `peek` reads the one message that has to be read.
-import { BufferKind, HeaderMap, HeadersAction } from './abi'
+import { BodyAction, BufferKind, HeaderMap, HeadersAction } from './abi'
 import { allocate, resetArena } from './arena'
 import { text, View } from './bytes'
 import { countRequest } from './count'
-import { decide, target, Verdict } from './decide'
+import { decide, decideByName, target, Verdict } from './decide'
 import { fnv1a32 } from './hash'
 import { addRequestHeader, getBytes, getHeaders, nowNanoseconds, removeRequestHeader, warn } from './host'
 import { HEADER_CONTENT_LENGTH, HEADER_INTERNAL, HEADER_PROTO, HEADER_SHARD, HEADER_TARGET, PROTO_GRPC, PROTO_REST } from './names'
+import { forgetHeld, holdForName, NO_MESSAGE, Peek, peekedName, peekName, peekProblem, TOO_MANY } from './peek'
 import { seed } from './random'
-import { answerLive, refuseCall, refuseName } from './refuse'
+import { answerLive, GrpcStatus, refuseCall, refuseMessage, refuseName } from './refuse'
 import { Request } from './request'
 import { SeriesTable } from './series'
 import { noteStart } from './started'
@@ -56,10 +56,17 @@ export function proxy_on_request_headers(contextId: u32, headers: i32, endOfStre
   resetArena()
   getHeaders(HeaderMap.REQUEST, view)
   request.read(view)
-  switch (decide(request)) {
+  const verdict = decide(request)
+  switch (verdict) {
     case Verdict.ROUTE:
-      route(contextId)
+      admit(contextId)
+      route(request.grpc)
       return HeadersAction.CONTINUE
+    case Verdict.HOLD:
+      admit(contextId)
+      if (endOfStream) refuseMessage(GrpcStatus.INVALID_ARGUMENT, NO_MESSAGE)
+      else if (!holdForName(contextId)) refuseMessage(GrpcStatus.RESOURCE_EXHAUSTED, TOO_MANY)
+      return HeadersAction.STOP
     case Verdict.ANSWER_LIVE:
       answerLive()
       return HeadersAction.STOP
@@ -72,17 +79,36 @@ export function proxy_on_request_headers(contextId: u32, headers: i32, endOfStre
   }
 }
 
-/** Changing a request header makes Envoy (for ABI 0.2.1) forget the route, so that it is chosen again by these headers. */
-function route(contextId: u32): void {
+/** Only calls that wait for their name look at what comes: all others are told to go on, without a call to the host. */
+export function proxy_on_request_body(contextId: u32, size: i32, endOfStream: i32): i32 {
+  resetArena()
+  switch (peekName(contextId, size, endOfStream != 0)) {
+    case Peek.NONE:
+      return BodyAction.CONTINUE
+    case Peek.WAIT:
+      return BodyAction.STOP_AND_BUFFER
+    case Peek.FAILED:
+      refuseMessage(GrpcStatus.INVALID_ARGUMENT, peekProblem)
+      return BodyAction.STOP
+    default:
+      return routeByName()
+  }
+}
+
+function routeByName(): i32 {
+  if (decideByName(peekedName) == Verdict.ROUTE) {
+    route(true)
+    return BodyAction.CONTINUE
+  }
+  refuseName(true, target)
+  return BodyAction.STOP
+}
+
+/** What a client may not send goes, and the clock starts. */
+function admit(contextId: u32): void {
   noteStart(contextId, request.grpc, nowNanoseconds())
-  applySplit(table, target)
   if (request.forged) removeForged()
   if (request.grpc && request.hasContentLength) removeRequestHeader(HEADER_CONTENT_LENGTH)
-  const proto = request.grpc ? PROTO_GRPC : PROTO_REST
-  digits.reset().decimal(fnv1a32(target.ptr, target.size) % table.shards)
-  addRequestHeader(HEADER_TARGET, target.ptr, target.size)
-  addRequestHeader(HEADER_PROTO, proto.ptr, proto.size)
-  addRequestHeader(HEADER_SHARD, digits.ptr, digits.size)
 }
 
 function removeForged(): void {
@@ -92,7 +118,18 @@ function removeForged(): void {
   removeRequestHeader(HEADER_INTERNAL)
 }
 
+/** Names the target. A changed request header makes Envoy (for ABI 0.2.1) forget the route and choose it again, by these. */
+function route(grpc: bool): void {
+  applySplit(table, target)
+  const proto = grpc ? PROTO_GRPC : PROTO_REST
+  digits.reset().decimal(fnv1a32(target.ptr, target.size) % table.shards)
+  addRequestHeader(HEADER_TARGET, target.ptr, target.size)
+  addRequestHeader(HEADER_PROTO, proto.ptr, proto.size)
+  addRequestHeader(HEADER_SHARD, digits.ptr, digits.size)
+}
+
 export function proxy_on_log(contextId: u32): void {
   resetArena()
+  forgetHeld(contextId)
   countRequest(series, contextId)
 }

@@ -17,6 +17,10 @@ export class Streams {
     this.entries = this.take(PLACES_MIN)
   }
 
+  get any(): bool {
+    return this.used > 0
+  }
+
   /** A zeroed payload for a stream that has none; 0 when too many streams are open. */
   open(contextId: u32): usize {
     if (this.used * 2 >= this.places && !this.grow()) return 0

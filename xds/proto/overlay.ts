@@ -9,8 +9,6 @@ export const BUNDLED_FILES = [
   'envoy/config/listener/v3/listener.proto',
   'envoy/extensions/access_loggers/file/v3/file.proto',
   'envoy/extensions/access_loggers/stream/v3/stream.proto',
-  'envoy/extensions/common/matching/v3/extension_matcher.proto',
-  'envoy/extensions/filters/http/composite/v3/composite.proto',
   'envoy/extensions/filters/http/rbac/v3/rbac.proto',
   'envoy/extensions/filters/http/router/v3/router.proto',
   'envoy/extensions/filters/http/upstream_codec/v3/upstream_codec.proto',

@@ -15,5 +15,6 @@ export function toRouterFilter(options: RouterOptions, splits: readonly SplitIr[
     '@type': typeUrl('google.protobuf.StringValue'),
     value: toRouterTable(options, splits),
   }
-  return toWasmFilter('router', wasmFolder, { configuration })
+  // A gRPC call without a header waits for its first message, which must come in while the headers wait.
+  return toWasmFilter('router', wasmFolder, { configuration, allow_on_headers_stop_iteration: true })
 }

@@ -3,7 +3,6 @@ import { toAccessLog } from './access-log.ts'
 import { toRouterFilter } from './extension-config.ts'
 import { toBodyLimit, tooLargeReply } from './body-limit.ts'
 import { ADS, LISTENER_NAME, ROUTER_CONFIG_NAME, SHARD_HEADER, typeUrl } from './names.ts'
-import { toPeekFilter } from './peek.ts'
 import type { RouterOptions } from './router-table.ts'
 
 export interface ListenerOptions {
@@ -44,7 +43,6 @@ function toConnectionManager(options: ListenerOptions): Json {
     scoped_routes: SCOPED_ROUTES,
     http_filters: [
       toBodyLimit(options.maxRequestBytes),
-      toPeekFilter(options.wasmFolder),
       toDiscoveredRouter(options),
       {
         name: 'envoy.filters.http.router',

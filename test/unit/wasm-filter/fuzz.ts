@@ -18,7 +18,7 @@ export interface FuzzReport {
   readonly refused: number
 }
 
-const MODULES = ['router', 'peek', 'rename-rest', 'rename-grpc'] as const satisfies readonly FilterModule[]
+const MODULES = ['router', 'rename-rest', 'rename-grpc'] as const satisfies readonly FilterModule[]
 const MEMORY_MAX_BYTES = 16 * 1024 * 1024
 
 /** Runs the cases; throws at the first that breaks a rule, naming the seed and case that repeat it. */
@@ -59,8 +59,8 @@ const ADMITTED_GRPC =
 const TARGET = new RegExp(`^(${NAME}|_|_mesh|_ready)$`)
 
 /** Whether the request was let through; throws when it should not have been, or not with these headers. */
-function checkRouted(request: StreamRequest, { headers, localReply }: StreamResult): boolean {
-  if (localReply !== undefined) return false
+function checkRouted(request: StreamRequest, { headers, localReply, held }: StreamResult): boolean {
+  if (localReply !== undefined || held) return false
   const target = valueOf(headers, 'x-millrace-target') ?? ''
   const proto = valueOf(headers, 'x-millrace-proto')
   if (!TARGET.test(target) || target.length > 74)

@@ -82,10 +82,6 @@ describe('the target of a gRPC call', () => {
     expect(targetOf(grpc(method))).toBe('_mesh')
   })
 
-  it('is nobody when nothing names one', () => {
-    expect(targetOf(grpc('ModelInfer'))).toBe('_')
-  })
-
   it.each(['application/grpc+proto', 'application/grpc;charset=utf-8'])('is found with content type %s', (type) => {
     const headers = grpc('ModelInfer', asks('iris')).map((header): Header =>
       header[0] === 'content-type' ? ['content-type', type] : header,

@@ -3,7 +3,8 @@ import { compileFilter, FakeProxyHost, type Header } from '../../support/fake-pr
 import { openStream, runStream, type StreamResult, valueOf } from '../../support/filter-stream.ts'
 import { concat, cut, field, frame, varint } from '../../support/grpc-frames.ts'
 
-const host = new FakeProxyHost(compileFilter('peek'))
+const host = new FakeProxyHost(compileFilter('router'))
+host.configure('')
 
 const headersOf = (method: string, ...extra: readonly Header[]): Header[] => [
   [':method', 'POST'],
@@ -20,7 +21,7 @@ const INVALID_ARGUMENT = 3
 const input = field(5, Buffer.alloc(40, 7))
 const name = field(1, 'iris')
 
-describe('the model of the first message becomes the header', () => {
+describe('without a header, the model of the first message is the target', () => {
   it.each([
     ['first', concat(name, field(3, 'id'), input)],
     ['behind others', concat(field(3, 'id'), input, name)],
@@ -42,24 +43,24 @@ describe('the model of the first message becomes the header', () => {
     const bytes = frame(message)
     for (const sizes of [[bytes.length], [1], [5, 1], [3, 4], [6], [bytes.length - 1]]) {
       const result = peek(cut(bytes, ...sizes))
-      expect(valueOf(result.headers, 'seldon-model')).toBe('iris')
+      expect(valueOf(result.headers, 'x-millrace-target')).toBe('iris')
       expect(result.held).toBe(false)
       expect(result.body).toEqual(Buffer.from(bytes))
     }
   })
 
   it.each(['ModelInfer', 'ModelStreamInfer', 'ModelMetadata', 'ModelReady'])('in %s', (method) => {
-    expect(valueOf(peek([frame(name)], method).headers, 'seldon-model')).toBe('iris')
+    expect(valueOf(peek([frame(name)], method).headers, 'x-millrace-target')).toBe('iris')
   })
 
   it('when a second message follows in the same chunk', () => {
-    expect(valueOf(peek([concat(frame(name), frame(field(1, 'other')))]).headers, 'seldon-model')).toBe('iris')
+    expect(valueOf(peek([concat(frame(name), frame(field(1, 'other')))]).headers, 'x-millrace-target')).toBe('iris')
   })
 
   it('when the message is far longer than what is searched', () => {
     const bytes = frame(concat(name, field(7, Buffer.alloc(300_000))))
     const result = peek(cut(bytes, 16_384))
-    expect(valueOf(result.headers, 'seldon-model')).toBe('iris')
+    expect(valueOf(result.headers, 'x-millrace-target')).toBe('iris')
     expect(result.body).toEqual(Buffer.from(bytes))
   })
 
@@ -91,7 +92,7 @@ describe('what cannot be read gets a status that says what to do', () => {
       const result = peek(cut(bytes, ...sizes))
       expect(result.localReply).toMatchObject({ grpcStatus: INVALID_ARGUMENT })
       expect(result.localReply?.body).toContain('send the header seldon-model')
-      expect(valueOf(result.headers, 'seldon-model')).toBeUndefined()
+      expect(valueOf(result.headers, 'x-millrace-target')).toBeUndefined()
       expect(result.body).toHaveLength(0)
     }
   })
@@ -105,21 +106,30 @@ describe('what cannot be read gets a status that says what to do', () => {
   it.each(['../x', '_mesh', 'a\nb', 'a,b', 'a'.repeat(80)])('a name that is none: %j', (bad) => {
     const result = peek([frame(field(1, bad))])
     expect(result.localReply).toMatchObject({ grpcStatus: INVALID_ARGUMENT })
-    expect(valueOf(result.headers, 'seldon-model')).toBeUndefined()
+    expect(valueOf(result.headers, 'x-millrace-target')).toBeUndefined()
   })
 })
 
-describe('what does not need it passes untouched', () => {
+describe('what has a target already does not wait', () => {
   it.each([
     ['a call with the header', headersOf('ModelInfer', ['seldon-model', 'x'])],
     ['a server-level call', headersOf('ServerReady')],
-    ['a call that is refused anyway', headersOf('RepositoryIndex')],
   ])('%s', (_, headers) => {
-    const result = runStream(host, { headers, chunks: [frame(name)] })
-    expect(result.held).toBe(false)
-    expect(result.localReply).toBeUndefined()
-    expect(result.headers).toEqual(headers)
+    const stream = openStream(host, { headers, chunks: [] })
+    expect(stream.end()).toMatchObject({ held: false, localReply: undefined })
+    expect(runStream(host, { headers, chunks: [frame(Buffer.alloc(3, 0xff), 1)] }).passed).toHaveLength(1)
   })
+})
+
+it('what a client may not send is gone before the name is known', () => {
+  const forged = headersOf(
+    'ModelInfer',
+    ['x-millrace-target', 'evil'],
+    ['seldon-internal-model', 'evil_1'],
+    ['content-length', '9'],
+  )
+  const stream = openStream(host, { headers: forged, chunks: [] })
+  expect(stream.end()).toMatchObject({ held: true, headers: headersOf('ModelInfer') })
 })
 
 it('thousands of calls that wait at once each find their own name, and memory follows them back', () => {
@@ -136,7 +146,7 @@ it('thousands of calls that wait at once each find their own name, and memory fo
     waiting.forEach(({ stream, rest }, index) => {
       if (index % 3 === 0) return
       stream.push(rest, true)
-      expect(valueOf(stream.end().headers, 'seldon-model')).toBe(`m-${String(index)}`)
+      expect(valueOf(stream.end().headers, 'x-millrace-target')).toBe(`m-${String(index)}`)
     })
   }
   round()
