@@ -11,7 +11,9 @@ import { createSession, type NodeRefusal, type Session } from '../../xds/server/
 import { clusterName, PROTOCOLS } from '../../xds/translate/names.ts'
 
 export interface ModelNode {
-  readonly session: Session
+  session(): Session
+  /** The stream breaks; what was on the wire is lost. The node says what it has on a new one. */
+  reconnect(): void
   readonly refusals: readonly NodeRefusal[]
   /** Takes what the session has to send now. */
   pump(): void
@@ -23,8 +25,8 @@ export interface ModelNode {
 }
 
 export function createModelNode(cache: Cache, isRefused: (target: string, bytes: Uint8Array) => boolean): ModelNode {
-  const session = createSession(cache)
-  const wire: Response[] = []
+  let session = createSession(cache)
+  let wire: Response[] = []
   const refusals: NodeRefusal[] = []
   const applied: Record<Kind, Map<string, Resource>> = {
     CDS: new Map(),
@@ -38,8 +40,8 @@ export function createModelNode(cache: Cache, isRefused: (target: string, bytes:
   const active = new Set<string>()
   let warming: { readonly names: Set<string>; readonly nonce: string } | undefined
 
-  function ask(kind: Kind, subscribe: readonly string[], nonce = '', refusal?: string): void {
-    const request = { subscribe, unsubscribe: [], initialVersions: {}, nonce, refusal }
+  function ask(kind: Kind, subscribe: readonly string[], nonce = '', refusal?: string, initialVersions = {}): void {
+    const request = { subscribe, unsubscribe: [], initialVersions, nonce, refusal }
     refusals.push(...receiveRequest(session, cache, kind, request).refusals)
     pump()
   }
@@ -73,7 +75,10 @@ export function createModelNode(cache: Cache, isRefused: (target: string, bytes:
   }
 
   function warmUp(names: readonly string[]): void {
-    for (const name of names) if (warming?.names.delete(name)) active.add(name)
+    for (const name of names) {
+      if (applied.CDS.has(name)) active.add(name)
+      warming?.names.delete(name)
+    }
     if (warming?.names.size !== 0) return
     const { nonce } = warming
     warming = undefined
@@ -103,7 +108,26 @@ export function createModelNode(cache: Cache, isRefused: (target: string, bytes:
       ),
     )
 
-  for (const kind of KINDS)
-    ask(kind, kind === 'EDS' || kind === 'RDS' || kind === 'ECDS' ? [...(kind === 'EDS' ? [] : cache.names(kind))] : [])
-  return { session, refusals, pump, step, routes, clusters: () => [...applied.CDS.keys()] }
+  function connect(): void {
+    for (const kind of KINDS) {
+      const versions = Object.fromEntries([...applied[kind]].map(([name, { version }]) => [name, version]))
+      ask(kind, namesOf(kind), '', undefined, versions)
+    }
+  }
+
+  function namesOf(kind: Kind): readonly string[] {
+    if (kind === 'EDS') return [...applied.CDS.keys()]
+    return kind === 'RDS' || kind === 'ECDS' ? [...cache.names(kind)] : []
+  }
+
+  function reconnect(): void {
+    session = createSession(cache)
+    session.forced = true // how many may go is another test's matter
+    wire = []
+    warming = undefined
+    connect()
+  }
+
+  connect()
+  return { session: () => session, reconnect, refusals, pump, step, routes, clusters: () => [...applied.CDS.keys()] }
 }

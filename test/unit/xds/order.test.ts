@@ -19,13 +19,14 @@ const action = fc.oneof(
     touched: fc.option(fc.constantFrom(...SETS)),
     kindOfTouch: fc.constantFrom('endpoints' as const, 'cluster' as const),
   }),
+  fc.record({ kind: fc.constant('reconnect' as const) }),
   fc.record({ kind: fc.constant('steps' as const), count: fc.integer({ min: 0, max: 6 }) }),
 )
 
 type Action = typeof action extends fc.Arbitrary<infer A> ? A : never
 
 /** Plays the actions against one node, then lets it catch up. */
-function play(actions: readonly Action[], mayRefuse: boolean) {
+function play(actions: readonly Action[], { mayRefuse = false, mayReconnect = false }) {
   const cache = createCache(listenerOptions({ router: { shards: 3, maxModels: 10 } }))
   const isBad = (target: string, bytes: Uint8Array) =>
     mayRefuse && new RegExp(`${target}_\\d*${String(BAD_REMAINDER)}:`).test(Buffer.from(bytes).toString('latin1'))
@@ -35,6 +36,10 @@ function play(actions: readonly Action[], mayRefuse: boolean) {
   const sets = new Map<string, ReturnType<typeof endpointSet>>()
   let revision = 1
   for (const next of actions) {
+    if (next.kind === 'reconnect') {
+      if (mayReconnect) node.reconnect()
+      continue
+    }
     if (next.kind === 'steps') {
       for (let i = 0; i < next.count; i++) node.step()
       continue
@@ -62,7 +67,7 @@ function play(actions: readonly Action[], mayRefuse: boolean) {
       upsertEndpointSets: [...fresh, ...touched],
       removeEndpointSetIds: removed,
     })
-    oweTouched(node.session, cache, cache.update(update), revision)
+    oweTouched(node.session(), cache, cache.update(update), revision)
     node.pump()
   }
   for (let steps = 0; node.step(); steps++) if (steps > 10_000) throw new Error('the node never catches up')
@@ -78,12 +83,12 @@ describe('whatever changes, and whenever the node answers', () => {
   it('I1 holds in each response, and the node ends with exactly what stands', () => {
     fc.assert(
       fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
-        const { node, cache, wanted, sets, revision } = play(actions, false)
+        const { node, cache, wanted, sets, revision } = play(actions, { mayReconnect: true })
         const expected = new Map([...wanted].map(([target, { set }]) => [target, [set]]))
         expect(node.routes()).toEqual(expected)
         const clusters = [...sets.keys()].flatMap((id) => PROTOCOLS.map((protocol) => clusterName(id, protocol)))
         expect(node.clusters().toSorted()).toEqual(clusters.toSorted())
-        expect(ackedRevision(node.session, cache)).toBe(revision)
+        expect(ackedRevision(node.session(), cache)).toBe(revision)
       }),
       { numRuns: 60 },
     )
@@ -92,11 +97,11 @@ describe('whatever changes, and whenever the node answers', () => {
   it('a node that refuses some routes has all the others, and reaches the last revision', () => {
     fc.assert(
       fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
-        const { node, cache, wanted, revision } = play(actions, true)
+        const { node, cache, wanted, revision } = play(actions, { mayRefuse: true })
         const good = [...wanted].filter(([, { version }]) => version % 10 !== BAD_REMAINDER)
         for (const [target, { set }] of good) expect(node.routes().get(target)).toEqual([set])
         for (const target of node.routes().keys()) expect(wanted.has(target)).toBe(true)
-        expect(ackedRevision(node.session, cache)).toBe(revision)
+        expect(ackedRevision(node.session(), cache)).toBe(revision)
       }),
       { numRuns: 60 },
     )
