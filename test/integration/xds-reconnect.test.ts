@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import type { ChangeIr } from '../../xds/index.ts'
+import { type ChangeIr, SILENCE_MS } from '../../xds/index.ts'
 import { connectFakeEnvoy, type FakeEnvoy, type Versions } from '../support/fake-envoy.ts'
 import { change, endpointSet, route, startXds, type XdsScene } from '../support/xds-scene.ts'
 
@@ -10,8 +10,8 @@ afterEach(async () => {
   for (const stop of stops.splice(0).toReversed()) await stop()
 })
 
-async function start(state: ChangeIr): Promise<XdsScene> {
-  const scene = await startXds()
+async function start(state: ChangeIr, now?: () => number): Promise<XdsScene> {
+  const scene = await startXds({}, 0, now)
   stops.push(() => scene.stop())
   scene.xds.load(state)
   return scene
@@ -92,12 +92,14 @@ describe('a node that reconnects', () => {
   it('I9: goes on by itself when all that it has is there again, not before, and counts meanwhile', async () => {
     const { versions } = await versionsAfter(models(100))
     const state = models(100, 91)
-    const scene = await start(change(90))
+    let nowMs = 0
+    const scene = await start(change(90), () => nowMs)
     const envoy = connect(scene, versions)
     await scene.until('the node held', () => scene.node('envoy')?.heldBecause !== undefined)
     scene.xds.update({ ...state, upsertRoutes: state.upsertRoutes.slice(0, 99) })
-    expect(scene.node('envoy')).toMatchObject({ silentSinceMs: undefined })
+    nowMs += 2 * SILENCE_MS
     expect(scene.node('envoy')?.heldBecause).toBeDefined()
+    expect(scene.node('envoy')).toMatchObject({ silentSinceMs: undefined, ackedRevision: -1 })
     expect(envoy.bytesReceived()).toBe(0)
     scene.xds.update(change(92, { upsertRoutes: [...state.upsertRoutes.slice(99), route('model-0', 's0', 2)] }))
     await scene.acked('envoy', 92)

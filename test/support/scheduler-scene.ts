@@ -101,6 +101,7 @@ export function createSchedulerScene(): SchedulerScene {
   const context = (fields: Partial<ReconcileContext>): ReconcileContext => ({
     nowMs: clock.nowMs,
     isAcked: (since) => (envoy.acked === 'no-node' ? 'no-node' : envoy.acked >= since),
+    heldNodes: () => [],
     drainTimeMs: DRAIN_MS,
     noNodeDrainTimeMs: NO_NODE_DRAIN_MS,
     replicaGraceMs: GRACE_MS,

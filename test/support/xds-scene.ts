@@ -52,11 +52,16 @@ export interface XdsScene {
   stop(): Promise<void>
 }
 
-export async function startXds(options: Partial<ListenerOptions> = {}, port = 0): Promise<XdsScene> {
+export async function startXds(
+  options: Partial<ListenerOptions> = {},
+  port = 0,
+  now: () => number = Date.now,
+): Promise<XdsScene> {
   const waiters = createWaiters()
   const refusals: Refusal[] = []
   const xds = createXdsServer({
     log: silentLogger,
+    now,
     listener: listenerOptions(options),
     events: {
       onNodes: waiters.look,

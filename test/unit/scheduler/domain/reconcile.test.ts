@@ -48,6 +48,17 @@ describe('a new model', () => {
     })
   })
 
+  test('names the Envoy that is sent nothing, and what ends it (I9)', () => {
+    const scene = meshOf(1)
+    scene.envoy.acked = -1
+    scene.apply({ name: 'iris' })
+    scene.run('iris', { heldNodes: () => ['envoy-0'] })
+    expect(scene.model('iris').status).toMatchObject({
+      state: 'ModelProgressing',
+      reason: expect.stringMatching(/envoy-0 is sent nothing.*--force/),
+    })
+  })
+
   test('stays Available when the only Envoy goes away', () => {
     const scene = meshOf(1)
     scene.apply({ name: 'iris' })

@@ -1,0 +1,35 @@
+/** What a real Envoy says of itself on its admin port. */
+
+/** How many targets its route tables name, those of ours included. */
+export async function countRoutes(adminPort: number): Promise<number> {
+  const dump = (await (await ask(adminPort, '/config_dump?resource=dynamic_route_configs')).json()) as RoutesDump
+  return dump.configs
+    .flatMap(({ route_config: { virtual_hosts: hosts } }) => hosts)
+    .map((host) => Object.keys(host.matcher?.matcher_tree?.exact_match_map?.map ?? {}).length)
+    .reduce((sum, count) => sum + count, 0)
+}
+
+/** One counter or gauge by its exact name. */
+export async function readStat(adminPort: number, name: string): Promise<number> {
+  const filter = encodeURIComponent(`^${name.replaceAll('.', '\\.')}$`)
+  const text = await (await ask(adminPort, `/stats?filter=${filter}`)).text()
+  const value = /: (\d+)\s*$/.exec(text)?.[1]
+  if (value === undefined) throw new Error(`Envoy has no statistic ${name}`)
+  return Number(value)
+}
+
+interface RoutesDump {
+  readonly configs: readonly {
+    readonly route_config: {
+      readonly virtual_hosts: readonly {
+        readonly matcher?: { readonly matcher_tree?: { readonly exact_match_map?: { readonly map: object } } }
+      }[]
+    }
+  }[]
+}
+
+async function ask(adminPort: number, path: string): Promise<Response> {
+  const answer = await fetch(`http://127.0.0.1:${String(adminPort)}${path}`, { signal: AbortSignal.timeout(10_000) })
+  if (!answer.ok) throw new Error(`Envoy answered ${String(answer.status)} to ${path}`)
+  return answer
+}
