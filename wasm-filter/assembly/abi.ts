@@ -57,7 +57,6 @@ export namespace MetricKind {
 
 export namespace LogLevel {
   export const WARN: i32 = 3
-  export const ERROR: i32 = 4
 }
 
 /** What `proxy_on_request_headers` returns. */

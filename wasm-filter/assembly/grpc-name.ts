@@ -1,12 +1,10 @@
 // Finds the name (field 1 of every OIP request) in the first message of a gRPC stream while it arrives. Pure.
+import { FRAME_BYTES, isCompressed, messageLength } from './grpc-frame'
 
-const FRAME_BYTES: i32 = 5
 const NAME_FIELD: u32 = 1
 const NAME_MAX: u32 = 80
 /** How far a message is searched. */
 export const SEARCH_BYTES: i32 = 65536
-/** The longest tag, or tag and length, that is read. */
-export const HEAD_BYTES: i32 = 16
 
 export namespace Search {
   export const MORE: i32 = 0
@@ -39,18 +37,20 @@ export const SEARCHING_BYTES: u32 = <u32>offsetof<Searching>() + NAME_MAX
 /** Reads the frame. `size` bytes of the body are at `body`. */
 export function readFrame(searching: Searching, body: usize, size: i32): i32 {
   if (size < FRAME_BYTES) return Search.MORE
-  if (load<u8>(body) != 0) return Search.COMPRESSED
-  const length = bswap<u32>(load<u32>(body + 1))
+  if (isCompressed(body)) return Search.COMPRESSED
+  const length = messageLength(body)
   searching.whole = length <= <u32>(SEARCH_BYTES - FRAME_BYTES) ? 1 : 0
   searching.end = searching.whole ? FRAME_BYTES + <i32>length : SEARCH_BYTES
   searching.at = FRAME_BYTES
   return Search.DONE
 }
 
+/** What the last `readVarint` read. */
 let varint: u64 = 0
+/** The bytes at hand cannot be a message. */
+let broken: bool = false
 
 /** Reads a varint; the address behind it, or 0 when it is not whole, or `broken`. */
-let broken: bool = false
 function readVarint(at: usize, end: usize): usize {
   varint = 0
   for (let shift: u32 = 0; shift < 64; shift += 7) {

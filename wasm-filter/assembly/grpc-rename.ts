@@ -1,9 +1,8 @@
 // Renames every message of a gRPC stream as it passes, without keeping it: in protobuf the last value of a field wins, so the
 // new model_name (or name) and an empty version are put at the end of each message, and its frame says that it is longer.
-// What was there before, in whatever order and however often, no longer counts. Pure but for what `Output` does.
+// What was there before, in whatever order and however often, no longer counts. Pure.
+import { FRAME_BYTES, isCompressed, messageLength, setMessageLength } from './grpc-frame'
 
-/** Bytes before each message: a flag (1 = compressed) and the length, big-endian. */
-export const FRAME_BYTES: i32 = 5
 export const SUFFIX_MAX_BYTES: i32 = 80
 const FIELD_NAME: u8 = 0x0a
 const FIELD_VERSION: u8 = 0x12
@@ -51,12 +50,12 @@ export namespace FrameCheck {
 
 /** Enters the message of a frame that is complete, and lengthens the frame where it lies. */
 export function enterMessage(renaming: Renaming, frame: usize): i32 {
-  if (load<u8>(frame) != 0) return FrameCheck.COMPRESSED
-  const length = bswap<u32>(load<u32>(frame + 1))
+  if (isCompressed(frame)) return FrameCheck.COMPRESSED
+  const length = messageLength(frame)
   if (length > u32.MAX_VALUE - SUFFIX_MAX_BYTES) return FrameCheck.TOO_LONG
   renaming.left = length
   renaming.frameSize = FRAME_BYTES
-  store<u32>(frame + 1, bswap<u32>(length + renaming.suffixSize))
+  setMessageLength(frame, length + renaming.suffixSize)
   return FrameCheck.GOOD
 }
 

@@ -3,7 +3,8 @@
 import { BodyAction, BufferKind, HeaderMap, HeadersAction } from './abi'
 import { allocate, resetArena } from './arena'
 import { text, View } from './bytes'
-import { enterMessage, FRAME_BYTES, FrameCheck, frameOf, leaveMessage, Renaming, RENAMING_BYTES, setName, suffixOf } from './grpc-rename'
+import { FRAME_BYTES, messageLength } from './grpc-frame'
+import { enterMessage, FrameCheck, frameOf, leaveMessage, Renaming, RENAMING_BYTES, setName, suffixOf } from './grpc-rename'
 import { appendToBody, getBytes, getHeader, removeRequestHeader, replaceBodyStart } from './host'
 import { HEADER_CONTENT_LENGTH, HEADER_INTERNAL, INTERNAL_MAX_BYTES, isPlain } from './names'
 import { GrpcStatus, refuseMessage } from './refuse'
@@ -74,7 +75,7 @@ function passWhole(renaming: Renaming, size: i32): i32 {
     }
   } else if (renaming.frameSize == 0 && size > PIECE_BYTES && getBytes(BufferKind.REQUEST_BODY, 0, FRAME_BYTES, view)) {
     const within = <u32>(size - FRAME_BYTES)
-    if (bswap<u32>(load<u32>(view.ptr + 1)) > within) {
+    if (messageLength(view.ptr) > within) {
       const check = enterMessage(renaming, view.ptr)
       if (check != FrameCheck.GOOD) return check
       renaming.left -= within
