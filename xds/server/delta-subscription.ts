@@ -117,7 +117,9 @@ function settle(subscription: Subscription, request: DeltaRequest): Verdict {
   if (request.refusal !== undefined) return { kind: 'refused', sent: outstanding.sent, reason: request.refusal }
   for (const [name, { resource, revision }] of outstanding.sent) {
     subscription.alone.delete(name)
-    if (resource !== undefined) subscription.known.set(name, { version: resource.version, resource, revision })
+    // One that it unsubscribed from meanwhile it has forgotten, ACK or not, and will wait for when it asks again.
+    if (resource !== undefined && wants(subscription, name))
+      subscription.known.set(name, { version: resource.version, resource, revision })
   }
   return { kind: 'accepted', sent: outstanding.sent }
 }

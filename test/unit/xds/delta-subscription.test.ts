@@ -47,11 +47,23 @@ describe('a delta subscription', () => {
 
   it('a change while a response is outstanding is owed by itself', () => {
     const subscription = createSubscription([])
+    receive(subscription, request(), 1)
     owe(subscription, 'a', 5)
     send(subscription, '1', new Map([['a', resource('a')]]), 5)
     owe(subscription, 'a', 8)
     receive(subscription, request({ nonce: '1' }), 8)
     expect(oldestOwed(subscription)).toBe(8)
+  })
+
+  it('an ACK of what was unsubscribed from meanwhile does not count as having it: asked for again, it is owed again', () => {
+    const subscription = createSubscription([])
+    receive(subscription, request({ subscribe: ['a'] }), 1)
+    send(subscription, '1', new Map([['a', resource('a')]]), 1)
+    receive(subscription, request({ unsubscribe: ['a'] }), 1)
+    receive(subscription, request({ nonce: '1' }), 1)
+    receive(subscription, request({ subscribe: ['a'] }), 1)
+    expect(subscription.asked.has('a')).toBe(true)
+    expect(oldestOwed(subscription)).toBe(1)
   })
 
   it('a refusal leaves what the node had', () => {
