@@ -3,8 +3,10 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { ModelStatus, StoredModel } from '../../api/resources/status.ts'
 import { connectFakeEnvoy, type FakeEnvoy } from '../support/fake-envoy.ts'
 import { holds } from '../support/hold.ts'
+import { applyManyAvailable, modelNames } from '../support/many-models.ts'
 import {
   applyAvailable,
+  IRIS_V1,
   IRIS_V2,
   modelResource,
   until,
@@ -103,6 +105,20 @@ test('an Envoy that withholds its ACK for 2 s holds Available, the removal of th
   await untilDeleted(mesh.admin, 'held')
   expect(await isLoaded('held_2')).toBe(false)
   expect(slow.targets()).not.toContain('held')
+})
+
+test('I9: deleting more than a fifth of the models at once is refused, unless it is forced', async () => {
+  const names = modelNames(12)
+  await applyManyAvailable(mesh.admin, names, { ...ONE, storageUri: IRIS_V1 })
+  const slow = await connectFake()
+  slow.withhold() // so that deletions stay under way
+  const [last = '', ...others] = names
+  for (const name of others.slice(0, 10)) await mesh.admin.delete('Model', name)
+  await expect(mesh.admin.delete('Model', last)).rejects.toMatchObject({ code: 'REMOVAL_REFUSED' })
+  expect(await infer(last)).toMatchObject({ status: '200' })
+  await mesh.admin.delete('Model', last, { force: true })
+  slow.release()
+  await untilDeleted(mesh.admin, last)
 })
 
 test('of three Envoys one is frozen: it counts for 5 s, then no longer, and catches up once it runs again', async () => {

@@ -6,7 +6,7 @@ import { createRestSender } from './open-loop.ts'
 import { modelResource } from './models.ts'
 
 const AT_ONCE = 32
-const DEADLINE_MS = 60_000
+const DEADLINE_MS = 100_000
 
 export const modelNames = (count: number): readonly string[] =>
   Array.from({ length: count }, (_, index) => `m-${String(index).padStart(4, '0')}`)
