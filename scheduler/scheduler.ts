@@ -113,6 +113,9 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     onAdvance: () => {
       controlPlane.kick(cluster.awaitingAck())
     },
+    onAcked: (seconds) => {
+      metrics.ackSeconds.observe(seconds)
+    },
     log,
   }) // reads what nodes have ACKed, tells the other schedulers
   started('acks', acks)
@@ -122,7 +125,9 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     snapshot,
     cluster,
     feed,
-    route: routing.publish,
+    route: (changes, revision) => {
+      if (routing.publish(changes, revision)) acks.published(revision)
+    },
     leadership: {
       acks,
       metrics,

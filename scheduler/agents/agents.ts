@@ -11,11 +11,12 @@ import type { Hello__Output } from '../../api/generated/millrace/agent/v1/Hello.
 import type { ClusterState } from '../domain/cluster.ts'
 import { desiredChanges } from '../domain/desired.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
-import type { InternalName, ModelDocument, ReplicaKey } from '../domain/documents.ts'
-import { parseInternalName, parseReplicaKey } from '../domain/names.ts'
+import type { ReplicaKey } from '../domain/documents.ts'
+import { parseReplicaKey } from '../domain/names.ts'
 import type { Writer } from '../loop/writer.ts'
 import { drainEnd } from './drain.ts'
 import { introduce } from './introduction.ts'
+import { createKeptCopies } from './kept-copies.ts'
 import type { Ledger } from './ledger.ts'
 import { replicaKeyOf } from './messages.ts'
 import { createReporter, type Reporter } from './reporter.ts'
@@ -43,13 +44,11 @@ export interface Agents extends Running {
   readonly push: (changes: readonly DocumentChange[]) => void
   readonly connectedOf: (server: string) => number
   readonly count: () => number
-  readonly isConnected: (replica: ReplicaKey) => boolean
 }
 
 interface Connected {
   readonly session: Session
   readonly reporter: Reporter
-  readonly sinceMs: number
   introduced: boolean
   draining: { readonly sinceMs: number } | undefined
 }
@@ -60,7 +59,7 @@ export function startAgents(deps: AgentsDeps): Agents {
   const connected = new Map<ReplicaKey, Connected>()
   const ledgers = new Map<ReplicaKey, Ledger>()
   const lastSession = new Map<ReplicaKey, string>()
-  const kept = new Map<string, Map<ReplicaKey, Set<InternalName>>>() // by model, see introduction.ts
+  const kept = createKeptCopies()
   const startedAtMs = now()
 
   function connect(stream: AgentStream, hello: Hello__Output): Connected {
@@ -87,7 +86,7 @@ export function startAgents(deps: AgentsDeps): Agents {
       signal: AbortSignal.any([closed.signal, abort.signal]),
       log: log.child({ replica }),
     })
-    const entry: Connected = { session, reporter, sinceMs: now(), introduced: false, draining: undefined }
+    const entry: Connected = { session, reporter, introduced: false, draining: undefined }
     connected.set(replica, entry)
     stream.on('close', () => {
       closed.abort()
@@ -108,7 +107,7 @@ export function startAgents(deps: AgentsDeps): Agents {
     const desired = cluster.desiredFor(replica)
     const first = introduce({ storeId: deps.storeId, known: ledgers.get(replica), hello, desired })
     ledgers.set(replica, first.ledger)
-    for (const name of first.kept) keep(replica, name)
+    kept.keep(replica, first.kept)
     if (first.kept.length > 0)
       log.error(
         { replica, models: first.kept.slice(0, 20), count: first.kept.length },
@@ -120,28 +119,14 @@ export function startAgents(deps: AgentsDeps): Agents {
     deps.onConnected(parseReplicaKey(replica).server)
   }
 
-  function keep(replica: ReplicaKey, name: InternalName): void {
-    const { model } = parseInternalName(name)
-    const byReplica = kept.get(model) ?? new Map<ReplicaKey, Set<InternalName>>()
-    kept.set(model, byReplica)
-    byReplica.set(replica, (byReplica.get(replica) ?? new Set()).add(name))
-  }
-
-  /** A model that was applied again and answers needs its copies from before no more. */
-  function releaseKept(model: ModelDocument): void {
-    if (model.availableSinceMs === undefined) return
-    for (const [replica, names] of kept.get(model.name) ?? [])
-      for (const name of names) ledgers.get(replica)?.unload(name)
-    kept.delete(model.name)
-  }
-
   function push(changes: readonly DocumentChange[]): void {
     for (const change of changes) {
       if (change.kind !== 'model') continue
       const { load, unload } = desiredChanges(change.before, change.after)
       for (const { replica, desired } of load) ledgers.get(replica)?.load(desired)
       for (const { replica, internalName } of unload) ledgers.get(replica)?.unload(internalName)
-      if (change.after !== undefined) releaseKept(change.after)
+      if (change.after === undefined) continue
+      for (const { replica, name } of kept.release(change.after)) ledgers.get(replica)?.unload(name)
     }
     for (const { session, introduced } of connected.values()) if (introduced) session.deliver()
   }
@@ -225,7 +210,6 @@ export function startAgents(deps: AgentsDeps): Agents {
     connectedOf: (server) =>
       [...connected.values()].filter((entry) => entry.introduced && entry.session.hello.serverName === server).length,
     count: () => connected.size,
-    isConnected: (replica) => connected.has(replica),
     stop: async () => {
       abort.abort()
       for (const { session } of connected.values()) session.end()

@@ -23,10 +23,14 @@ export interface AcksDeps {
   readonly onRefusal: (refusal: Pick<Refusal, 'node' | 'kind' | 'key' | 'reason'>) => void
   /** More may be ACKed than before, or the counting nodes changed. */
   readonly onAdvance: () => void
+  /** From a routing change to the ACK of every counting node. */
+  readonly onAcked: (seconds: number) => void
   readonly log: Logger
 }
 
 export interface Acks extends Running {
+  /** Envoys were told of a change; one change at a time is timed. */
+  readonly published: (revision: number) => void
   /** A local node advanced, came or went. */
   readonly changed: () => void
   readonly isAcked: (revision: number) => boolean | 'no-node'
@@ -39,6 +43,7 @@ export function startAcks(deps: AcksDeps): Acks {
   const abort = new AbortController()
   let elsewhere: readonly NodeAck[] = []
   let known = summary()
+  let timed: { readonly revision: number; readonly sinceMs: number } | undefined
 
   function local(): readonly NodeAck[] {
     return deps.nodes().map((status) => ({
@@ -61,6 +66,10 @@ export function startAcks(deps: AcksDeps): Acks {
     const next = summary()
     if (next.acked === known.acked && next.nodes === known.nodes) return
     known = next
+    if (timed !== undefined && (next.acked ?? -1) >= timed.revision) {
+      deps.onAcked((performance.now() - timed.sinceMs) / 1_000)
+      timed = undefined
+    }
     deps.onAdvance()
   }
 
@@ -78,6 +87,9 @@ export function startAcks(deps: AcksDeps): Acks {
   })
 
   return {
+    published: (revision) => {
+      if (known.nodes > 0) timed ??= { revision, sinceMs: performance.now() }
+    },
     changed,
     isAcked: (revision) => {
       const { acked } = known

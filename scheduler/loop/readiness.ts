@@ -14,7 +14,6 @@ export interface Readiness {
   readonly mayMove: (server: string) => boolean
   /** Servers that are waited for, by name. */
   readonly awaited: () => readonly AwaitedServer[]
-  readonly untilMs: number
 }
 
 export interface ReadinessDeps {
@@ -49,7 +48,6 @@ export function createReadiness(deps: ReadinessDeps): Readiness {
         expected: waiting.get(server) ?? 0,
         connected: deps.connectedOf(server),
       })),
-    untilMs,
   }
 }
 

@@ -79,17 +79,19 @@ it('one leads, the other knows where the leader is and takes over when it stops'
 
 it('a lease that is not renewed passes on, and the old leader can write no more (I7)', async () => {
   const keys = freshKeys()
-  const first = contend(keys, '1')
+  const first = contend(keys, '1', 60_000) // renews in 20 s: as good as paused
   await first.until(leading)
   expect(await first.store.commit([writeModel(aModel('mine'))])).toMatchObject({ kind: 'committed' })
   const second = contend(keys, '2')
   await second.until((now) => now.kind === 'following')
-  await second.redis.del(keys.lease) // what its time to live does while the first is paused
+  await second.redis.del(keys.lease) // what its time to live does
   await second.until(leading)
 
   expect(await first.store.commit([writeModel(aModel('stale'))])).toEqual({ kind: 'fenced' })
   expect(await second.store.commit([writeModel(aModel('ours'))])).toMatchObject({ kind: 'committed' })
-  await first.until((now) => now.kind === 'following')
+  first.lease.lost()
+  expect(first.lease.current()).toEqual({ kind: 'unknown' })
+  expect(await first.store.commit([writeModel(aModel('stale'))])).toEqual({ kind: 'fenced' })
 })
 
 it('the same instance, started again, takes its own lease over at once', async () => {
