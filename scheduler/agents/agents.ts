@@ -19,6 +19,7 @@ import { introduce } from './introduction.ts'
 import { createKeptCopies } from './kept-copies.ts'
 import type { Ledger } from './ledger.ts'
 import { replicaKeyOf } from './messages.ts'
+import { writeReplica } from './replica-write.ts'
 import { createReporter, type Reporter } from './reporter.ts'
 import { type AgentStream, createSession, type Session } from './session.ts'
 
@@ -137,8 +138,7 @@ export function startAgents(deps: AgentsDeps): Agents {
       const before = cluster.replica(replica)
       if (before?.agent.kind !== 'connected' || connected.has(replica)) return { writes: [], answer: undefined }
       const document = { ...before, agent: { kind: 'lost', sinceMs: now() } as const }
-      const write = { kind: 'replica', name: replica, expectedRevision: before.revision, document } as const
-      return { writes: [write], answer: undefined }
+      return { writes: writeReplica(before, document, now()), answer: undefined }
     }
     deps.submit({ plan }).catch((error: unknown) => {
       log.debug({ replica, error: toServingError(error).message }, 'loss of an agent not written yet')

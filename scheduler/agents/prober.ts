@@ -9,6 +9,7 @@ import type { ClusterState } from '../domain/cluster.ts'
 import type { ReplicaDocument, ReplicaKey } from '../domain/documents.ts'
 import { toServingError } from '../../kit/errors.ts'
 import type { Writer } from '../loop/writer.ts'
+import { writeReplica } from './replica-write.ts'
 
 const INTERVAL_MS = 1_000
 const TIMEOUT_MS = 900
@@ -45,8 +46,7 @@ export function startProber(deps: ProberDeps): Running {
       if (before === undefined || before.agent.kind === 'connected' || before.health.kind === 'down')
         return { writes: [], answer: undefined }
       const document = { ...before, health: { kind: 'down', sinceMs: deps.now(), reason } as const }
-      const write = { kind: 'replica', name: key, expectedRevision: before.revision, document } as const
-      return { writes: [write], answer: undefined }
+      return { writes: writeReplica(before, document, deps.now()), answer: undefined }
     }
     await deps.submit({ plan }).catch((error: unknown) => {
       deps.log.debug({ replica: key, error: toServingError(error).message }, 'server down not written yet')

@@ -10,9 +10,9 @@ import { type ServingError, toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { ClusterState } from '../domain/cluster.ts'
 import type { InternalName, ReplicaDocument, ReplicaKey } from '../domain/documents.ts'
-import { sameValue } from '../domain/same-value.ts'
 import type { Write } from '../domain/store.ts'
 import { MAX_PLAN_WRITES, type Plan, type Request } from '../loop/writer.ts'
+import { writeReplica } from './replica-write.ts'
 import { sameObserved, toHealth, toObservedDocument, toReplicaDocument } from './messages.ts'
 
 const RETRY = { minMs: 50, maxMs: 1_000 }
@@ -76,9 +76,7 @@ export function createReporter(deps: ReporterDeps): Reporter {
   function planEdit({ edit }: PendingEdit): Plan<undefined> {
     const before = cluster.replica(replica)
     const document = edit(before)
-    if (document === undefined || sameValue(before, document)) return { writes: [], answer: undefined }
-    const expectedRevision = before?.revision ?? 0
-    return { writes: [{ kind: 'replica', name: replica, expectedRevision, document }], answer: undefined }
+    return { writes: document === undefined ? [] : writeReplica(before, document, now()), answer: undefined }
   }
 
   async function flush(): Promise<void> {

@@ -79,6 +79,9 @@ describe('an agent that is gone', () => {
     server.close()
     const moved = await scene.rig.untilModel('iris', (status) => isAvailable(status) && homeOf(status) === 'embedded/1')
     expect(moved.availableReplicas).toBe(1)
+    const { events } = await scene.rig.admin.get('Server', 'embedded')
+    const reasons = events.filter(({ message }) => message.includes('embedded/0')).map(({ reason }) => reason)
+    expect(reasons).toEqual(['AgentConnected', 'ReplicaServing', 'AgentLost', 'ReplicaDown'])
   })
 
   it('and comes back is told only what changed meanwhile', async () => {
