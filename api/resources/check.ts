@@ -4,11 +4,14 @@
  */
 import type { TSchema } from 'typebox'
 import { nearest } from './nearest.ts'
+import type { RuleProblem } from './rules.ts'
 
 export type Path = readonly (string | number)[]
 export interface FieldIssue {
   readonly path: Path
   readonly message: string
+  /** Of a rule of ours (`refusal`, `rules`), which JSON Schema cannot say. */
+  readonly isRule?: true
 }
 
 /** The part of JSON Schema that the resource schemas use. */
@@ -25,6 +28,8 @@ interface Schema {
   readonly minLength?: number
   /** A check of our own: why the value is refused, or undefined. */
   readonly refusal?: (value: unknown) => string | undefined
+  /** The same for a mapping whose fields constrain each other. */
+  readonly rules?: (value: Readonly<Record<string, unknown>>) => readonly RuleProblem[]
 }
 
 const NOUNS = {
@@ -71,7 +76,7 @@ function checkValue(schema: Schema, value: unknown, path: Path, issues: FieldIss
     for (const [index, element] of value.entries()) checkValue(schema.items, element, [...path, index], issues)
   if (schema.type === 'object' && isMapping(value)) checkMapping(schema, value, path, issues)
   const refusal = schema.refusal?.(value)
-  if (refusal !== undefined) refuse(refusal)
+  if (refusal !== undefined) issues.push({ path, message: refusal, isRule: true })
 }
 
 function checkRange(schema: Schema, value: number, refuse: (message: string) => void): void {
@@ -97,6 +102,8 @@ function checkMapping(
   for (const key of schema.required ?? []) {
     if (!Object.hasOwn(value, key)) issues.push({ path: [...path, key], message: 'is required' })
   }
+  for (const { field, message } of schema.rules?.(value) ?? [])
+    issues.push({ path: [...path, field], message, isRule: true })
 }
 
 function unknownField(key: string, known: readonly string[]): string {

@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { nameProblem } from './rules.ts'
 
 export const API_VERSION = 'mlops.seldon.io/v1alpha1'
 
@@ -7,10 +8,15 @@ const StringMap = Type.Record(Type.String(), Type.String())
 export const FreeMapping = Type.Record(Type.String(), Type.Unknown())
 const closed = { additionalProperties: false } as const
 
+/** The name of a model or server. */
+export const NameSchema = Type.String({
+  refusal: (value: unknown) => (typeof value === 'string' ? nameProblem(value) : undefined),
+})
+
 /** Kubernetes metadata: what a user writes, and what a cluster adds to what it prints. */
 export const MetadataSchema = Type.Object(
   {
-    name: Type.String({ minLength: 1 }),
+    name: NameSchema,
     namespace: Type.Optional(Type.String({ minLength: 1 })),
     labels: Type.Optional(StringMap),
     annotations: Type.Optional(StringMap),

@@ -1,7 +1,8 @@
-/** The Model kind: structure only. What values mean together (names, the scaling rule) the scheduler's domain checks. */
+/** The Model kind: structure, and the rules that need nothing but the manifest. */
 import { type Static, Type } from 'typebox'
-import { API_VERSION, FreeMapping, MetadataSchema } from './metadata.ts'
+import { API_VERSION, FreeMapping, MetadataSchema, NameSchema } from './metadata.ts'
 import { parseQuantity, type Quantity } from './quantity.ts'
+import { kindProblems, parameterProblems, referenceProblem, type RuleProblem, scalingProblems } from './rules.ts'
 
 const closed = { additionalProperties: false } as const
 const MAX_UINT32 = 0xffff_ffff
@@ -10,6 +11,29 @@ const MAX_INT32 = 0x7fff_ffff
 const MAX_TIMEOUT_MS = MAX_INT32
 
 export const ReplicaCount = Type.Integer({ minimum: 0, maximum: MAX_INT32 })
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** The scaling rule, once each of the three is absent or a whole number. */
+export function scalingRules(spec: Fields): readonly RuleProblem[] {
+  const triple = Object.fromEntries(
+    ['replicas', 'minReplicas', 'maxReplicas'].filter((key) => spec[key] !== undefined).map((key) => [key, spec[key]]),
+  )
+  return Object.values(triple).every((count) => Number.isSafeInteger(count)) ? scalingProblems(triple) : []
+}
+
+function modelRules(spec: Fields): readonly RuleProblem[] {
+  const parameters: unknown = spec['parameters']
+  const names = Array.isArray(parameters) ? parameters.map((parameter) => (parameter as Fields | null)?.['name']) : []
+  return [...scalingRules(spec), ...kindProblems(spec), ...parameterProblems(names)]
+}
+
+/** A reference to a model or a pipeline, not to both. */
+const oneReference = {
+  ...closed,
+  refusal: (value: unknown) =>
+    typeof value === 'object' && value !== null ? referenceProblem(value as Fields) : undefined,
+}
 
 const QuantitySchema = Type.Unsafe<Quantity>({
   refusal: (value: unknown): string | undefined => {
@@ -32,7 +56,7 @@ export const ModelSpecSchema = Type.Object(
     replicas: Type.Optional(ReplicaCount),
     minReplicas: Type.Optional(ReplicaCount),
     maxReplicas: Type.Optional(ReplicaCount),
-    server: Type.Optional(Type.String({ minLength: 1 })),
+    server: Type.Optional(NameSchema),
     preloaded: Type.Optional(Type.Boolean()),
     dedicated: Type.Optional(Type.Boolean()),
     logger: Type.Optional(Type.Object({ percent: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })) }, closed)),
@@ -43,7 +67,7 @@ export const ModelSpecSchema = Type.Object(
           modelRef: Type.Optional(Type.String({ minLength: 1 })),
           pipelineRef: Type.Optional(Type.String({ minLength: 1 })),
         },
-        closed,
+        oneReference,
       ),
     ),
     llm: Type.Optional(
@@ -52,7 +76,7 @@ export const ModelSpecSchema = Type.Object(
           modelRef: Type.Optional(Type.String({ minLength: 1 })),
           pipelineRef: Type.Optional(Type.String({ minLength: 1 })),
         },
-        closed,
+        oneReference,
       ),
     ),
     parameters: Type.Optional(
@@ -62,7 +86,7 @@ export const ModelSpecSchema = Type.Object(
     /** Ours: how long one request may take at Envoy; 0, the default, is for ever. */
     timeoutMs: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_TIMEOUT_MS })),
   },
-  closed,
+  { ...closed, rules: modelRules },
 )
 export type ModelManifestSpec = Readonly<Static<typeof ModelSpecSchema>>
 

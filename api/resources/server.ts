@@ -1,7 +1,7 @@
-/** The Server kind: structure only. Without an orchestrator a Server holds how many replicas are expected. */
+/** The Server kind: structure and its own rules. Without an orchestrator a Server holds how many replicas are expected. */
 import { type Static, Type } from 'typebox'
 import { API_VERSION, FreeMapping, MetadataSchema } from './metadata.ts'
-import { ReplicaCount } from './model.ts'
+import { ReplicaCount, scalingRules } from './model.ts'
 
 const closed = { additionalProperties: false } as const
 const ClaimPolicy = Type.Union([Type.Literal('Retain'), Type.Literal('Delete')])
@@ -22,7 +22,7 @@ export const ServerSpecSchema = Type.Object(
     deploymentStrategy: Type.Optional(FreeMapping),
     disableAutoUpdate: Type.Optional(Type.Boolean()),
   },
-  closed,
+  { ...closed, rules: scalingRules },
 )
 export type ServerManifestSpec = Readonly<Static<typeof ServerSpecSchema>>
 

@@ -5,6 +5,7 @@ import type { DesiredModel } from '../../api/generated/millrace/agent/v1/Desired
 import type { Hello__Output } from '../../api/generated/millrace/agent/v1/Hello.ts'
 import type { ObservedModel__Output } from '../../api/generated/millrace/agent/v1/ObservedModel.ts'
 import type { ServerHealth__Output } from '../../api/generated/millrace/agent/v1/ServerHealth.ts'
+import { nameProblem } from '../../api/resources/rules.ts'
 import { type Issue, issuesError } from '../../kit/errors.ts'
 import type { DesiredModelVersion } from '../domain/desired.ts'
 import {
@@ -14,7 +15,7 @@ import {
   type ReplicaKey,
   SCHEMA_VERSION,
 } from '../domain/documents.ts'
-import { nameProblem, toReplicaKey } from '../domain/names.ts'
+import { toReplicaKey } from '../domain/names.ts'
 import type { LedgerDifference } from './ledger.ts'
 
 const MAX_REPLICA_INDEX = 1_000_000

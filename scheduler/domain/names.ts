@@ -1,16 +1,5 @@
-/** The names that join models, versions, servers and replicas, and the one rule they obey. */
+/** The names that join models, versions, servers and replicas. The rule they obey is in api/resources/rules.ts. */
 import type { InternalName, ReplicaKey } from './documents.ts'
-
-export const MAX_NAME_LENGTH = 63
-
-/** What is wrong with a name of a model or server; undefined when it is good. No underscore: it separates the version. */
-export function nameProblem(name: string): string | undefined {
-  if (name === '') return 'is empty: give the resource a name'
-  if (name.length > MAX_NAME_LENGTH)
-    return `"${name.slice(0, 20)}..." has ${String(name.length)} characters: use at most ${String(MAX_NAME_LENGTH)}`
-  if (/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(name)) return undefined
-  return `"${name}" must be lower-case alphanumeric characters and dashes, with an alphanumeric at both ends and no dots`
-}
 
 export function toInternalName(model: string, version: number): InternalName {
   return `${model}_${version}`

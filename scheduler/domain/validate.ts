@@ -1,14 +1,17 @@
 /** Checks what users send and says everything that is wrong with it at once, with the paths of the resource kinds. */
+import {
+  kindProblems,
+  nameProblem,
+  parameterProblems,
+  referenceProblem,
+  type RuleProblem,
+  type ScalingDraft,
+  scalingProblems,
+  toScaling,
+  UNLIMITED_REPLICAS,
+} from '../../api/resources/rules.ts'
 import { issuesError, type Issue } from '../../kit/errors.ts'
 import type { DeploymentSpec, KubernetesMeta, ModelSpec, ServerDocument } from './documents.ts'
-import { nameProblem } from './names.ts'
-
-/** A scaling triple as users write it; an absent or zero bound is no bound. */
-export interface ScalingDraft {
-  readonly replicas?: number
-  readonly minReplicas?: number
-  readonly maxReplicas?: number
-}
 
 /** A Model as it arrives, from a manifest or from the compatible API, before it is known to be good. */
 export interface ModelDraft extends ScalingDraft {
@@ -49,8 +52,6 @@ export interface ServerDraft extends ScalingDraft {
 /** What a user decides about a server; the document adds the bookkeeping. */
 export type ServerInput = Omit<ServerDocument, 'schemaVersion' | 'revision'>
 
-/** No upper bound. */
-export const UNLIMITED_REPLICAS = 0xffff_ffff
 const MAX_MEMORY_BYTES = 0x7fff_ffff_ffff_ffffn
 const MAX_TIMEOUT_MS = 0x7fff_ffff
 
@@ -89,11 +90,7 @@ export function modelIssues(draft: ModelDraft): readonly Issue[] {
     ...serverIssues(draft.server),
     ...requirementIssues(draft.requirements ?? []),
     ...parameterIssues(draft.parameters ?? []),
-    ...issueIf(
-      draft.explainer !== undefined && draft.llm !== undefined,
-      'spec.llm',
-      'cannot stand beside spec.explainer: a model is one or the other',
-    ),
+    ...specIssues(kindProblems(draft)),
     ...referenceIssues('spec.explainer', draft.explainer),
     ...issueIf(draft.explainer?.type === '', 'spec.explainer.type', 'is empty: name the kind of explainer'),
     ...referenceIssues('spec.llm', draft.llm),
@@ -107,32 +104,7 @@ export function scalingIssues(draft: ScalingDraft): readonly Issue[] {
     wholeNumberIssues(`spec.${field}`, draft[field], UNLIMITED_REPLICAS),
   )
   if (numbers.length > 0) return numbers
-  const { replicas, minReplicas, maxReplicas } = toScaling(draft)
-  return [
-    ...issueIf(
-      minReplicas > maxReplicas,
-      'spec.minReplicas',
-      `${String(minReplicas)} is more than maxReplicas ${String(maxReplicas)}`,
-    ),
-    ...issueIf(
-      replicas < minReplicas,
-      'spec.replicas',
-      `${String(replicas)} is less than minReplicas ${String(minReplicas)}`,
-    ),
-    ...issueIf(
-      replicas > maxReplicas,
-      'spec.replicas',
-      `${String(replicas)} is more than maxReplicas ${String(maxReplicas)}`,
-    ),
-  ]
-}
-
-/** Replicas not given: the minimum, or 1. */
-export function toScaling(draft: ScalingDraft): Required<ScalingDraft> {
-  const minReplicas = draft.minReplicas ?? 0
-  const maxReplicas =
-    draft.maxReplicas === undefined || draft.maxReplicas === 0 ? UNLIMITED_REPLICAS : draft.maxReplicas
-  return { replicas: draft.replicas ?? Math.max(minReplicas, 1), minReplicas, maxReplicas }
+  return specIssues(scalingProblems(draft))
 }
 
 function toModelInput(draft: ModelDraft): ModelInput {
@@ -200,26 +172,24 @@ function requirementIssues(requirements: readonly string[]): readonly Issue[] {
 
 function parameterIssues(parameters: readonly { readonly name: string }[]): readonly Issue[] {
   const names = parameters.map(({ name }) => name)
-  return names.flatMap((name, index) => [
-    ...issueIf(name === '', `spec.parameters[${String(index)}].name`, 'is empty: give the parameter a name'),
-    ...issueIf(
-      name !== '' && names.indexOf(name) < index,
-      `spec.parameters[${String(index)}].name`,
-      `"${name}" is given twice: keep one`,
+  return [
+    ...names.flatMap((name, index) =>
+      issueIf(name === '', `spec.parameters[${String(index)}].name`, 'is empty: give the parameter a name'),
     ),
-  ])
+    ...specIssues(parameterProblems(names)),
+  ]
 }
 
 function referenceIssues(
   path: string,
-  references: { readonly modelRef?: string; readonly pipelineRef?: string } | undefined,
+  references: Parameters<typeof referenceProblem>[0] | undefined,
 ): readonly Issue[] {
-  return issueIf(
-    references?.modelRef !== undefined && references.pipelineRef !== undefined,
-    path,
-    'names a modelRef and a pipelineRef: keep one',
-  )
+  const problem = references === undefined ? undefined : referenceProblem(references)
+  return problem === undefined ? [] : [{ path, message: problem }]
 }
+
+const specIssues = (problems: readonly RuleProblem[]): readonly Issue[] =>
+  problems.map(({ field, message }) => ({ path: `spec.${field}`, message }))
 
 function streamIssues(streamSpec: DeploymentSpec['streamSpec']): readonly Issue[] {
   if (streamSpec === undefined) return []

@@ -6,8 +6,9 @@ import type {
 } from '../../api/generated/seldon/mlops/scheduler/Model.ts'
 import type { ModelSpec__Output as ModelSpecMessage } from '../../api/generated/seldon/mlops/scheduler/ModelSpec.ts'
 import { ServingError } from '../../kit/errors.ts'
+import { UNLIMITED_REPLICAS } from '../../api/resources/rules.ts'
 import type { KubernetesMeta, ModelDocument, ModelSpec, VersionDocument } from '../domain/documents.ts'
-import { type ModelDraft, UNLIMITED_REPLICAS } from '../domain/validate.ts'
+import type { ModelDraft } from '../domain/validate.ts'
 
 /** @throws ServingError for what cannot even be read as a model; everything else `parseModelDraft` says. */
 export function toModelDraft(message: ModelInputMessage | null): ModelDraft {

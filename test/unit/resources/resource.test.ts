@@ -43,7 +43,6 @@ const everyModelField = {
   dedicated: false,
   logger: { percent: 50 },
   explainer: { type: 'anchor_tabular', modelRef: 'income' },
-  llm: { pipelineRef: 'chat' },
   parameters: [{ name: 'threshold', value: '0.5' }],
   dataflow: { cleanTopicsOnDelete: true },
   timeoutMs: 1_000,
@@ -53,6 +52,33 @@ describe('resource', () => {
   it('accepts a Model with every field and gives it back as it was', () => {
     const raw = model(everyModelField)
     expect(parseResource(raw)).toEqual(raw)
+  })
+
+  it('reports what rules refuse together with what the structure refuses', () => {
+    const raw = model(
+      {
+        ...everyModelField,
+        storagUri: '/m',
+        minReplicas: 5,
+        server: 'Upper',
+        llm: { modelRef: 'a', pipelineRef: 'b' },
+        parameters: [
+          { name: 'a', value: '' },
+          { name: 'a', value: '' },
+        ],
+      },
+      { metadata: { name: 'x'.repeat(64) } },
+    )
+    expect(issuesOf(raw).map(({ path }) => path)).toEqual([
+      'metadata.name',
+      'spec.server',
+      'spec.storagUri',
+      'spec.llm',
+      'spec.minReplicas',
+      'spec.replicas',
+      'spec.llm',
+      'spec.parameters[1].name',
+    ])
   })
 
   it('drops the status, so that what was printed can be applied again', () => {
@@ -86,7 +112,7 @@ describe('resource', () => {
     const issues = issuesOf(raw)
     expect(issues).toEqual([
       { path: 'apiVersion', message: '"mlops.seldon.io/v1" is not allowed; use mlops.seldon.io/v1alpha1' },
-      { path: 'metadata.name', message: 'must not be empty' },
+      { path: 'metadata.name', message: 'is empty: give the resource a name' },
       { path: 'metadata.lables', message: 'unknown field; did you mean labels?' },
       { path: 'spec.storagUri', message: 'unknown field; did you mean storageUri?' },
       { path: 'spec.requirements[1]', message: 'must be text, not 3' },
@@ -155,7 +181,6 @@ describe('resource', () => {
       'spec.dedicated',
       'spec.logger',
       'spec.explainer',
-      'spec.llm',
       'spec.dataflow',
       'spec.logger.percent',
     ])
@@ -197,7 +222,7 @@ describe('our checker and TypeBox', () => {
   const top = ['apiVersion', 'kind', 'metadata', 'spec', 'status', 'other']
 
   it.each([
-    ['Model', ModelSchema, model(everyModelField), [...top, ...Object.keys(everyModelField), 'storageUri']],
+    ['Model', ModelSchema, model(everyModelField), [...top, ...Object.keys(everyModelField), 'llm', 'storageUri']],
     [
       'Server',
       ServerSchema,
@@ -207,8 +232,7 @@ describe('our checker and TypeBox', () => {
   ])('agree on every mutated %s', (_kind, schema, base, fields) => {
     fc.assert(
       fc.property(mutated(base, fields), (value) => {
-        // `refusal` (memory) is ours alone: TypeBox cannot know it
-        const issues = checkFields(schema, value).filter((issue) => issue.path.join('.') !== 'spec.memory')
+        const issues = checkFields(schema, value).filter((issue) => issue.isRule !== true) // rules are ours alone
         expect(issues.length === 0).toBe(Value.Check(schema, value))
       }),
       { numRuns: 2_000 },

@@ -5,10 +5,9 @@ import {
   parseModelDraft,
   parseServerDraft,
   scalingIssues,
-  toScaling,
-  UNLIMITED_REPLICAS,
   type ModelDraft,
 } from '../../../../scheduler/domain/validate.ts'
+import { toScaling, UNLIMITED_REPLICAS } from '../../../../api/resources/rules.ts'
 
 const draft = (fields: Partial<ModelDraft> = {}): ModelDraft => ({
   name: 'iris',
