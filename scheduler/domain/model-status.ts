@@ -122,7 +122,7 @@ function progressOf(model: ModelDocument, wanted: VersionDocument, available: nu
   if (routedVersion(model) !== wanted)
     return `${version} is loaded on ${toList(wanted.assigned)} and takes over when it has as many replicas as the old one`
   const acked = model.route === undefined ? false : context.isAcked(model.route.sinceRevision)
-  if (acked === 'no-node') return `${version} is loaded, no Envoy connected: start one that uses this scheduler`
+  if (acked === 'no-node') return `${version} is loaded, no Envoy connected that answers: start one that uses this scheduler, or see its log`
   const held = context.heldNodes()
   return held.length === 0
     ? `${version} is loaded and waits for Envoy's ACK of its route`
