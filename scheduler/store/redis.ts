@@ -25,6 +25,8 @@ import { fieldOf, HASH_KINDS, type HashKind, type Keys, labelOf, replicaOfField 
 export const MAX_WRITES_PER_COMMIT = 500
 const KEPT_CHANGES = 10_000
 const KEPT_EVENTS = 50
+/** Nobody can ask for the events of what was deleted, unless its name comes back soon. */
+const EVENTS_OF_DELETED_TTL_S = 3_600
 const SCAN_BATCH = 1_000
 /** An Envoy of a scheduler that died stops counting after this (I2). */
 const ACKS_TTL_MS = 5_000
@@ -71,7 +73,7 @@ async function commit(deps: RedisStoreDeps, writes: readonly Write[]): Promise<C
     throw new ServingError('INVARIANT_BROKEN', `a commit of ${String(writes.length)} writes; it takes ${bounds}`)
   }
   const { names, parameters } = toScriptArguments(deps.keys, writes)
-  const limits = [token, String(KEPT_CHANGES), String(KEPT_EVENTS)]
+  const limits = [token, ...[KEPT_CHANGES, KEPT_EVENTS, EVENTS_OF_DELETED_TTL_S].map(String)]
   const [kind, detail] = await guardRedis('write', () =>
     deps.redis.commitDocuments(names.length, ...names, ...limits, ...parameters),
   )
@@ -101,6 +103,11 @@ function toScriptArguments(keys: Keys, writes: readonly Write[]): { names: strin
     const expected = write.kind === 'observed' ? '' : String(write.expectedRevision)
     return [indexOf(keys.hash[write.kind]), fieldOf(write), expected, encodePayload(write)]
   })
+  for (const write of writes)
+    if ((write.kind === 'model' || write.kind === 'server') && write.document === undefined) {
+      const subject = `${write.kind}/${write.name}`
+      parameters.push(indexOf(keys.events(subject)), subject, '', '')
+    }
   return { names, parameters }
 }
 

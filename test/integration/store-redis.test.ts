@@ -5,6 +5,7 @@ import type { Store, StoreChange, Write } from '../../scheduler/domain/store.ts'
 import { checkRedis } from '../../scheduler/store/check-redis.ts'
 import { connectRedis, type RedisConnection } from '../../scheduler/store/connection.ts'
 import { createKeys } from '../../scheduler/store/keys.ts'
+import { openRedis } from '../../scheduler/store/open.ts'
 import { createRedisStore, MAX_WRITES_PER_COMMIT } from '../../scheduler/store/redis.ts'
 import { aModel, aServer, writeModel } from '../support/documents.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
@@ -94,6 +95,21 @@ describe('documents', () => {
     expect((await store.load()).models).toEqual([])
     await commit(store, [writeModel(aModel('iris'))])
     expect((await store.load()).models[0]?.revision).toBe(3)
+  })
+
+  it('the events of a deleted model go after a while, unless its name comes back', async () => {
+    const { store, redis, keys } = await aStore()
+    const event = { atMs: 1, kind: 'info', reason: 'Placed', message: 'here' } as const
+    const happened: Write = { kind: 'event', subject: 'model/iris', event }
+    const revision = await commit(store, [writeModel(aModel('iris')), happened])
+    expect(await redis.ttl(keys.events('model/iris'))).toBe(-1)
+
+    await commit(store, [{ kind: 'model', name: 'iris', expectedRevision: revision, document: undefined }, happened])
+    expect(await redis.ttl(keys.events('model/iris'))).toBeGreaterThan(0)
+    expect(await store.events('model/iris')).toHaveLength(2)
+
+    await commit(store, [writeModel(aModel('iris')), happened])
+    expect(await redis.ttl(keys.events('model/iris'))).toBe(-1)
   })
 
   it('five thousand models are all read, in batches', async () => {
@@ -229,6 +245,20 @@ describe('a Redis that cannot be used', () => {
       await expect(checkRedis(redis, silentLogger)).rejects.toMatchObject({
         code: 'STORE_MISCONFIGURED',
         message: expect.stringContaining('maxmemory-policy of Redis is allkeys-lru') as string,
+      })
+    } finally {
+      await other.stop()
+    }
+  })
+
+  it.each(['', ':wrong@'])('is refused at once when it does not take the credentials "%s"', async (credentials) => {
+    const other = await startRedis()
+    try {
+      await other.command('CONFIG', 'SET', 'requirepass', 'right')
+      const url = other.url.replace('redis://', `redis://${credentials}`)
+      await expect(openRedis(() => connect(url), silentLogger)).rejects.toMatchObject({
+        code: 'STORE_MISCONFIGURED',
+        message: expect.stringContaining('Redis refuses the user or password of REDIS_URL') as string,
       })
     } finally {
       await other.stop()

@@ -5,10 +5,11 @@
 -- KEYS: 1 fence, 2 revision counter, 3 change stream, 4 models, 5 servers, 6 replicas, 7 observed,
 --       8.. one event list per subject named in the writes
 -- ARGV: 1 the caller's fencing token, 2 greatest length of the stream, 3 greatest length of an event list,
+--       4 seconds until the events of a deleted subject go,
 --       then per write: index in KEYS, field (of an event: its subject), expected revision ('' = any, '0' = must not
---       exist), JSON ('' = delete)
+--       exist), JSON ('' = delete; of an event: its subject is deleted)
 -- Returns {'committed', revision}, {'conflict', '<kind>/<field>'} or {'fenced'}.
-local FIRST_WRITE, STRIDE, FIRST_EVENTS_KEY = 4, 4, 8
+local FIRST_WRITE, STRIDE, FIRST_EVENTS_KEY = 5, 4, 8
 local KINDS = { [4] = 'model', [5] = 'server', [6] = 'replica', [7] = 'observed' }
 
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
@@ -31,16 +32,21 @@ local revision = redis.call('INCR', KEYS[2])
 local entry = {}
 for at = FIRST_WRITE, #ARGV, STRIDE do
   local key, field, payload = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 3]
-  if key >= FIRST_EVENTS_KEY then
-    redis.call('RPUSH', KEYS[key], payload)
-    redis.call('LTRIM', KEYS[key], -tonumber(ARGV[3]), -1)
-  elseif payload == '' then
-    redis.call('HDEL', KEYS[key], field)
+  if key >= FIRST_EVENTS_KEY and payload == '' then
+    redis.call('EXPIRE', KEYS[key], ARGV[4])
   else
-    redis.call('HSET', KEYS[key], field, revision .. ' ' .. payload)
+    if key >= FIRST_EVENTS_KEY then
+      redis.call('RPUSH', KEYS[key], payload)
+      redis.call('LTRIM', KEYS[key], -tonumber(ARGV[3]), -1)
+      redis.call('PERSIST', KEYS[key])
+    elseif payload == '' then
+      redis.call('HDEL', KEYS[key], field)
+    else
+      redis.call('HSET', KEYS[key], field, revision .. ' ' .. payload)
+    end
+    entry[#entry + 1] = (KINDS[key] or 'event') .. ' ' .. field
+    entry[#entry + 1] = payload
   end
-  entry[#entry + 1] = (KINDS[key] or 'event') .. ' ' .. field
-  entry[#entry + 1] = payload
 end
 -- The entry's id is the revision, so a follower asks for what comes after the one it has.
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], revision .. '-0', unpack(entry))
