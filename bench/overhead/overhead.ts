@@ -5,10 +5,10 @@
  */
 import { parseArgs } from 'node:util'
 import type { Bench } from '../main.ts'
-import { cpuSeconds } from './cpu.ts'
+import { cpuSeconds } from '../support/cpu.ts'
 import { type Arena, type Contender, openArena } from './mesh.ts'
-import { buildNative, type LoadRound, type NativeTools, pin, runLoad } from './native.ts'
-import { median, spread } from './statistics.ts'
+import { buildNative, type LoadRound, type NativeTools, pin, runLoad } from '../support/native.ts'
+import { median, spread } from '../support/statistics.ts'
 
 const ENVOY_CORE = 0
 const LOAD_CORE = 1
