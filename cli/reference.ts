@@ -29,9 +29,9 @@ export function parseReference(first: string, second?: string): Reference {
   const [kind, name] = slash < 0 ? [first, second] : [first.slice(0, slash), first.slice(slash + 1)]
   if (slash >= 0 && second !== undefined)
     throw new ServingError('CONFIG_INVALID', `name one resource: ${first} or ${second}, not both`)
-  if (name === undefined || name === '')
-    throw new ServingError('CONFIG_INVALID', `${first}: the resource's name is missing, as in ${kind}/iris`)
-  return { kind: parseKind(kind), name }
+  if (name !== undefined && name !== '') return { kind: parseKind(kind), name }
+  const known = formatReference({ kind: parseKind(kind), name: '<name>' })
+  throw new ServingError('CONFIG_INVALID', `${first}: the resource's name is missing, as in ${known}`)
 }
 
 /** `model/iris`: how resources are printed, and can be given back. */

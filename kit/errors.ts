@@ -118,7 +118,12 @@ export const catalogue = {
     retryable: true,
     help: 'The history of changes was lost: the scheduler reads everything again by itself.',
   },
-  STORE_MISCONFIGURED: { grpc: 9, http: 500, retryable: false, help: 'Correct the Redis option or the REDIS_URL that the message names.' },
+  STORE_MISCONFIGURED: {
+    grpc: 9,
+    http: 500,
+    retryable: false,
+    help: 'Correct the Redis option or the REDIS_URL that the message names.',
+  },
   SCHEDULER_UNAVAILABLE: { grpc: 14, http: 503, retryable: true, help: 'Start the scheduler, or check its address.' },
   INGRESS_UNAVAILABLE: {
     grpc: 14,

@@ -38,7 +38,8 @@ const upSchema = Type.Object({
   }),
   redisUrl: Type.String({
     default: '',
-    description: 'A Redis of your own, used as it is; without one a Redis is started.',
+    pattern: '^$|^rediss?://[^/]',
+    description: 'A Redis of your own, redis://[user:password@]host[:port][/database]; without one a Redis is started.',
   }),
 })
 

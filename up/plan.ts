@@ -2,6 +2,9 @@
 import { toEnvoyArguments } from '../envoy/arguments.ts'
 import { toBootstrap } from '../envoy/bootstrap.ts'
 import type { MeshPorts } from './ports.ts'
+import { processFlags } from './process-flags.ts'
+import type { ServerKind } from './servers/kinds.ts'
+import { planReplica } from './servers/replica-plan.ts'
 import type { ProcessSpec, Readiness } from './supervisor/spec.ts'
 
 export type RedisPlan =
@@ -20,6 +23,8 @@ export interface MeshOptions {
   readonly host: string
   readonly ports: MeshPorts
   readonly serverName: string
+  /** Default `embedded`. */
+  readonly serverKind?: ServerKind
   readonly artifactRoots: readonly string[]
   /** Added to the options of every process of that kind. */
   readonly extraFlags: {
@@ -36,26 +41,35 @@ export interface MeshPlan {
   readonly processes: readonly ProcessSpec[]
 }
 
-/** For models, on each replica. */
-const MEMORY_BYTES = 1024 ** 3
 const READY_TIMEOUT_MS = 30_000
 /** Traffic ends first; the store goes last. The times add up to less than the 5 s that stopping may take. */
 const STOP = {
   edge: { stopStage: 0, stopTimeoutMs: 500 },
   scheduler: { stopStage: 1, stopTimeoutMs: 1_200 },
-  agents: { stopStage: 2, stopTimeoutMs: 1_000 },
-  backends: { stopStage: 3, stopTimeoutMs: 1_000 },
+  store: { stopStage: 3, stopTimeoutMs: 1_000 }, // after the agents, together with the model servers
 } as const
 
-const replicaName = (serverName: string, index: number): string => `${serverName}-${String(index)}`
+/** Within the stop time of the agents. */
+const PROXY_DRAIN_MS = 500
 
+/** Everything, with a fixed number of replicas of one server. */
 export function planMesh(options: MeshOptions): MeshPlan {
-  const replicas = options.ports.replicas.map((_, index) => replicaName(options.serverName, index))
+  const replicas = options.ports.replicas.map((ports, index) =>
+    planReplica({
+      ...options,
+      server: options.serverName,
+      kind: options.serverKind ?? 'embedded',
+      index,
+      ports,
+      agentsPort: options.ports.agents,
+      drainDeadlineMs: 0, // all replicas stop together: there is nowhere to move models to
+    }),
+  )
   return {
     folders: [
       `${options.folder}/state/redis`,
       `${options.folder}/envoy`,
-      ...replicas.map((r) => repository(options, r)),
+      ...replicas.map(({ repository }) => repository),
     ],
     files: options.ports.envoys.map((_, index) => ({
       path: bootstrapPath(options, index),
@@ -65,12 +79,11 @@ export function planMesh(options: MeshOptions): MeshPlan {
       ...planRedis(options),
       planScheduler(options),
       ...options.ports.envoys.flatMap((_, index) => planEnvoy(options, index)),
-      ...replicas.flatMap((_, index) => planReplica(options, index)),
+      ...replicas.flatMap(({ modelServer, agent }) => [modelServer, agent]),
     ],
   }
 }
 
-const repository = (options: MeshOptions, replica: string): string => `${options.folder}/models/${replica}`
 const bootstrapPath = (options: MeshOptions, index: number): string =>
   `${options.folder}/envoy/envoy-${String(index)}.json`
 
@@ -90,10 +103,10 @@ function planRedis(options: MeshOptions): ProcessSpec[] {
   const port = options.ports.redis
   return [
     {
-      ...STOP.backends,
+      ...STOP.store,
       name: 'redis',
       command: options.redis.binary,
-      args: flags({
+      args: processFlags({
         bind: host,
         port,
         dir: `${options.folder}/state/redis`,
@@ -119,9 +132,8 @@ function planScheduler(options: MeshOptions): ProcessSpec {
     args: [
       ...options.millrace.slice(1),
       'scheduler',
-      ...flags({
+      ...processFlags({
         host,
-        'redis-url': redisUrl(options),
         'xds-port': ports.xds,
         'grpc-port': ports.schedulerGrpc,
         'agent-port': ports.agents,
@@ -130,6 +142,7 @@ function planScheduler(options: MeshOptions): ProcessSpec {
       }),
       ...(options.extraFlags.scheduler ?? []),
     ],
+    environment: { REDIS_URL: redisUrl(options) }, // it may hold a password, and everybody may read command lines
     after: options.redis.kind === 'managed' ? ['redis'] : [],
   }
 }
@@ -159,54 +172,11 @@ function planEnvoy(options: MeshOptions, index: number): ProcessSpec[] {
     args: [
       ...options.millrace.slice(1),
       'mesh-metrics',
-      ...flags({ host, 'http-port': ports.metrics, 'admin-url': `http://${host}:${String(ports.admin)}` }),
+      ...processFlags({ host, 'http-port': ports.metrics, 'admin-url': `http://${host}:${String(ports.admin)}` }),
     ],
     after: [],
   }
   return [envoy, metrics]
-}
-
-function planReplica(options: MeshOptions, index: number): ProcessSpec[] {
-  const { host } = options
-  const ports = options.ports.replicas[index]
-  if (ports === undefined) return []
-  const replica = replicaName(options.serverName, index)
-  const server: ProcessSpec = {
-    ...STOP.backends,
-    ...ours(options, replica, http(host, ports.rest, '/v2/health/ready')),
-    command: options.modelServer[0] ?? '',
-    args: [
-      ...options.modelServer.slice(1),
-      ...flags({ host, 'rest-port': ports.rest, 'grpc-port': ports.grpc, repository: repository(options, replica) }),
-      ...(options.extraFlags.modelServer ?? []),
-    ],
-    after: [],
-  }
-  const agent: ProcessSpec = {
-    ...STOP.agents,
-    ...ours(options, `agent-${replica}`, http(host, ports.agentHttp, '/readyz')),
-    args: [
-      ...options.millrace.slice(1),
-      'agent',
-      ...flags({
-        host,
-        scheduler: `${host}:${String(options.ports.agents)}`,
-        'server-name': options.serverName,
-        'replica-index': index,
-        'server-host': host,
-        'server-rest-port': ports.rest,
-        'server-grpc-port': ports.grpc,
-        repository: repository(options, replica),
-        'artifact-roots': options.artifactRoots.join(','),
-        'memory-bytes': MEMORY_BYTES,
-        'drain-deadline-ms': 0, // all replicas stop together: there is nowhere to move models to
-        'http-port': ports.agentHttp,
-      }),
-      ...(options.extraFlags.agent ?? []),
-    ],
-    after: [],
-  }
-  return [server, agent]
 }
 
 /** What our own processes have in common. */
@@ -222,6 +192,3 @@ const http = (host: string, port: number, path: string): Readiness => ({
   kind: 'http',
   url: `http://${host}:${String(port)}${path}`,
 })
-
-const flags = (values: Readonly<Record<string, string | number>>): string[] =>
-  Object.entries(values).flatMap(([name, value]) => [`--${name}`, String(value)])

@@ -32,13 +32,14 @@ export interface UpDeps {
 const HOST = '127.0.0.1'
 const SERVER_NAME = 'embedded'
 const REDIS_DEADLINE_MS = 5_000
+const DEFAULT_REDIS_PORT = 6379
 
 /** Runs until `stop`, or with `--once` until the sample was answered. Whatever happens, no process stays behind. */
 export async function runUp(config: UpConfig, deps: UpDeps): Promise<void> {
   if (config.fresh && config.redisUrl !== '')
     throw new ServingError(
       'CONFIG_INVALID',
-      '--fresh: the Redis of REDIS_URL is not ours to wipe; use a key prefix or unset one',
+      '--fresh: the Redis of REDIS_URL is not ours to wipe; name another database of it (redis://host:port/1), or unset one of the two',
     )
   const folder = await openStateFolder(resolve(config.stateDir), deps.stop)
   try {
@@ -111,14 +112,21 @@ async function planAndSupervise(
 
 async function findRedis(url: string, tools: ToolsContext): Promise<RedisPlan> {
   if (url === '') return { kind: 'managed', binary: await findRedisServer(tools) }
-  const { hostname, port } = new URL(url)
-  const target = { kind: 'tcp', host: hostname, port: Number(port === '' ? 6379 : port) } as const
+  const target = { kind: 'tcp', ...redisAddress(url) } as const
   if ((await waitReady(target, REDIS_DEADLINE_MS, tools.signal)) === 'late')
     throw new ServingError(
       'STORE_UNAVAILABLE',
       `REDIS_URL: nothing answers at ${target.host}:${String(target.port)}; correct it, or unset it to have a Redis started`,
     )
   return { kind: 'external', url }
+}
+
+/** @throws ServingError CONFIG_INVALID, which does not repeat the URL: it may hold a password */
+function redisAddress(url: string): { readonly host: string; readonly port: number } {
+  if (!URL.canParse(url))
+    throw new ServingError('CONFIG_INVALID', 'REDIS_URL: is not a URL; write redis://[user:password@]host[:port]')
+  const { hostname, port } = new URL(url)
+  return { host: hostname, port: port === '' ? DEFAULT_REDIS_PORT : Number(port) }
 }
 
 async function startAll(supervisor: Supervisor, deps: UpDeps): Promise<void> {

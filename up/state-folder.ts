@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { ServingError } from '../kit/errors.ts'
 import { tryLock } from './lock.ts'
@@ -18,8 +18,9 @@ export interface StateFolder {
 /** What `--fresh` forgets; tools and logs stay. */
 const STATE_FOLDERS = ['state', 'models', 'envoy']
 
-/** @throws ServingError ALREADY_RUNNING naming the process that uses the folder */
+/** @throws ServingError ALREADY_RUNNING naming the process that uses the folder, CONFIG_INVALID when it is unusable */
 export async function openStateFolder(path: string, signal: AbortSignal): Promise<StateFolder> {
+  makeFolder(path)
   const lock = tryLock(join(path, 'up.lock'))
   if (lock.kind === 'taken') {
     const holder = lock.holder === undefined ? 'another process' : `process ${String(lock.holder.pid)}`
@@ -35,6 +36,16 @@ export async function openStateFolder(path: string, signal: AbortSignal): Promis
   } catch (error) {
     lock.release()
     throw error
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true })
+    accessSync(path, constants.W_OK)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new ServingError('CONFIG_INVALID', `--state-dir: ${path} is no folder that can be written to: ${reason}`)
   }
 }
 

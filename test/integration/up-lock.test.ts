@@ -17,6 +17,14 @@ afterEach(() => {
 
 const path = () => join(folder, 'up.lock')
 
+test('a state folder that is a file is refused, naming the option', async () => {
+  writeFileSync(path(), '')
+  await expect(openStateFolder(path(), AbortSignal.timeout(5_000))).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining(`--state-dir: ${path()} is no folder`) as string,
+  })
+})
+
 test('a second one is refused, naming the process that has the lock', async () => {
   const first = await openStateFolder(folder, AbortSignal.timeout(5_000))
   await expect(openStateFolder(folder, AbortSignal.timeout(5_000))).rejects.toMatchObject({

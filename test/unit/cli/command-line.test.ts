@@ -37,6 +37,7 @@ describe('references', () => {
     [['model/'], /name is missing/],
     [['model/iris', 'wine'], /not both/],
     [['x/iris'], /no kind/],
+    [['iris'], /"iris" is no kind/],
   ])('refuses %j', ([first = '', second], message) => {
     expect(() => parseReference(first, second)).toThrow(message)
   })

@@ -71,7 +71,8 @@ test('Redis writes through on every command, forgets nothing and listens on this
 test('a Redis of the user is not started and is given to the scheduler', () => {
   const external: MeshOptions = { ...options, redis: { kind: 'external', url: 'redis://elsewhere:1' } }
   expect(planMesh(external).processes.some((process) => process.name === 'redis')).toBe(false)
-  expect(flagOf('scheduler', 'redis-url', external)).toBe('redis://elsewhere:1')
+  expect(processNamed('scheduler', external).environment).toEqual({ REDIS_URL: 'redis://elsewhere:1' })
+  expect(JSON.stringify(processNamed('scheduler', external).args)).not.toContain('redis://')
   expect(processNamed('scheduler', external).after).toEqual([])
 })
 
