@@ -1,9 +1,15 @@
 /** Where everything listens, as data. */
+import { SERVER_KINDS, type ServerKind } from './servers/kinds.ts'
 
 export interface ReplicaPorts {
   readonly rest: number
   readonly grpc: number
   readonly agentHttp: number
+  /** Of the agent's reverse proxy. */
+  readonly proxyRest: number
+  readonly proxyGrpc: number
+  /** Only of a model server that serves its metrics on a port of their own. */
+  readonly modelServerMetrics?: number
 }
 
 export interface EnvoyPorts {
@@ -24,7 +30,7 @@ export interface MeshPorts {
   readonly replicas: readonly ReplicaPorts[]
 }
 
-/** The documented ports, all moved by `offset`: one Envoy, `replicas` model servers. */
+/** The documented ports, all moved by `offset`: one Envoy, `replicas` embedded model servers. */
 export function standardPorts(offset: number, replicas: number): MeshPorts {
   return {
     ingress: 9000 + offset,
@@ -34,11 +40,15 @@ export function standardPorts(offset: number, replicas: number): MeshPorts {
     agents: 9005 + offset,
     schedulerHttp: 9006 + offset,
     envoys: [{ admin: 9901 + offset, metrics: 9003 + offset }],
-    replicas: Array.from({ length: replicas }, (_, index) => {
-      const first = 9100 + offset + 10 * index
-      return { rest: first, grpc: first + 1, agentHttp: first + 2 }
-    }),
+    replicas: Array.from({ length: replicas }, (_, index) => replicaPorts('embedded', index, offset)),
   }
+}
+
+/** Ten ports for each replica, a hundred for each kind of server: 9100 for embedded, 9200 for mlserver. */
+export function replicaPorts(kind: ServerKind, index: number, offset: number): ReplicaPorts {
+  const first = 9100 + offset + 100 * SERVER_KINDS.indexOf(kind) + 10 * index
+  const ports = { rest: first, grpc: first + 1, agentHttp: first + 2, proxyRest: first + 4, proxyGrpc: first + 5 }
+  return kind === 'mlserver' ? { ...ports, modelServerMetrics: first + 3 } : ports
 }
 
 export interface PortUse {
@@ -59,10 +69,18 @@ export function portUses(ports: MeshPorts): PortUse[] {
     { port: ports.agents, use: 'agents' },
     { port: ports.schedulerHttp, use: 'scheduler health' },
     { port: ports.redis, use: 'Redis' },
-    ...ports.replicas.flatMap((replica) => [
-      { port: replica.rest, use: 'model server REST' },
-      { port: replica.grpc, use: 'model server gRPC' },
-      { port: replica.agentHttp, use: 'agent health' },
-    ]),
+    ...ports.replicas.flatMap(replicaPortUses),
+  ]
+}
+
+export function replicaPortUses(ports: ReplicaPorts): PortUse[] {
+  const { modelServerMetrics: metrics } = ports
+  return [
+    { port: ports.rest, use: 'model server REST' },
+    { port: ports.grpc, use: 'model server gRPC' },
+    { port: ports.agentHttp, use: 'agent health' },
+    { port: ports.proxyRest, use: 'agent proxy REST' },
+    { port: ports.proxyGrpc, use: 'agent proxy gRPC' },
+    ...(metrics === undefined ? [] : [{ port: metrics, use: 'model server metrics' }]),
   ]
 }

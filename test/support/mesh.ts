@@ -199,7 +199,7 @@ async function declareServer(admin: AdminClient, name: string, replicas: number)
 }
 
 async function freeMeshPorts(envoys: number, replicas: number): Promise<MeshPorts> {
-  const ports = await freePorts(6 + 2 * envoys + 3 * replicas)
+  const ports = await freePorts(6 + 2 * envoys + 5 * replicas)
   const next = (): number => {
     const port = ports.pop()
     if (port === undefined) throw new Error('too few ports were asked for')
@@ -213,6 +213,12 @@ async function freeMeshPorts(envoys: number, replicas: number): Promise<MeshPort
     agents: next(),
     schedulerHttp: next(),
     envoys: Array.from({ length: envoys }, () => ({ admin: next(), metrics: next() })),
-    replicas: Array.from({ length: replicas }, () => ({ rest: next(), grpc: next(), agentHttp: next() })),
+    replicas: Array.from({ length: replicas }, () => ({
+      rest: next(),
+      grpc: next(),
+      agentHttp: next(),
+      proxyRest: next(),
+      proxyGrpc: next(),
+    })),
   }
 }
