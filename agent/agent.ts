@@ -74,6 +74,7 @@ export async function startAgent(
     },
     activity: () => reconciler.activity,
     doubtful: () => reconciler.doubtful,
+    mayBeSilent: () => traits.silentWhileLoading && reconciler.loading,
     log,
     nowMs,
   }) // feeds the reconciler what the server has

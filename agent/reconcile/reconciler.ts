@@ -74,6 +74,11 @@ export class Reconciler implements Running {
     return this.#doubtful
   }
 
+  /** The server is being told to load a model; each such call has a deadline. */
+  get loading(): boolean {
+    return [...this.#working.values()].includes('load')
+  }
+
   /** Calls `listener` after each step that changed something; returns how to stop that. */
   subscribe(listener: ChangeListener): () => void {
     this.#listeners.add(listener)

@@ -48,17 +48,23 @@ export async function listArtifactFiles(folder: string, roots: ArtifactRoots): P
   }
 }
 
-/** The first level of a folder, links followed. */
-export async function listFirstLevel(folder: string): Promise<ArtifactListing> {
+/** The first level of a folder, links followed, and in which of its folders a file of that name is. */
+export async function listFirstLevel(folder: string, descriptionFile: string): Promise<ArtifactListing> {
   const folders: string[] = []
   const files: string[] = []
+  const describedFolders: string[] = []
   for (const name of await readdir(folder)) {
-    const found = await stat(join(folder, name)).catch(() => undefined) // a link to nothing is found when it is copied
-    if (found?.isDirectory() === true) folders.push(name)
-    else files.push(name)
+    if ((await statOptional(join(folder, name)))?.isDirectory() !== true) files.push(name)
+    else {
+      folders.push(name)
+      if ((await statOptional(join(folder, name, descriptionFile)))?.isFile() === true) describedFolders.push(name)
+    }
   }
-  return { folders, files }
+  return { folders, files, describedFolders }
 }
+
+/** A link to nothing is found when it is copied. */
+const statOptional = (path: string): Promise<Stats | undefined> => stat(path).catch(() => undefined)
 
 const invalid = (folder: string, relative: string, reason: string, cause?: unknown): ServingError =>
   new ServingError('ARTIFACT_INVALID', `artefact ${folder}: ${relative}: ${reason}`, { cause })

@@ -86,7 +86,8 @@ export async function openModelRepository({ folder, artifactRoots, layout }: Dep
     const artifact = await resolveArtifact(model.storageUri, roots)
     if (!(await stat(artifact)).isDirectory())
       throw new ServingError('ARTIFACT_NOT_FOUND', `storageUri ${uri}: is a file; name the folder that holds it`)
-    const selected = layout.selectFolder(await listFirstLevel(artifact), model.artifactVersion)
+    const listing = await listFirstLevel(artifact, layout.descriptionFile)
+    const selected = layout.selectFolder(listing, model.artifactVersion)
     const source = selected === '' ? artifact : await resolveArtifact(join(artifact, selected), roots)
     const files = await listArtifactFiles(source, roots)
     if (files.length > 0) return files

@@ -60,6 +60,9 @@ const isConnectionFailure = (error: ServiceError): boolean =>
   (error.code === status.UNAVAILABLE || error.code === status.CANCELLED) &&
   error.metadata.get(ERROR_CODE_KEY).length === 0
 
+/** MLServer names the state as Python prints an enumeration's member: `State.READY`. */
+const isReady = ({ state }: { readonly state: string }): boolean => /(?:^|\.)READY$/.test(state)
+
 export function createOipRuntime(address: string, deadlines: RuntimeDeadlines): Runtime {
   const client = new GRPCInferenceService(address, credentials.createInsecure(), {
     ...GRPC_OPTIONS,
@@ -94,7 +97,7 @@ export function createOipRuntime(address: string, deadlines: RuntimeDeadlines): 
         throw new ServingError('SERVER_UNAVAILABLE', `index of server ${address}: ${toGrpcReason(result.error)}`, {
           cause: result.error,
         })
-      return new Set(result.answer.models.filter((model) => model.state === 'READY').map((model) => model.name))
+      return new Set(result.answer.models.filter(isReady).map((model) => model.name))
     },
     async load(internalName) {
       const result = await call(deadlines.loadMs, (deadline, callback) =>
@@ -122,7 +125,13 @@ function toFailure(
     const message = `the model server did not answer within ${String(deadlineMs)} ms`
     return { kind: 'failed', error: new ServingError(codes.late, message, { cause: error }) }
   }
-  return { kind: 'failed', error: new ServingError(codes.refused, error.details, { cause: error }) }
+  return { kind: 'failed', error: new ServingError(codes.refused, toServerMessage(error), { cause: error }) }
+}
+
+/** What the server says. A foreign server's message may be as short as a Python exception's, so it is introduced. */
+function toServerMessage({ code, details, metadata }: ServiceError): string {
+  if (metadata.get(ERROR_CODE_KEY).length > 0) return details
+  return `the model server answered ${status[code]}: ${details || 'no reason; see its log'}`
 }
 
 /** Watches the channel, because a server that is replaced between two checks answers both. */

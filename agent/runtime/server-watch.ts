@@ -23,6 +23,8 @@ interface Deps {
   readonly activity: () => number
   /** True: do not wait for the next audit. */
   readonly doubtful: () => boolean
+  /** True: it may be too busy to answer, so only a connection that breaks counts against it. */
+  readonly mayBeSilent: () => boolean
   readonly log: Logger
   readonly nowMs: () => number
 }
@@ -55,6 +57,7 @@ export async function startServerWatch(deps: Deps): Promise<Running> {
 
   const checkOnce = async (): Promise<void> => {
     const check = await runtime.check()
+    if (check.kind === 'failed' && deps.mayBeSilent()) return
     liveness = nextLiveness(liveness, check)
     if (liveness.kind === 'Down') {
       announceDown(liveness.reason)

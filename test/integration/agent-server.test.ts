@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { AgentConfig } from '../../agent/config.ts'
 import { type AgentRig, createAgentRig } from '../support/agent-rig.ts'
 import { desiredModel, type FakeConnection } from '../support/fake-scheduler.ts'
 
@@ -11,11 +12,14 @@ afterEach(() => rig.stop())
 const untilHealth = (connection: FakeConnection, state: string): Promise<void> =>
   rig.scheduler.until(state, () => connection.health.at(-1) === state)
 
+/** An artefact for any kind of server. */
+const ANY_SERVER = { 'model.onnx': 'weights', 'model-settings.json': '{"implementation":"model.Iris"}' }
+
 /** An agent with models a_1 and b_1 loaded, and its server SERVING. */
-async function startWithTwoModels(): Promise<FakeConnection> {
-  await rig.startAgent()
+async function startWithTwoModels(overrides: Partial<AgentConfig> = {}): Promise<FakeConnection> {
+  await rig.startAgent(overrides)
   const connection = await rig.scheduler.connection(0)
-  const uri = await rig.artifact('iris')
+  const uri = await rig.artifact('iris', ANY_SERVER)
   connection.sendDesired({
     epoch: 'e1',
     generation: 1,
@@ -88,6 +92,21 @@ describe('the health of the model server', () => {
     thaw()
     await untilHealth(connection, 'SERVING')
     expect(rig.server.log.length).toBe(loads)
+  })
+
+  it('which is silent while it loads, as MLServer is, is DOWN only when it is silent afterwards', async () => {
+    const connection = await startWithTwoModels({ serverType: 'mlserver' })
+    const finishLoad = rig.server.holdLoads()
+    const models = [desiredModel('c_1', await rig.artifact('silent', ANY_SERVER))]
+    connection.sendDesired({ epoch: 'e1', generation: 2, full: false, models })
+    await rig.server.loadBegun()
+    rig.server.freeze()
+    const checks = rig.server.checks
+    await rig.server.until('checks without an answer', () => rig.server.checks >= checks + 5)
+    expect(connection.health.at(-1)).toBe('SERVING')
+    finishLoad()
+    await rig.scheduler.until('c_1 LOADED', () => connection.models.get('c_1')?.state === 'LOADED')
+    await untilHealth(connection, 'DOWN')
   })
 
   it('is DOWN from the start without a server, and models wait for it', async () => {

@@ -1,7 +1,8 @@
 /** A model server with nothing but the repository extension: loads by name, fails, hangs, dies and comes back on command. */
 import { Server, type sendUnaryData, status } from '@grpc/grpc-js'
 import { GRPCInferenceService } from '../../api/grpc.ts'
-import { serveGrpc } from '../../kit/grpc.ts'
+import { ServingError } from '../../kit/errors.ts'
+import { serveGrpc, toGrpcStatus } from '../../kit/grpc.ts'
 import { createWaiters } from './waiters.ts'
 
 export interface FakeOipServer {
@@ -14,7 +15,9 @@ export interface FakeOipServer {
   readonly log: string[]
   /** How many loads run at the same time, at most, since the start. */
   readonly mostParallelLoads: number
-  /** Resolves once the predicate holds; it is asked after each load and unload. */
+  /** How many health checks have arrived, answered or not. */
+  readonly checks: number
+  /** Resolves once the predicate holds; it is asked after each load and unload, and at each health check. */
   until(what: string, predicate: () => boolean): Promise<void>
   /** A load has arrived and waits. */
   loadBegun(): Promise<void>
@@ -54,11 +57,14 @@ export async function startFakeOipServer(): Promise<FakeOipServer> {
   let parallel = 0
   let lives = 0
   let mostParallelLoads = 0
+  let checks = 0
 
   const listen = async (port: number): Promise<{ server: Server; port: number }> => {
     const server = new Server()
     server.addService(GRPCInferenceService.service, {
       ServerLive: (_call: unknown, reply: Reply<object>) => {
+        checks += 1
+        waiters.look()
         void calls.passed().then(() => {
           reply(null, { live: true })
         })
@@ -80,7 +86,7 @@ export async function startFakeOipServer(): Promise<FakeOipServer> {
           const message = refused.get(name)
           log.push(`${message === undefined ? 'load' : 'refuse'} ${name}`)
           if (message !== undefined) {
-            reply({ code: status.INVALID_ARGUMENT, details: message })
+            reply(toGrpcStatus(new ServingError('LOAD_FAILED', message)))
             return
           }
           models.add(name)
@@ -92,7 +98,7 @@ export async function startFakeOipServer(): Promise<FakeOipServer> {
         const name = call.request.modelName
         const message = refused.get(`unload ${name}`)
         if (message !== undefined) {
-          reply({ code: status.INTERNAL, details: message })
+          reply(toGrpcStatus(new ServingError('UNLOAD_FAILED', message)))
           return
         }
         log.push(`unload ${name}`)
@@ -111,6 +117,9 @@ export async function startFakeOipServer(): Promise<FakeOipServer> {
     models,
     refused,
     log,
+    get checks() {
+      return checks
+    },
     get mostParallelLoads() {
       return mostParallelLoads
     },
