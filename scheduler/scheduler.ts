@@ -21,6 +21,7 @@ import type { LeadershipRun } from './loop/leadership.ts'
 import { createMetrics, registerGauges } from './loop/metrics.ts'
 import { startRefusals } from './loop/refusals.ts'
 import { createRoutingSink } from './loop/routing-sink.ts'
+import { createOperations } from './operations/operations.ts'
 import { connectRedis } from './store/connection.ts'
 import { createKeys } from './store/keys.ts'
 import { createLease } from './store/lease.ts'
@@ -156,11 +157,12 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
   ) // feeds the control plane with what agents report
   started('agent api', agentApi)
   const schedulerService = createSchedulerService({ controlPlane, feed, version: deps.version, now })
+  const operations = createOperations({ controlPlane, store, now })
   const api = await serveServices(
     [
       { definition: Scheduler.service, handlers: { ...schedulerService } },
       { definition: HealthCheckService.service, handlers: { ...healthService } },
-      { definition: Admin.service, handlers: { ...createAdminService({ controlPlane, feed, store, now }) } },
+      { definition: Admin.service, handlers: { ...createAdminService(operations, feed) } },
     ],
     host,
     config.grpcPort,

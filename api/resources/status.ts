@@ -90,6 +90,15 @@ export interface ServerStatus {
   readonly replicaStatuses?: readonly ServerReplicaStatus[]
 }
 
+/** What happened to a resource, for `describe`. */
+export interface ResourceEvent {
+  readonly atMs: number
+  /** Normal or Warning */
+  readonly type: string
+  readonly reason: string
+  readonly message: string
+}
+
 export type StoredModel = ModelResource & { readonly status?: ModelStatus }
 export type StoredServer = ServerResource & { readonly status?: ServerStatus }
 export type StoredResource = StoredModel | StoredServer

@@ -6,7 +6,7 @@ import type { ListResponse__Output as ListReply } from '../../api/generated/mill
 import type { WatchResponse__Output as WatchReply } from '../../api/generated/millrace/admin/v1/WatchResponse.ts'
 import { Admin, GRPC_OPTIONS } from '../../api/grpc.ts'
 import type { Kind, Resource } from '../../api/resources/resource.ts'
-import { parseStoredResource, type StoredResource } from '../../api/resources/status.ts'
+import { parseStoredResource, type ResourceEvent, type StoredResource } from '../../api/resources/status.ts'
 import { fromGrpcError } from '../../kit/grpc.ts'
 
 const DEADLINE_MS = 10_000
@@ -17,13 +17,6 @@ export interface Applied {
   readonly outcome: ApplyOutcome
   readonly resource: StoredResource
   readonly warnings: readonly string[]
-}
-export interface ResourceEvent {
-  readonly atMs: number
-  /** Normal or Warning */
-  readonly type: string
-  readonly reason: string
-  readonly message: string
 }
 export interface RolledBack {
   readonly fromVersion: number

@@ -8,7 +8,7 @@ import type {
   StoredServer,
   VersionStatus,
 } from '../../api/resources/status.ts'
-import type { ResourceEvent } from '../client/admin-client.ts'
+import type { ResourceEvent } from '../../api/resources/status.ts'
 import { formatAge } from '../duration.ts'
 import type { Terminal } from '../terminal.ts'
 import { formatBytes } from './format.ts'

@@ -9,7 +9,7 @@ import { parseReplicaKey } from '../domain/names.ts'
 import { toReplicaStatuses } from '../domain/replica-state.ts'
 import { toServerStatus } from '../domain/server-status.ts'
 import { toModelMessage } from './model-draft.ts'
-import { toVersionState } from './version-state.ts'
+import { toVersionState } from '../operations/version-state.ts'
 
 /** Of the latest version, or of all; the latest is last. */
 export function toModelStatusMessage(

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { type ModelResource, parseResource, type Resource } from '../../../../api/resources/resource.ts'
-import { planApplyResource, renderPlanned } from '../../../../scheduler/grpc/apply-resource.ts'
-import { refuseMassRemoval } from '../../../../scheduler/grpc/changes.ts'
+import { planApplyResource, renderPlanned } from '../../../../scheduler/operations/apply-resource.ts'
+import { refuseMassRemoval } from '../../../../scheduler/operations/changes.ts'
 import { toModelDraft, toModelMessage } from '../../../../scheduler/grpc/model-draft.ts'
-import { toModelResource, toServerResource } from '../../../../scheduler/grpc/resources.ts'
+import { toModelResource, toServerResource } from '../../../../scheduler/operations/resources.ts'
 import { parseModelDraft } from '../../../../scheduler/domain/validate.ts'
 import { createSchedulerScene, type SchedulerScene } from '../../../support/scheduler-scene.ts'
 

@@ -5,7 +5,7 @@ import type { ModelResource, ServerResource } from '../../api/resources/resource
 import type { Condition, ModelStatus, ServerStatus, StoredModel, StoredServer } from '../../api/resources/status.ts'
 import { UNLIMITED_REPLICAS } from '../../api/resources/rules.ts'
 import type { ClusterState } from '../domain/cluster.ts'
-import type { KubernetesMeta, ModelDocument, VersionDocument } from '../domain/documents.ts'
+import type { KubernetesMeta, ModelDocument, ServerDocument, VersionDocument } from '../domain/documents.ts'
 import { wantedReplicas, wantedVersion } from '../domain/model-facts.ts'
 import { toReplicaStatuses } from '../domain/replica-state.ts'
 import { toServerStatus } from '../domain/server-status.ts'
@@ -107,18 +107,26 @@ export function toServerResource(name: string, cluster: ClusterState, awaited?: 
   const known = toServerStatus(name, cluster)
   if (known === undefined) return undefined
   const document = cluster.server(name)
-  const manifest = document?.manifest as { metadata?: { labels?: Record<string, string> }; spec?: object } | undefined
   return {
     apiVersion: API_VERSION,
     kind: 'Server',
-    metadata: toMetadata(name, document?.kubernetesMeta, manifest?.metadata?.labels ?? {}),
+    metadata: toMetadata(name, document?.kubernetesMeta, labelsOfServer(document)),
     spec: {
-      ...manifest?.spec,
+      ...manifestOf(document)?.spec,
       ...(document === undefined ? {} : { replicas: document.expectedReplicas, ...toBounds(document) }),
     },
     status: toServerResourceStatus(known, cluster, awaited),
   }
 }
+
+interface ServerManifest {
+  readonly metadata?: { readonly labels?: Readonly<Record<string, string>> }
+  readonly spec?: object
+}
+const manifestOf = (document: ServerDocument | undefined) => document?.manifest as ServerManifest | undefined
+
+export const labelsOfServer = (document: ServerDocument | undefined): Readonly<Record<string, string>> =>
+  manifestOf(document)?.metadata?.labels ?? {}
 
 function toServerResourceStatus(
   known: NonNullable<ReturnType<typeof toServerStatus>>,

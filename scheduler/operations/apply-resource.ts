@@ -1,6 +1,5 @@
 /** Applying a manifest. The scheduler counts generations itself: one more for each change that a resource makes. Pure. */
 import type { Resource } from '../../api/resources/resource.ts'
-import type { StoredResource } from '../../api/resources/status.ts'
 import { ServingError } from '../../kit/errors.ts'
 import type { ClusterState } from '../domain/cluster.ts'
 import type { KubernetesMeta } from '../domain/documents.ts'
@@ -34,11 +33,7 @@ export function planApplyResource(
 }
 
 /** The resource after its plan, as `apply` answers it. */
-export function renderPlanned(
-  cluster: ClusterState,
-  plan: Plan<unknown>,
-  render: () => StoredResource | undefined,
-): StoredResource | undefined {
+export function renderPlanned<Rendered>(cluster: ClusterState, plan: Plan<unknown>, render: () => Rendered): Rendered {
   const undo = plan.writes.map((write) => ({ write, change: cluster.apply(write) }))
   try {
     return render()
