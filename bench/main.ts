@@ -1,4 +1,4 @@
-/** `npm run bench -- NAME [--json]`: each figure is a ratio against a baseline measured in the same run. */
+/** `npm run bench -- NAME [--json]`; figures that compare, compare with a baseline measured in the same run. */
 import { toServingError } from '../kit/errors.ts'
 
 export interface Bench {
@@ -9,6 +9,8 @@ export interface Bench {
 
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   overhead: async () => (await import('./overhead/overhead.ts')).overhead,
+  scale: async () => (await import('./scale/scale.ts')).scale,
+  restart: async () => (await import('./restart/restart.ts')).restart,
 }
 
 async function main(argv: readonly string[]): Promise<void> {

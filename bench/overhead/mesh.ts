@@ -35,7 +35,7 @@ export interface Arena {
 export async function openArena(tools: NativeTools, nameSource: 'header' | 'message'): Promise<Arena> {
   await setToolPaths()
   const [ingressPort = 0, adminPort = 0] = await freePorts(2)
-  let server: ReplicaPorts = { rest: 0, grpc: 0, agentHttp: 0 }
+  let server: Pick<ReplicaPorts, 'rest' | 'grpc'> = { rest: 0, grpc: 0 }
   const mesh = await startMesh({
     replicas: 1,
     envoyConcurrency: 1,

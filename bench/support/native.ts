@@ -12,6 +12,7 @@ const BUILD_DEADLINE_MS = 300_000
 export interface NativeTools {
   readonly server: string
   readonly load: string
+  readonly askEach: string
 }
 
 /** @throws ServingError TOOL_MISSING without Go; PROCESS_FAILED with the compiler's words. */
@@ -28,12 +29,12 @@ export async function buildNative(): Promise<NativeTools> {
     throw new ServingError(
       missing ? 'TOOL_MISSING' : 'PROCESS_FAILED',
       missing
-        ? 'the overhead bench builds its load generator with Go >= 1.24: install it and put `go` on the PATH'
+        ? 'the bench builds its load generator with Go >= 1.24: install it and put `go` on the PATH'
         : `go build failed: ${String(error)}`,
       { cause: error },
     )
   }
-  return { server: join(folder, 'oip-server'), load: join(folder, 'load') }
+  return { server: join(folder, 'oip-server'), load: join(folder, 'load'), askEach: join(folder, 'ask-each') }
 }
 
 /** `taskset` prefix, so that Envoy has one core and everything else the other. */
@@ -60,7 +61,7 @@ export interface LoadRound {
 export async function runLoad(
   tools: NativeTools,
   core: number,
-  options: { protocol: 'rest' | 'grpc'; address: string; connections: number; seconds: number },
+  options: { protocol: 'rest' | 'grpc'; address: string; connections: number; seconds: number; model?: string },
 ): Promise<LoadRound> {
   const flags = Object.entries(options).map(([key, value]) => `-${key}=${String(value)}`)
   const [program = '', ...rest] = onCore(core, [tools.load, ...flags])

@@ -10,3 +10,8 @@ export function median(values: readonly number[]): number {
 export function spread(values: readonly number[]): number {
   return (Math.max(...values) - Math.min(...values)) / 2 / median(values)
 }
+
+/** The smallest value that the share `p` of all values does not exceed; NaN for none. */
+export function percentile(values: readonly number[], p: number): number {
+  return values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(values.length * p) - 1)] ?? Number.NaN
+}

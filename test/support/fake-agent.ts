@@ -46,6 +46,7 @@ const WAIT_MS = 20_000
 export function createFakeAgent(options: FakeAgentOptions): FakeAgent {
   const client = new AgentService(`127.0.0.1:${String(options.schedulerPort)}`, credentials.createInsecure(), {
     ...GRPC_OPTIONS,
+    'grpc.use_local_subchannel_pool': 1, // a connection of its own, as an agent has
     'grpc.initial_reconnect_backoff_ms': RECONNECT_MS,
     'grpc.max_reconnect_backoff_ms': 200,
   })

@@ -50,7 +50,8 @@ export async function failuresOf(ingress: string, names: readonly string[]): Pro
   return failures
 }
 
-async function eachOf<T>(entries: readonly T[], work: (entry: T) => Promise<unknown>): Promise<void> {
+/** `work` for every entry, a bounded number at a time. */
+export async function eachOf<T>(entries: readonly T[], work: (entry: T) => Promise<unknown>): Promise<void> {
   const left = entries.values()
   await Promise.all(
     Array.from({ length: AT_ONCE }, async () => {

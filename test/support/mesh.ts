@@ -57,6 +57,7 @@ export interface TestMesh {
   readonly admin: AdminClient
   readonly childNames: readonly string[]
   pid(name: string): number
+  isRunning(name: string): boolean
   /** SIGKILL, and waits until it is gone. */
   kill(name: string): Promise<void>
   /** SIGTERM, then SIGKILL after `withinMs`, and waits; it is not started again by itself. */
@@ -130,6 +131,7 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
     admin,
     childNames,
     pid: (name) => running(supervisor.child(name)),
+    isRunning: (name) => supervisor.child(name).pid !== undefined,
     kill: async (name) => {
       const child = supervisor.child(name)
       const gone = child.exited()

@@ -23,7 +23,8 @@ export interface Outcome {
 export interface LoadOptions {
   /** `127.0.0.1:9000`, the ingress. */
   readonly ingress: string
-  readonly model: string
+  /** Several are asked in turn. */
+  readonly model: string | readonly string[]
   /** Per protocol. */
   readonly ratePerSecond?: number
   readonly protocols?: readonly Protocol[]
@@ -57,11 +58,12 @@ export function startLoad(options: LoadOptions): Load {
   const grpc = createGrpcSender(options.ingress)
   const intervalMs = 1000 / (options.ratePerSecond ?? 100)
   const startedMs = performance.now()
+  const models = [options.model].flat()
   let beats = 0
 
   const fire = (protocol: Protocol, sender: Sender): void => {
     const sentAtMs = Date.now()
-    const settled = sender(options.model, options.requestDeadlineMs ?? 10_000)
+    const settled = sender(models[beats % models.length] ?? '', options.requestDeadlineMs ?? 10_000)
       .catch((error: unknown) => ({ ok: false, status: 'error', servedBy: '', detail: describe(error) }))
       .then((result) => {
         outcomes.push({ protocol, sentAtMs, endedAtMs: Date.now(), ...result })

@@ -26,10 +26,19 @@ func main() {
 	host := flag.String("host", "127.0.0.1", "address to listen on")
 	restPort := flag.Int("rest-port", 0, "REST port")
 	grpcPort := flag.Int("grpc-port", 0, "gRPC port")
+	more := flag.String("more", "", "further pairs of ports, as 10001:10002,10003:10004, each like a server of its own")
 	flag.String("repository", "", "taken because every model server is started with it; nothing is read")
 	flag.Parse()
 	go serve(*host, *restPort, serveRest)
 	go serve(*host, *grpcPort, serveGrpc)
+	for _, pair := range strings.FieldsFunc(*more, func(r rune) bool { return r == ',' }) {
+		var rest, grpc int
+		if _, err := fmt.Sscanf(pair, "%d:%d", &rest, &grpc); err != nil {
+			log.Fatalf("-more: %q is not rest:grpc: %v", pair, err)
+		}
+		go serve(*host, rest, serveRest)
+		go serve(*host, grpc, serveGrpc)
+	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	<-signals
