@@ -33,9 +33,20 @@ export function createTerminal(
 
 /** One line that says what failed, one that says what to do; several problems of one input get a line each. */
 export function reportError(terminal: Terminal, error: ServingError): void {
+  reportErrors(terminal, [error])
+}
+
+/** What to do is said once after errors of the same kind: a file of hundreds of resources may fail for one reason. */
+export function reportErrors(terminal: Terminal, errors: readonly ServingError[]): void {
+  for (const [index, error] of errors.entries()) {
+    reportFailure(terminal, error)
+    if (errors[index + 1]?.code !== error.code) terminal.note(`help: ${catalogue[error.code].help}`)
+  }
+}
+
+function reportFailure(terminal: Terminal, error: ServingError): void {
   const label = 'error:'
   if (error.issues.length > 1)
     for (const issue of error.issues) terminal.note(`${label} ${error.code}: ${issue.path}: ${issue.message}`)
   else terminal.note(`${label} ${error.code}: ${error.message.replaceAll('\n', ' ')}`)
-  terminal.note(`help: ${catalogue[error.code].help}`)
 }

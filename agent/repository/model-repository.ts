@@ -62,9 +62,11 @@ export async function openModelRepository({ folder, artifactRoots, layout }: Dep
     const { specKey, attempt } = model
     const existing = await readRecord(place)
     if (existing?.specKey === specKey && existing.attempt === attempt) return existing
-    const build = await mkdtemp(join(temporary, 'build-'))
-    await chmod(build, FOLDER_MODE)
+    const build = await makeTemporary('build-').catch((error: unknown) => {
+      throw toCopyError(model, error)
+    })
     try {
+      await chmod(build, FOLDER_MODE)
       const files = await findFiles(model)
       const artifactBytes = await copyFiles(files, build)
       await layout.describe(build, model)
@@ -78,6 +80,12 @@ export async function openModelRepository({ folder, artifactRoots, layout }: Dep
     } finally {
       await rm(build, { recursive: true, force: true })
     }
+  }
+
+  /** Somebody may have removed the whole repository meanwhile. */
+  async function makeTemporary(prefix: string): Promise<string> {
+    await mkdir(temporary, { recursive: true })
+    return mkdtemp(join(temporary, prefix))
   }
 
   async function findFiles(model: DesiredModel): Promise<ArtifactFile[]> {
@@ -117,7 +125,7 @@ export async function openModelRepository({ folder, artifactRoots, layout }: Dep
 
   /** Renaming first makes the removal atomic for the server and for an agent that dies here. */
   async function moveAway(place: string): Promise<void> {
-    const trash = await mkdtemp(join(temporary, 'trash-'))
+    const trash = await makeTemporary('trash-')
     try {
       await rename(place, join(trash, 'model'))
     } catch (error) {
@@ -129,6 +137,7 @@ export async function openModelRepository({ folder, artifactRoots, layout }: Dep
 
   async function list(): Promise<ReadonlyMap<string, StoredModel>> {
     const found = new Map<string, StoredModel>()
+    await mkdir(folder, { recursive: true })
     for (const entry of await readdir(folder, { withFileTypes: true })) {
       if (!entry.isDirectory() || !INTERNAL_NAME.test(entry.name)) continue
       const stored = await readRecord(join(folder, entry.name))

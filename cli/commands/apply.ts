@@ -7,7 +7,7 @@ import { readManifests } from '../manifest-files.ts'
 import { toDocument } from '../output/format.ts'
 import { formatReference } from '../reference.ts'
 import type { Run, Session } from '../session.ts'
-import { reportError } from '../terminal.ts'
+import { reportErrors } from '../terminal.ts'
 import { appendTo } from './options.ts'
 
 /** `apply`: creates or updates every resource of the files, and says what became of each. */
@@ -39,7 +39,7 @@ async function apply(session: Session, paths: readonly string[], dryRun: boolean
     }
   }
   printMachine(session, applied)
-  for (const error of errors) reportError(terminal, error)
+  reportErrors(terminal, errors)
   if (manifests.length === 0 && errors.length === 0)
     throw new ServingError('MANIFEST_INVALID', `${paths.join(', ')}: no resource in it`)
   return errors.length === 0 ? EXIT.ok : exitCodeOfAll(errors)

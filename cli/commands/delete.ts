@@ -5,7 +5,7 @@ import { EXIT, type ExitCode, exitCodeOfAll } from '../exit-codes.ts'
 import { readManifests } from '../manifest-files.ts'
 import { formatReference, parseReference, type Reference } from '../reference.ts'
 import type { Run, Session } from '../session.ts'
-import { reportError } from '../terminal.ts'
+import { reportErrors } from '../terminal.ts'
 import { waitFor } from '../wait.ts'
 import { appendTo } from './options.ts'
 
@@ -49,7 +49,7 @@ async function deleteAll(
       errors.push(toServingError(error))
     }
   }
-  for (const error of errors) reportError(session.terminal, error)
+  reportErrors(session.terminal, errors)
   return errors.length === 0 ? EXIT.ok : exitCodeOfAll(errors)
 }
 

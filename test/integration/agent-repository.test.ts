@@ -174,6 +174,16 @@ describe('the repository', () => {
     expect(await readdir(join(repository, '.millrace/tmp'))).toEqual([])
   })
 
+  it('is made again when somebody removed it while the agent runs', async () => {
+    const opened = await open()
+    await opened.prepare(model('a_1', { storageUri: join(root, 'iris') }))
+    await rm(repository, { recursive: true })
+    expect([...(await opened.list())]).toEqual([])
+    await opened.remove('a_1')
+    await opened.prepare(model('a_1', { storageUri: join(root, 'iris') }))
+    expect([...(await opened.list()).keys()]).toEqual(['a_1'])
+  })
+
   it('clears away what an agent that died left half done', async () => {
     await write('repository/.millrace/tmp/build-x/model.onnx', 'half')
     await open()

@@ -280,6 +280,17 @@ describe('delete', () => {
     expect(result.err).toContain('MODEL_NOT_FOUND: model rose does not exist')
   })
 
+  it('says what to do once for all resources that fail alike', async () => {
+    const file = join(folder, 'models.yaml')
+    await writeFile(file, `${manifest('rose')}---\n${manifest('lily')}`)
+    const lines = (await cli('delete', '-f', file)).err.trimEnd().split('\n')
+    expect(lines).toEqual([
+      'error: MODEL_NOT_FOUND: model rose does not exist',
+      'error: MODEL_NOT_FOUND: model lily does not exist',
+      'help: Check the name with `millrace get models`.',
+    ])
+  })
+
   it('wants either a name or manifests', async () => {
     expect((await cli('delete')).code).toBe(2)
     expect((await cli('delete', 'model', 'wine', '-f', folder)).code).toBe(2)
