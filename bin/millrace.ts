@@ -1,6 +1,7 @@
 /**
  * The `millrace` command. Processes are dispatched here, each loaded only when asked for; whatever else is said goes to
- * the clients' command tree, which knows help, suggestions and exit codes (cli/program.ts, cli/exit-codes.ts).
+ * the clients' command tree, which knows help, suggestions and exit codes (cli/program.ts, cli/exit-codes.ts), together
+ * with the commands about this machine (up/machine-commands.ts).
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -31,8 +32,11 @@ async function run(argv: readonly string[]): Promise<void> {
     await (await start()).main(rest)
     return
   }
-  const clients = await import('../cli/main.ts')
-  await clients.main([name, ...rest])
+  const [clients, { MACHINE_COMMANDS }] = await Promise.all([
+    import('../cli/main.ts'),
+    import('../up/machine-commands.ts'),
+  ])
+  await clients.main([name, ...rest], MACHINE_COMMANDS)
 }
 
 function versionText(): string {

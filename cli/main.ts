@@ -2,17 +2,17 @@
 import { CommanderError } from 'commander'
 import { toServingError } from '../kit/errors.ts'
 import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.ts'
-import { createProgram } from './program.ts'
+import { type AddCommand, createProgram } from './program.ts'
 import { createSession, type Session, type SessionOptions } from './session.ts'
 import { createTerminal, reportError } from './terminal.ts'
 
-/** `argv` begins with the command's name. Sets the process's exit code; see cli/exit-codes.ts. */
-export async function main(argv: readonly string[]): Promise<void> {
+/** `argv` begins with the command's name; `more` joins the clients' commands. Sets the exit code; see cli/exit-codes.ts. */
+export async function main(argv: readonly string[], more: readonly AddCommand[] = []): Promise<void> {
   process.stdout.on('error', leaveWhenNobodyReads)
   const terminal = createTerminal(process, process.env)
   const program = createProgram(async (command, work) => {
     process.exitCode = await runInSession(command.optsWithGlobals(), work)
-  })
+  }, more)
   program.exitOverride()
   for (const command of program.commands) command.exitOverride()
   try {

@@ -20,14 +20,20 @@ export const PROCESSES: Readonly<Record<string, string>> = {
   'mesh-metrics': 'the metrics of Envoy, for Prometheus',
 }
 
-export function createProgram(run: Run): Command {
+/** Adds one command to the tree. */
+export type AddCommand = (program: Command, run: Run) => void
+
+const CLIENTS: readonly AddCommand[] = [addApply, addGet, addDescribe, addDelete, addInfer, addStatus, addRollback]
+
+/** `more`: commands that know more than a client does (up/machine-commands.ts). */
+export function createProgram(run: Run, more: readonly AddCommand[] = []): Command {
   const program = new Command('millrace')
     .description('Serves machine-learning models behind one Envoy.')
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .showHelpAfterError('(--help says more)')
     .addHelpText('after', () => `\n${processesText()}\n\n${exitCodesText()}`)
   for (const option of sessionOptions()) program.addOption(option)
-  for (const add of [addApply, addGet, addDescribe, addDelete, addInfer, addStatus, addRollback]) add(program, run)
+  for (const add of [...CLIENTS, ...more]) add(program, run)
   addCompletion(program, run, PROCESSES)
   return program
 }

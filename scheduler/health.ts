@@ -24,11 +24,19 @@ export function healthRoutes(source: HealthSource, registry: Registry): HttpRout
         ...(role.kind === 'following' ? { leader: role.leader?.address ?? 'not known yet' } : {}),
         revision: controlPlane.revision(),
         awaited: role.kind === 'leading' ? role.run.readiness.awaited() : [],
-        heldNodes: source.nodes().flatMap(({ node, heldBecause }) => (heldBecause ? [{ node, heldBecause }] : [])),
+        nodes: source.nodes().map(nodeText),
       })
     },
     '/metrics': async () => ({ status: 200, body: await registry.metrics(), contentType: registry.contentType }),
   }
 }
+
+/** An Envoy connected here: `ackedRevision` reaches `revision` when it has everything. */
+const nodeText = ({ node, ackedRevision, silentSinceMs, heldBecause }: NodeStatus) => ({
+  node,
+  ackedRevision,
+  silent: silentSinceMs !== undefined,
+  ...(heldBecause === undefined ? {} : { heldBecause }),
+})
 
 const answer = (status: number, body: object) => ({ status, body: JSON.stringify(body) })

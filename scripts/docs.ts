@@ -8,6 +8,7 @@ import { EXIT, EXIT_MEANINGS } from '../cli/exit-codes.ts'
 import { createProgram, PROCESSES } from '../cli/program.ts'
 import { catalogue } from '../kit/errors.ts'
 import { packageRoot } from '../kit/root.ts'
+import { MACHINE_COMMANDS } from '../up/machine-commands.ts'
 
 /** By path in the repository. */
 export const DOCUMENTS: Readonly<Record<string, () => string>> = {
@@ -36,7 +37,7 @@ function errorsDocument(): string {
 }
 
 function cliDocument(): string {
-  const program = createProgram(() => Promise.resolve())
+  const program = createProgram(() => Promise.resolve(), MACHINE_COMMANDS)
   const exits = Object.entries(EXIT).map(([name, code]) => [String(code), EXIT_MEANINGS[name as keyof typeof EXIT]])
   return page([
     '# The `millrace` command',

@@ -120,6 +120,6 @@ test('I9: a scheduler started on an empty Redis changes nothing in Envoy, and go
 
 async function heldNodes(): Promise<readonly string[]> {
   const answer = await fetch(`http://127.0.0.1:${String(mesh.ports.schedulerHttp)}/readyz`)
-  const { heldNodes: held } = (await answer.json()) as { heldNodes: readonly { node: string }[] }
-  return held.map(({ node }) => node)
+  const { nodes } = (await answer.json()) as { nodes: readonly { node: string; heldBecause?: string }[] }
+  return nodes.flatMap(({ node, heldBecause }) => (heldBecause === undefined ? [] : [node]))
 }

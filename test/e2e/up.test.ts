@@ -13,6 +13,7 @@ import { killStale } from '../../up/supervisor/pid-files.ts'
 import { eventually } from '../support/child-processes.ts'
 import { modelResource, untilAvailable } from '../support/models.ts'
 import { createRestSender } from '../support/open-loop.ts'
+import { runCli } from '../support/run-cli.ts'
 
 const RUNNING_LINE = 'Millrace is running'
 /** Tests allow three times what is promised. */
@@ -64,7 +65,16 @@ test('a second start is quick, and brings back what was applied', async () => {
   const client = createRestSender(`127.0.0.1:${String(9000 + offset)}`)
   expect((await client.send('kept', 10_000)).status).toBe('200')
   await client.close()
+
+  const doctor = await aboutIt('doctor')
+  expect(doctor.out).toMatch(/ok +envoy config +envoy-0 has ACKed revision (\d+) of \1/)
+  expect([doctor.code, doctor.err], doctor.out).toEqual([0, 'nothing is wrong\n'])
+  const logs = await aboutIt('logs', 'scheduler')
+  expect([logs.code, logs.err]).toEqual([0, ''])
+  expect(logs.out).toMatch(/^\d\d:\d\d:\d\d\.\d{3} (?:INFO|WARN) +scheduler /)
 })
+
+const aboutIt = (...argv: string[]) => runCli([...argv, '--state-dir', folder, '--port-offset', String(offset)])
 
 test('a child that is killed comes back, and Ctrl-C twice still leaves nothing', async () => {
   const up = run()

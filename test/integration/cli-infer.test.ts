@@ -69,6 +69,23 @@ describe.each(['rest', 'grpc'])('infer by %s', (protocol) => {
     expect(result.err).toContain('x-seldon-route: :sum_1:\n')
   })
 
+  it('sends the same request many times, and counts who answered', async () => {
+    const argv = ['--iterations', '20', '-d', request('FP32', '[1, 2]')]
+    const result = await inferSum(typed, protocol, ...argv)
+    expect([result.code, result.err]).toEqual([0, ''])
+    expect(result.out).toMatch(/^20 requests in \d+\.\d\d s: 20 answered, 0 failed\n20 {2}sum_1\n$/)
+    expect(JSON.parse((await inferSum(typed, protocol, ...argv, '-o', 'json')).out)).toMatchObject({
+      answered: { sum_1: 20 },
+      failed: {},
+    })
+  })
+
+  it('counts failures by their code, and ends with it', async () => {
+    const result = await inferSum(typed, protocol, '--iterations', '3', '-d', '{"inputs":[]}')
+    expect(result.code).toBe(3)
+    expect(result.out).toMatch(/3 requests in .*: 0 answered, 3 failed\n3 {2}failed, [A-Z]+_INVALID: .*tensor "x"/)
+  })
+
   it('prints a table of the outputs', async () => {
     const { out } = await inferSum(raw, protocol, '-o', 'table', '-d', request('FP64', '[0.25, 1]'))
     expect(out).toBe('OUTPUT   DATATYPE   SHAPE   DATA\ny        FP64       [1]     1.25\n')
@@ -112,6 +129,7 @@ describe('infer', () => {
     ['a file that is not there', ['-f', '/nonexistent.json']],
     ['a header without a value', ['-d', '{}', '--header', 'x']],
     ['a timeout that is none', ['-d', '{}', '--timeout', 'soon']],
+    ['a number of iterations that is none', ['-d', '{}', '--iterations', '0']],
     ['another protocol', ['-d', '{}', '--protocol', 'soap']],
     ['an ingress that is no URL', ['-d', '{}', '--ingress', 'here']],
   ])('exits 2 for %s', async (_name, argv) => {
