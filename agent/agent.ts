@@ -6,6 +6,9 @@ import type { Running } from '../kit/lifecycle.ts'
 import type { Logger } from '../kit/log.ts'
 import type { AgentConfig } from './config.ts'
 import { createAgentMetrics } from './metrics.ts'
+import { startProxy } from './proxy/proxy.ts'
+import { createTrafficMetrics } from './proxy/traffic-metrics.ts'
+import { createTraffic } from './proxy/traffic.ts'
 import { Reconciler } from './reconcile/reconciler.ts'
 import { createDesiredFile } from './repository/desired-file.ts'
 import { openModelRepository } from './repository/model-repository.ts'
@@ -50,13 +53,26 @@ export async function startAgent(
     connected,
   }) // reads both when it is scraped
 
+  const traffic = createTraffic({
+    maxRequests: config.proxyMaxRequests,
+    onEnd: (call) => {
+      countCall(call)
+    },
+    nowMs,
+    epochMs: Date.now,
+  })
+  const countCall = createTrafficMetrics({ registry, serverName, replicaIndex, uses: traffic.uses })
+
   const reconciler = new Reconciler(
     {
       repository,
       runtime,
       desiredFile,
       maxParallelLoads: config.maxParallelLoads,
-      onModelEvent: countEvent,
+      onModelEvent: (event, internalName) => {
+        countEvent(event)
+        if (event.kind === 'unloaded') traffic.forget(internalName)
+      },
       log,
       nowMs,
     },
@@ -80,6 +96,21 @@ export async function startAgent(
   }) // feeds the reconciler what the server has
   started('server watch', watch)
 
+  const nameSource = toNameSource(config.nameSource, traits)
+  const proxy = await startProxy({
+    host: config.host,
+    restPort: config.proxyRestPort,
+    grpcPort: config.proxyGrpcPort,
+    server: { host: config.serverHost, restPort: config.serverRestPort, grpcPort: config.serverGrpcPort },
+    nameSource,
+    maxConnections: config.proxyMaxConnections,
+    maxRequests: config.proxyMaxRequests,
+    drainDeadlineMs: config.proxyDrainDeadlineMs,
+    traffic,
+    log,
+  }) // the data path of models that ask for it; stopped after the session, which drains
+  started('proxy', proxy)
+
   const session = new Session({
     scheduler: config.scheduler,
     serverName,
@@ -89,9 +120,11 @@ export async function startAgent(
       restPort: config.serverRestPort,
       grpcPort: config.serverGrpcPort,
       memoryBytes,
-      capabilities: config.capabilities.length > 0 ? config.capabilities : [...traits.capabilities],
+      capabilities: capabilitiesOf(config),
       overcommitPercentage,
-      nameSource: toNameSource(config.nameSource, traits),
+      nameSource,
+      proxyRestPort: proxy.restPort,
+      proxyGrpcPort: proxy.grpcPort,
     },
     drainDeadlineMs: config.drainDeadlineMs,
     reconciler,
@@ -113,4 +146,9 @@ export async function startAgent(
   session.start() // feeds the reconciler what is desired, tells the scheduler what is observed
   started('session', session)
   return { httpPort: http.port }
+}
+
+function capabilitiesOf({ capabilities, extraCapabilities, serverType }: AgentConfig): string[] {
+  const declared = capabilities.length > 0 ? capabilities : serverTypes[serverType].capabilities
+  return [...new Set([...declared, ...extraCapabilities])]
 }

@@ -55,6 +55,11 @@ const schema = Type.Object(
       default: [],
       description: 'What models may require of this replica; empty takes those of the server type.',
     }),
+    extraCapabilities: Type.Array(Type.String({ minLength: 1 }), {
+      default: [],
+      description:
+        'What models may require beyond that, as javascript of an embedded server that runs with --javascript-models.',
+    }),
     healthIntervalMs: milliseconds(200, 20, 'Pause between two health checks of the model server.'),
     healthDeadlineMs: milliseconds(1_000, 20, 'How long one health check may take.'),
     auditIntervalMs: milliseconds(10_000, 100, 'Pause between two looks at what the model server has loaded.'),
@@ -66,7 +71,33 @@ const schema = Type.Object(
       0,
       'How long a stopping agent waits for its models to be moved; 0: not at all.',
     ),
-    host: Type.String({ minLength: 1, default: '127.0.0.1', description: "Host of the agent's own HTTP port." }),
+    proxyRestPort: {
+      ...port('Port of the reverse proxy for REST, the way to models with dataPath: agent; 0 takes a free one.'),
+      default: 0,
+    },
+    proxyGrpcPort: { ...port('The same for gRPC.'), default: 0 },
+    proxyMaxConnections: Type.Integer({
+      minimum: 1,
+      maximum: 65_536,
+      default: 256,
+      description: 'Connections that the proxy opens to the model server for REST, and takes from Envoys for gRPC.',
+    }),
+    proxyMaxRequests: Type.Integer({
+      minimum: 1,
+      maximum: 65_536,
+      default: 1_024,
+      description: 'Requests in the proxy, waiting ones included; those beyond are refused (429, RESOURCE_EXHAUSTED).',
+    }),
+    proxyDrainDeadlineMs: milliseconds(
+      10_000,
+      0,
+      'How long requests in the proxy may take when the agent stops, after its models were moved.',
+    ),
+    host: Type.String({
+      minLength: 1,
+      default: '127.0.0.1',
+      description: "Host of the agent's own HTTP port and of its proxy.",
+    }),
     httpPort: port('Port for /healthz, /readyz and /metrics.'),
     logLevel: Type.Enum([...LOG_LEVELS], { default: 'info', description: 'Least severe level that is logged.' }),
   },

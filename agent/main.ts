@@ -21,6 +21,6 @@ export async function main(argv: readonly string[]): Promise<void> {
       const { httpPort } = await startAgent(config, log, started)
       log.info({ httpPort, scheduler: config.scheduler, repository: config.repository }, 'agent is up')
     },
-    config.drainDeadlineMs + STOP_MARGIN_MS,
+    config.drainDeadlineMs + config.proxyDrainDeadlineMs + STOP_MARGIN_MS,
   )
 }

@@ -1,4 +1,5 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Server } from 'node:net'
 import { ServingError, toServingError } from './errors.ts'
 import type { Running } from './lifecycle.ts'
 import type { Logger } from './log.ts'

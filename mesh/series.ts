@@ -1,4 +1,5 @@
 /** From Envoy's counts to the series users know: names, labels and seconds. Pure. */
+import { grpcCodeName } from '../kit/grpc-codes.ts'
 import type { Counts, DurationHistogram, ModelCount } from './envoy-stats.ts'
 import type { MetricFamily, Sample } from './prometheus.ts'
 
@@ -13,26 +14,6 @@ type Labels = Readonly<Record<string, string>>
 
 const BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10] as const
 const MICROSECONDS = 1_000_000
-/** gRPC's codes by number, in the spelling of its metrics. */
-const GRPC_CODES = [
-  'OK',
-  'Canceled',
-  'Unknown',
-  'InvalidArgument',
-  'DeadlineExceeded',
-  'NotFound',
-  'AlreadyExists',
-  'PermissionDenied',
-  'ResourceExhausted',
-  'FailedPrecondition',
-  'Aborted',
-  'OutOfRange',
-  'Unimplemented',
-  'Internal',
-  'Unavailable',
-  'DataLoss',
-  'Unauthenticated',
-] as const
 
 export function toFamilies({ counts, histograms, hosts }: EnvoyReading): MetricFamily[] {
   const requests = counts.models.filter((count) => count.kind === 'requests')
@@ -94,7 +75,7 @@ function toReplica(address: string, hosts: ReadonlyMap<string, string>): Labels 
 }
 
 function toCode(method: string, code: string): string {
-  return method === 'grpc' && /^\d+$/.test(code) ? (GRPC_CODES[Number(code)] ?? code) : code
+  return method === 'grpc' ? grpcCodeName(code) : code
 }
 
 /** One sample for each set of labels, in a stable order: two addresses may be the same replica. */

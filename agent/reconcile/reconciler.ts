@@ -22,7 +22,7 @@ import type { ReplicaState } from './replica-state.ts'
 type Deps = Omit<WorkDeps, 'serverLife'> & {
   readonly desiredFile: DesiredFile
   readonly maxParallelLoads: number
-  readonly onModelEvent: (event: ModelEvent) => void
+  readonly onModelEvent: (event: ModelEvent, internalName: string) => void
   readonly log: Logger
 }
 
@@ -204,7 +204,7 @@ export class Reconciler implements Running {
     if (after === undefined) this.#observed.delete(internalName)
     else this.#observed.set(internalName, after)
     this.#changed.add(internalName)
-    this.#deps.onModelEvent(event)
+    this.#deps.onModelEvent(event, internalName)
   }
 
   #logEnd(internalName: string, end: ModelEvent): void {

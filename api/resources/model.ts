@@ -10,6 +10,9 @@ const MAX_INT32 = 0x7fff_ffff
 /** The longest a timer can wait: 24.8 days. */
 const MAX_TIMEOUT_MS = MAX_INT32
 
+/** Ours: from Envoy straight to the model server, or through the reverse proxy of the agent beside it. */
+export const DataPathSchema = Type.Union([Type.Literal('direct'), Type.Literal('agent')])
+
 export const ReplicaCount = Type.Integer({ minimum: 0, maximum: MAX_INT32 })
 
 type Fields = Readonly<Record<string, unknown>>
@@ -85,6 +88,8 @@ export const ModelSpecSchema = Type.Object(
     dataflow: Type.Optional(Type.Object({ cleanTopicsOnDelete: Type.Optional(Type.Boolean()) }, closed)),
     /** Ours: how long one request may take at Envoy; 0, the default, is for ever. */
     timeoutMs: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_TIMEOUT_MS })),
+    /** Ours: how requests reach it; its server's dataPath when absent. */
+    dataPath: Type.Optional(DataPathSchema),
   },
   { ...closed, rules: modelRules },
 )

@@ -1,7 +1,7 @@
 /** The Server kind: structure and its own rules. Without an orchestrator a Server holds how many replicas are expected. */
 import { type Static, Type } from 'typebox'
 import { API_VERSION, FreeMapping, MetadataSchema } from './metadata.ts'
-import { ReplicaCount, scalingRules } from './model.ts'
+import { DataPathSchema, ReplicaCount, scalingRules } from './model.ts'
 
 const closed = { additionalProperties: false } as const
 const ClaimPolicy = Type.Union([Type.Literal('Retain'), Type.Literal('Delete')])
@@ -21,6 +21,8 @@ export const ServerSpecSchema = Type.Object(
     maxReplicas: Type.Optional(ReplicaCount),
     deploymentStrategy: Type.Optional(FreeMapping),
     disableAutoUpdate: Type.Optional(Type.Boolean()),
+    /** Ours: how requests reach its models that say nothing else; direct when absent. */
+    dataPath: Type.Optional(DataPathSchema),
   },
   { ...closed, rules: scalingRules },
 )

@@ -35,6 +35,11 @@ export function replicaKeyOf(hello: Hello__Output): ReplicaKey {
     for (const [path, port] of [['rest_port', config.restPort] as const, ['grpc_port', config.grpcPort] as const])
       if (port < 1 || port > MAX_PORT)
         issues.push({ path: `hello.config.${path}`, message: `${String(port)}: no port` })
+    for (const [path, port] of [
+      ['proxy_rest_port', config.proxyRestPort] as const,
+      ['proxy_grpc_port', config.proxyGrpcPort] as const,
+    ])
+      if (port > MAX_PORT) issues.push({ path: `hello.config.${path}`, message: `${String(port)}: no port` })
   }
   if (issues.length > 0) throw issuesError('REQUEST_INVALID', 'Hello', issues)
   return toReplicaKey(hello.serverName, hello.replicaIndex)
@@ -58,6 +63,9 @@ export function toReplicaDocument(
     address: config?.address ?? '',
     restPort: config?.restPort ?? 0,
     grpcPort: config?.grpcPort ?? 0,
+    ...(config?.proxyRestPort && config.proxyGrpcPort
+      ? { proxy: { restPort: config.proxyRestPort, grpcPort: config.proxyGrpcPort } }
+      : {}),
     memoryBytes: Number(config?.memoryBytes ?? 0),
     overcommitPercentage: config?.overcommitPercentage ?? 0,
     capabilities: config?.capabilities ?? [],

@@ -1,6 +1,7 @@
 /** One copy: a model version on a server replica, as its agent last said. */
 import type { ClusterView } from './cluster.ts'
-import type { ObservedDocument, ReplicaKey, VersionDocument } from './documents.ts'
+import { isPathCut, wantedDataPath } from './data-path.ts'
+import type { ModelDocument, ObservedDocument, ReplicaKey, VersionDocument } from './documents.ts'
 import { toInternalName } from './names.ts'
 import type { RetryPolicy } from './reconcile/context.ts'
 
@@ -30,11 +31,16 @@ export function copyOf(model: string, version: VersionDocument, replica: Replica
   }
 }
 
-/** Loaded, on a server that answers: a route may name it. */
-export function isReady(model: string, version: VersionDocument, replica: ReplicaKey, cluster: ClusterView): boolean {
-  return (
-    cluster.replica(replica)?.health.kind === 'serving' && copyOf(model, version, replica, cluster).kind === 'loaded'
-  )
+/** Loaded, on a server that answers and is reached: a route may name it. */
+export function isReady(
+  model: ModelDocument,
+  version: VersionDocument,
+  key: ReplicaKey,
+  cluster: ClusterView,
+): boolean {
+  const replica = cluster.replica(key)
+  if (replica?.health.kind !== 'serving' || isPathCut(replica, wantedDataPath(model, version, cluster))) return false
+  return copyOf(model.name, version, key, cluster).kind === 'loaded'
 }
 
 /** It failed as often as it is tried without anybody's help. */

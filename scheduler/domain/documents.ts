@@ -28,6 +28,9 @@ export type InternalName = `${string}_${number}`
 
 // ---- what users asked
 
+/** Whether requests go from Envoy to the model server, or through the reverse proxy of the agent beside it. */
+export type DataPath = 'direct' | 'agent'
+
 /** The part of a Model whose change makes a new version. */
 export interface ModelSpec {
   readonly storageUri: string
@@ -53,6 +56,8 @@ export interface DeploymentSpec {
   readonly streamSpec?: { readonly inputTopic: string; readonly outputTopic: string }
   /** Per-request timeout at Envoy; 0 = none. */
   readonly timeoutMs: number
+  /** Absent: as its server has it. */
+  readonly dataPath?: DataPath
 }
 
 export interface KubernetesMeta {
@@ -84,6 +89,8 @@ export interface VersionDocument {
 export interface RouteDocument {
   readonly version: number
   readonly replicas: readonly ReplicaKey[]
+  /** Absent: direct. */
+  readonly dataPath?: DataPath
   /** Commit revision that made this route (or NEXT_COMMIT); Available once every counting node has ACKed it (I2). */
   readonly sinceRevision: number
   /** When the ACK of exactly this route was first seen; absent until then. */
@@ -135,6 +142,8 @@ export interface ServerDocument extends Versioned {
   readonly maxReplicas: number
   /** May take models that name no server. */
   readonly shared: boolean
+  /** Of models that say nothing else; absent: direct. */
+  readonly dataPath?: DataPath
   readonly kubernetesMeta?: KubernetesMeta
   /** The resource as applied, podSpec included; stored, not acted upon without an orchestrator. */
   readonly manifest?: Readonly<Record<string, unknown>>
@@ -149,6 +158,8 @@ export interface ReplicaDocument extends Versioned {
   readonly address: string
   readonly restPort: number
   readonly grpcPort: number
+  /** Of the reverse proxy of its agent; absent: it has none. */
+  readonly proxy?: { readonly restPort: number; readonly grpcPort: number }
   readonly memoryBytes: number
   readonly overcommitPercentage: number
   readonly capabilities: readonly string[]

@@ -35,7 +35,7 @@ export function toModelStatus(model: ModelDocument, scene: Scene): ModelStatusDo
 function countAvailable(model: ModelDocument, { cluster }: Scene): number {
   const serving = routedVersion(model)
   if (serving === undefined || model.route === undefined) return 0
-  const ready = model.route.replicas.filter((key) => isReady(model.name, serving, key, cluster)).length
+  const ready = model.route.replicas.filter((key) => isReady(model, serving, key, cluster)).length
   return model.route.ackedAtMs === undefined ? Math.min(ready, model.status.availableReplicas) : ready
 }
 
@@ -122,7 +122,8 @@ function progressOf(model: ModelDocument, wanted: VersionDocument, available: nu
   if (routedVersion(model) !== wanted)
     return `${version} is loaded on ${toList(wanted.assigned)} and takes over when it has as many replicas as the old one`
   const acked = model.route === undefined ? false : context.isAcked(model.route.sinceRevision)
-  if (acked === 'no-node') return `${version} is loaded, no Envoy connected that answers: start one that uses this scheduler, or see its log`
+  if (acked === 'no-node')
+    return `${version} is loaded, no Envoy connected that answers: start one that uses this scheduler, or see its log`
   const held = context.heldNodes()
   return held.length === 0
     ? `${version} is loaded and waits for Envoy's ACK of its route`

@@ -11,7 +11,7 @@ import {
   UNLIMITED_REPLICAS,
 } from '../../api/resources/rules.ts'
 import { issuesError, type Issue } from '../../kit/errors.ts'
-import type { DeploymentSpec, KubernetesMeta, ModelSpec, ServerDocument } from './documents.ts'
+import type { DataPath, DeploymentSpec, KubernetesMeta, ModelSpec, ServerDocument } from './documents.ts'
 
 /** A Model as it arrives, from a manifest or from the compatible API, before it is known to be good. */
 export interface ModelDraft extends ScalingDraft {
@@ -29,6 +29,7 @@ export interface ModelDraft extends ScalingDraft {
   readonly cleanTopicsOnDelete?: boolean
   readonly streamSpec?: NonNullable<DeploymentSpec['streamSpec']>
   readonly timeoutMs?: number
+  readonly dataPath?: DataPath
   readonly labels?: Readonly<Record<string, string>>
   readonly kubernetesMeta?: KubernetesMeta
 }
@@ -45,6 +46,8 @@ export interface ModelInput {
 export interface ServerDraft extends ScalingDraft {
   readonly name: string
   readonly shared?: boolean
+  /** Absent: nothing is said of it. */
+  readonly dataPath?: DataPath
   readonly kubernetesMeta?: KubernetesMeta
   readonly manifest?: Readonly<Record<string, unknown>>
 }
@@ -73,6 +76,7 @@ export function parseServerDraft(draft: ServerDraft): ServerInput {
     minReplicas,
     maxReplicas,
     shared: draft.shared ?? true,
+    ...(draft.dataPath === undefined ? {} : { dataPath: draft.dataPath }),
     ...(draft.kubernetesMeta === undefined ? {} : { kubernetesMeta: draft.kubernetesMeta }),
     ...(draft.manifest === undefined ? {} : { manifest: draft.manifest }),
   }
@@ -126,6 +130,7 @@ function toModelInput(draft: ModelDraft): ModelInput {
       logPayloads: draft.logPayloads ?? false,
       cleanTopicsOnDelete: draft.cleanTopicsOnDelete ?? false,
       timeoutMs: draft.timeoutMs ?? 0,
+      ...(draft.dataPath === undefined ? {} : { dataPath: draft.dataPath }),
       ...(draft.streamSpec === undefined ? {} : { streamSpec: draft.streamSpec }),
     },
     labels: draft.labels ?? {},

@@ -56,12 +56,13 @@ export function planRollback(
 
 export type ServerOutcome = 'created' | 'changed' | 'unchanged'
 
-/** Who says nothing of the manifest keeps the one that is there; whether a server is shared is said once. */
+/** Who says nothing of the manifest or of the data path keeps what is there; whether a server is shared is said once. */
 export function planApplyServer(cluster: ClusterState, input: ServerInput): Plan<ServerOutcome> {
   const existing = cluster.server(input.name)
   const document: ServerDocument = {
     ...(existing?.manifest === undefined ? {} : { manifest: existing.manifest }),
     ...(existing?.kubernetesMeta === undefined ? {} : { kubernetesMeta: existing.kubernetesMeta }),
+    ...(existing?.dataPath === undefined ? {} : { dataPath: existing.dataPath }),
     ...input,
     shared: existing?.shared ?? input.shared,
     schemaVersion: SCHEMA_VERSION,

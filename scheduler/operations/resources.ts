@@ -17,7 +17,15 @@ export function toModelDraft(resource: ModelResource, kubernetesMeta: Kubernetes
   const { metadata, spec } = resource
   const memoryBytes = memoryBytesOf(spec)
   return {
-    ...given(spec, ['storageUri', 'artifactVersion', 'secretName', 'server', 'parameters', 'timeoutMs'] as const),
+    ...given(spec, [
+      'storageUri',
+      'artifactVersion',
+      'secretName',
+      'server',
+      'parameters',
+      'timeoutMs',
+      'dataPath',
+    ] as const),
     ...given(spec, ['replicas', 'minReplicas', 'maxReplicas', 'explainer', 'llm'] as const),
     name: metadata.name,
     storageUri: spec.storageUri,
@@ -35,6 +43,7 @@ export function toServerDraft(resource: ServerResource, kubernetesMeta: Kubernet
   return {
     name: metadata.name,
     ...given(spec, ['replicas', 'minReplicas', 'maxReplicas'] as const),
+    dataPath: spec.dataPath ?? 'direct',
     kubernetesMeta,
     manifest: { metadata: { labels: metadata.labels ?? {} }, spec },
   }
@@ -58,6 +67,7 @@ export function toModelResource(model: ModelDocument, cluster: ClusterState): St
       ...(deployment.logPayloads ? { logger: {} } : {}),
       ...(deployment.cleanTopicsOnDelete ? { dataflow: { cleanTopicsOnDelete: true } } : {}),
       ...(deployment.timeoutMs === 0 ? {} : { timeoutMs: deployment.timeoutMs }),
+      ...given(deployment, ['dataPath'] as const),
     },
     status: toModelStatus(model, cluster),
   }
@@ -76,7 +86,7 @@ function toModelStatus(model: ModelDocument, cluster: ClusterState): ModelStatus
     replicas: wantedReplicas(model),
     availableReplicas: status.availableReplicas,
     version: wanted.version,
-    ...(route === undefined ? {} : { servingVersion: route.version }),
+    ...(route === undefined ? {} : { servingVersion: route.version, dataPath: route.dataPath ?? 'direct' }),
     ...(wanted.server === undefined ? {} : { server: wanted.server }),
     versions: model.versions.map((version) => toVersionStatus(model, version, cluster)),
     ...(wanted.unplaced === undefined ? {} : { placement: wanted.unplaced }),

@@ -1,6 +1,7 @@
-/** Server replicas -> endpoint sets. Models on the same replicas share one set, hence Envoy's clusters. */
+/** Server replicas -> endpoint sets. Models on the same replicas, reached the same way, share one set, hence Envoy's clusters. */
 import type { ClusterView } from '../domain/cluster.ts'
-import type { ReplicaDocument, ReplicaKey } from '../domain/documents.ts'
+import { isPathCut } from '../domain/data-path.ts'
+import type { DataPath, ReplicaDocument, ReplicaKey } from '../domain/documents.ts'
 import { compareReplicaKeys } from '../domain/names.ts'
 import type { EndpointIr, EndpointSetIr } from '../../xds/index.ts'
 
@@ -10,42 +11,50 @@ export const MESH = '_mesh'
 /** Longer ids are replaced by a hash: Envoy repeats them in every statistic. */
 const MAX_READABLE_LENGTH = 60
 
-/** Stable for a set of replicas, whatever their order: `embedded/0+embedded/1`. */
-export function toEndpointSetId(replicas: readonly ReplicaKey[]): string {
+/** Of sets, and of the endpoints in them, that are reached through the agents' proxies. */
+const THROUGH_AGENT = '@agent'
+
+/** Stable for a set of replicas and a data path, whatever their order: `embedded/0+embedded/1`, `embedded/0@agent`. */
+export function toEndpointSetId(replicas: readonly ReplicaKey[], path: DataPath = 'direct'): string {
+  const suffix = path === 'agent' ? THROUGH_AGENT : ''
   const sorted = replicas.toSorted(compareReplicaKeys)
   const readable = sorted.join('+')
-  if (readable.length <= MAX_READABLE_LENGTH) return readable
-  return `set-${String(sorted.length)}-${hash(readable, 0x811c9dc5)}${hash(readable, 0x9dc5811c)}`
+  if (readable.length <= MAX_READABLE_LENGTH) return `${readable}${suffix}`
+  return `set-${String(sorted.length)}-${hash(readable, 0x811c9dc5)}${hash(readable, 0x9dc5811c)}${suffix}`
 }
 
 /** A replica that is not known any more is left out; the others keep serving. */
-export function toEndpointSet(replicas: readonly ReplicaKey[], cluster: ClusterView): EndpointSetIr {
+export function toEndpointSet(replicas: readonly ReplicaKey[], path: DataPath, cluster: ClusterView): EndpointSetIr {
   const known = replicas.toSorted(compareReplicaKeys).flatMap((key) => cluster.replica(key) ?? [])
   return {
-    id: toEndpointSetId(replicas),
-    endpoints: known.map(toEndpoint),
-    nameSource: known[0]?.nameSource ?? 'header', // a version never spans servers, and a server is of one kind
+    id: toEndpointSetId(replicas, path),
+    endpoints: known.flatMap((replica) => toEndpoint(replica, path) ?? []),
+    nameSource: toNameSource(path, known[0]),
   }
+}
+
+/** A version never spans servers, and a server is of one kind. An agent's proxy reads the header and renames for its server. */
+export function toNameSource(path: DataPath, replica: ReplicaDocument | undefined): EndpointSetIr['nameSource'] {
+  return path === 'agent' ? 'header' : (replica?.nameSource ?? 'header')
 }
 
 /** Calls to the mesh carry no model name, so nothing needs to be renamed. */
 export function toMeshSet(replicas: Iterable<ReplicaDocument>): EndpointSetIr {
   const sorted = [...replicas].toSorted((a, b) => compareReplicaKeys(a.key, b.key))
-  return { id: MESH, endpoints: sorted.map(toEndpoint), nameSource: 'header' }
+  return { id: MESH, endpoints: sorted.flatMap((replica) => toEndpoint(replica, 'direct') ?? []), nameSource: 'header' }
 }
 
-export function toEndpoint(replica: ReplicaDocument): EndpointIr {
-  return {
-    id: replica.key,
-    address: replica.address,
-    restPort: replica.restPort,
-    grpcPort: replica.grpcPort,
-    health: healthOf(replica),
-  }
+/** Undefined: there is no such way to this replica. */
+export function toEndpoint(replica: ReplicaDocument, path: DataPath): EndpointIr | undefined {
+  const { key, address, restPort, grpcPort, proxy } = replica
+  const health = healthOf(replica, path)
+  if (path === 'direct') return { id: key, address, restPort, grpcPort, health }
+  return proxy && { id: `${key}${THROUGH_AGENT}`, address, ...proxy, health }
 }
 
-/** A lost agent says nothing about its server: the endpoint stays as it was last seen. */
-function healthOf(replica: ReplicaDocument): EndpointIr['health'] {
+/** A lost agent says nothing about its server: the endpoint stays as it was last seen. Its own proxy is lost with it. */
+function healthOf(replica: ReplicaDocument, path: DataPath): EndpointIr['health'] {
+  if (isPathCut(replica, path)) return 'unhealthy'
   switch (replica.health.kind) {
     case 'down':
     case 'reloading':

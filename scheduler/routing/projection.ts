@@ -4,11 +4,11 @@
  */
 import type { ClusterState, ClusterView } from '../domain/cluster.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
-import type { ModelDocument, ReplicaDocument, ReplicaKey } from '../domain/documents.ts'
+import type { DataPath, ModelDocument, ReplicaDocument, ReplicaKey, RouteDocument } from '../domain/documents.ts'
 import { createGroups } from '../domain/index/groups.ts'
 import { sameValue } from '../domain/same-value.ts'
 import type { ChangeIr, RouteIr } from '../../xds/index.ts'
-import { MESH, toEndpoint, toEndpointSet, toMeshSet } from './endpoint-set.ts'
+import { MESH, toEndpoint, toEndpointSet, toMeshSet, toNameSource } from './endpoint-set.ts'
 import { MESH_ROUTE, toRouteIr } from './route.ts'
 
 export interface RoutingProjection {
@@ -22,6 +22,7 @@ export interface RoutingProjection {
 
 interface CountedSet {
   readonly replicas: readonly ReplicaKey[]
+  readonly path: DataPath
   routes: number
 }
 
@@ -38,14 +39,15 @@ export function createRoutingProjection(
   const sets = new Map<string, CountedSet>()
   const setsByReplica = createGroups<ReplicaKey, string>()
 
-  function take(id: string, replicas: readonly ReplicaKey[], touched: Touched): void {
+  function take(id: string, route: RouteDocument | undefined, touched: Touched): void {
     const known = sets.get(id)
     if (known !== undefined) {
       known.routes += 1
       return
     }
     touch(touched.sets, id, false)
-    sets.set(id, { replicas, routes: 1 })
+    const { replicas = [], dataPath: path = 'direct' } = route ?? {}
+    sets.set(id, { replicas, path, routes: 1 })
     for (const key of replicas) setsByReplica.add(key, id)
   }
 
@@ -65,8 +67,7 @@ export function createRoutingProjection(
     const after = model === undefined ? undefined : toRouteIr(model)
     if (sameValue(before, after)) return
     touch(touched.routes, name, before !== undefined)
-    for (const { endpointSetId } of after?.destinations ?? [])
-      take(endpointSetId, model?.route?.replicas ?? [], touched)
+    for (const { endpointSetId } of after?.destinations ?? []) take(endpointSetId, model?.route, touched)
     for (const { endpointSetId } of before?.destinations ?? []) release(endpointSetId, touched)
     if (after === undefined) routes.delete(name)
     else routes.set(name, after)
@@ -74,8 +75,9 @@ export function createRoutingProjection(
 
   function followChange(change: DocumentChange, touched: Touched): void {
     if (change.kind === 'model') followModel(change.name, change.after, touched)
-    if (change.kind !== 'replica' || isSameEndpoint(change.before, change.after)) return
-    for (const id of [MESH, ...setsByReplica.get(change.name)]) touch(touched.sets, id, true)
+    if (change.kind !== 'replica') return
+    for (const id of [MESH, ...setsByReplica.get(change.name)])
+      if (!isSameEndpoint(change.before, change.after, sets.get(id)?.path ?? 'direct')) touch(touched.sets, id, true)
   }
 
   function toChange(touched: Touched, revision: number): ChangeIr {
@@ -88,7 +90,7 @@ export function createRoutingProjection(
       upsertEndpointSets: setIds.flatMap((id) => {
         if (id === MESH) return toMeshSet(cluster.replicas())
         const set = sets.get(id)
-        return set === undefined ? [] : toEndpointSet(set.replicas, cluster)
+        return set === undefined ? [] : toEndpointSet(set.replicas, set.path, cluster)
       }),
       removeEndpointSetIds: setIds.filter((id) => id !== MESH && !sets.has(id) && touched.sets.get(id) === true),
     }
@@ -112,9 +114,14 @@ export function createRoutingProjection(
   }
 }
 
-function isSameEndpoint(before: ReplicaDocument | undefined, after: ReplicaDocument | undefined): boolean {
+function isSameEndpoint(
+  before: ReplicaDocument | undefined,
+  after: ReplicaDocument | undefined,
+  path: DataPath,
+): boolean {
   if (before === undefined || after === undefined) return before === after
-  return before.nameSource === after.nameSource && sameValue(toEndpoint(before), toEndpoint(after))
+  const isSameKind = toNameSource(path, before) === toNameSource(path, after)
+  return isSameKind && sameValue(toEndpoint(before, path), toEndpoint(after, path))
 }
 
 const noTouch = (): Touched => ({ sets: new Map(), routes: new Map() })

@@ -15,7 +15,7 @@ export const MESH_ROUTE: RouteIr = {
 export function toRouteIr(model: ModelDocument): RouteIr | undefined {
   if (model.route === undefined) return undefined
   const internalName = toInternalName(model.name, model.route.version)
-  const endpointSetId = toEndpointSetId(model.route.replicas)
+  const endpointSetId = toEndpointSetId(model.route.replicas, model.route.dataPath)
   return {
     target: model.name,
     destinations: [{ endpointSetId, internalName, routeToken: `:${internalName}:`, weight: 1 }],

@@ -5,7 +5,7 @@
 
 /** One place that answers, over REST and over gRPC. */
 export interface EndpointIr {
-  /** Shown in Envoy's admin as the host name: `<server>/<replica>`. */
+  /** Shown in Envoy's admin as the host name: `<server>/<replica>`, or `<server>/<replica>@agent` through its agent's proxy. */
   readonly id: string
   readonly address: string
   readonly restPort: number

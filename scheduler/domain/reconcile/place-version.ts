@@ -17,7 +17,7 @@ export interface Division {
 
 /** A replica that is away counts for the grace, unless nothing else of the version answers: then it is replaced at once. */
 export function divide(model: ModelDocument, version: VersionDocument, { cluster, context }: Scene): Division {
-  const isAnswered = version.assigned.some((key) => isReady(model.name, version, key, cluster))
+  const isAnswered = version.assigned.some((key) => isReady(model, version, key, cluster))
   const reasons = new Map<ReplicaKey, string>()
   for (const key of version.assigned) {
     const condition = conditionOf(cluster.replica(key), context.nowMs, context.replicaGraceMs)

@@ -4,6 +4,7 @@
  * I5: the switch to a new version is all or nothing, once it has min(desired, what the old one had).
  */
 import { copyOf, isReady } from '../copy.ts'
+import { routedDataPath } from '../data-path.ts'
 import {
   NEXT_COMMIT,
   type ModelDocument,
@@ -19,16 +20,17 @@ import { withVersion } from './place-version.ts'
 
 /** The model with the route that it should have now; versions that no longer serve and are not wanted lose their replicas. */
 export function routeModel(model: ModelDocument, scene: Scene): ModelDocument {
-  if (wantedReplicas(model) === 0) return releaseSuperseded(withRoute(model, undefined, []))
+  if (wantedReplicas(model) === 0) return releaseSuperseded(withRoute(model, undefined, [], scene))
   const reverted = revertRefused(model, scene)
   if (reverted !== undefined) return reverted
   const wanted = wantedVersion(model)
   const serving = routedVersion(model)
   const ready = readyReplicas(model, wanted, scene)
-  if (serving === undefined) return releaseSuperseded(ready.length === 0 ? model : withRoute(model, wanted, ready))
+  if (serving === undefined)
+    return releaseSuperseded(ready.length === 0 ? model : withRoute(model, wanted, ready, scene))
   if (serving !== wanted && model.refused === undefined && ready.length >= neededToSwitch(model, serving, scene))
-    return releaseSuperseded(withRoute(model, wanted, ready)) // I5
-  return releaseSuperseded(withRoute(model, serving, servingReplicas(model, serving, scene))) // I4
+    return releaseSuperseded(withRoute(model, wanted, ready, scene)) // I5
+  return releaseSuperseded(withRoute(model, serving, servingReplicas(model, serving, scene), scene)) // I4
 }
 
 /** Min(desired, what the old one had); one is enough when the old one answers nowhere. */
@@ -49,33 +51,41 @@ function servingReplicas(model: ModelDocument, version: VersionDocument, scene: 
 }
 
 /** Envoy refused the new version's route and still follows the old one: say so ourselves while its copies are there. */
-function revertRefused(model: ModelDocument, { cluster }: Scene): ModelDocument | undefined {
+function revertRefused(model: ModelDocument, scene: Scene): ModelDocument | undefined {
   if (model.refused === undefined || routedVersion(model) !== wantedVersion(model)) return undefined
   for (const version of model.versions.slice(0, -1).toReversed()) {
     const copies = (Object.keys(version.leaving) as ReplicaKey[]).filter((key) =>
-      isReady(model.name, version, key, cluster),
+      isReady(model, version, key, scene.cluster),
     )
     if (copies.length === 0) continue
     const restored = { ...version, assigned: copies.toSorted(compareReplicaKeys) }
-    return withRoute(withVersion(model, restored), restored, restored.assigned)
+    return withRoute(withVersion(model, restored), restored, restored.assigned, scene)
   }
   return undefined
 }
 
 function readyReplicas(model: ModelDocument, version: VersionDocument, { cluster }: Scene): readonly ReplicaKey[] {
-  return version.assigned.filter((key) => isReady(model.name, version, key, cluster))
+  return version.assigned.filter((key) => isReady(model, version, key, cluster))
 }
 
 function withRoute(
   model: ModelDocument,
   version: VersionDocument | undefined,
   replicas: readonly ReplicaKey[],
+  { cluster }: Scene,
 ): ModelDocument {
   const { route, availableSinceMs, ...rest } = model
   if (version === undefined) return rest
   const sorted = replicas.toSorted(compareReplicaKeys)
-  if (route?.version === version.version && sameValue(route.replicas, sorted)) return model
-  const next: RouteDocument = { version: version.version, replicas: sorted, sinceRevision: NEXT_COMMIT }
+  const dataPath = routedDataPath(model, version, sorted, cluster)
+  const isSamePath = dataPath === (route?.dataPath ?? 'direct')
+  if (route?.version === version.version && isSamePath && sameValue(route.replicas, sorted)) return model
+  const next: RouteDocument = {
+    version: version.version,
+    replicas: sorted,
+    ...(dataPath === 'direct' ? {} : { dataPath }),
+    sinceRevision: NEXT_COMMIT,
+  }
   const isSameVersion = route?.version === version.version && availableSinceMs !== undefined
   return { ...rest, route: next, ...(isSameVersion ? { availableSinceMs } : {}) } // I2: a switched version is not Available yet
 }

@@ -28,7 +28,7 @@ function keepBest(
   const usefulness = rankOf(model, version, scene)
   const ranked = counted.toSorted((a, b) => usefulness(a) - usefulness(b) || compareReplicaKeys(a, b))
   const best = ranked.slice(0, wantedReplicas(model))
-  return best.every((key) => isReady(model.name, version, key, scene.cluster)) ? best : ranked
+  return best.every((key) => isReady(model, version, key, scene.cluster)) ? best : ranked
 }
 
 /** Which of the replaced replicas stay until their replacements carry the traffic. */
@@ -41,7 +41,7 @@ function retain(
 ): readonly ReplicaKey[] {
   const count = wantedReplicas(model)
   const routed = routedVersion(model) === version ? (model.route?.replicas ?? []) : []
-  const isServing = (key: ReplicaKey): boolean => isReady(model.name, version, key, cluster)
+  const isServing = (key: ReplicaKey): boolean => isReady(model, version, key, cluster)
   const ready = kept.filter(isServing)
   const isRouteAcked =
     model.route !== undefined &&
@@ -60,7 +60,7 @@ function retain(
 function rankOf(model: ModelDocument, version: VersionDocument, { cluster }: Scene): (key: ReplicaKey) => number {
   const routed = routedVersion(model) === version ? (model.route?.replicas ?? []) : []
   return (key) => {
-    if (isReady(model.name, version, key, cluster)) return routed.includes(key) ? 0 : 1
+    if (isReady(model, version, key, cluster)) return routed.includes(key) ? 0 : 1
     switch (copyOf(model.name, version, key, cluster).kind) {
       case 'loaded':
         return 2

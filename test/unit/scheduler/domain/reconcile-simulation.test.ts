@@ -213,11 +213,11 @@ function checkRoute(
   const isSwitch = before.route?.version !== route.version
   for (const key of route.replicas) {
     if (!isSwitch && before.route?.replicas.includes(key) === true) continue
-    expect(isReady(after.name, version, key, scene.cluster), `I1: ${key} enters the route loaded`).toBe(true)
+    expect(isReady(after, version, key, scene.cluster), `I1: ${key} enters the route loaded`).toBe(true)
   }
   const old = before.versions.find((candidate) => candidate.version === before.route?.version)
   if (isSwitch && before.route !== undefined && old !== undefined) {
-    const isOldAnswered = old.assigned.some((key) => isReady(before.name, old, key, scene.cluster))
+    const isOldAnswered = old.assigned.some((key) => isReady(before, old, key, scene.cluster))
     const needed = isOldAnswered ? Math.min(after.deployment.replicas, before.route.replicas.length) : 1
     expect(route.replicas.length, 'I5: as many as the old version had').toBeGreaterThanOrEqual(needed)
   }

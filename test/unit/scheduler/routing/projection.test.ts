@@ -149,13 +149,13 @@ describe('an endpoint set', () => {
   ])('marks a replica that is %s', (_, fields, health) => {
     const { scene } = aMesh('s/0')
     scene.changeReplica('s/0', fields)
-    expect(toEndpointSet(['s/0'], scene.cluster).endpoints[0]?.health).toBe(health)
+    expect(toEndpointSet(['s/0'], 'direct', scene.cluster).endpoints[0]?.health).toBe(health)
   })
 
   test('takes the name source of its server, and leaves out a replica that is not known', () => {
     const { scene } = aMesh()
     scene.addReplica('s/1', { nameSource: 'message' })
-    expect(toEndpointSet(['s/0', 's/1'], scene.cluster)).toMatchObject({
+    expect(toEndpointSet(['s/0', 's/1'], 'direct', scene.cluster)).toMatchObject({
       id: 's/0+s/1',
       nameSource: 'message',
       endpoints: [{ id: 's/1' }],
