@@ -52,6 +52,8 @@ export interface ModelStatus {
   /** The version that users want, and the one that answers. */
   readonly version?: number
   readonly servingVersion?: number
+  /** How requests reach it now: `direct`, or through its replicas' `agent`s. */
+  readonly dataPath?: 'direct' | 'agent'
   readonly server?: string
   readonly versions?: readonly VersionStatus[]
   /** Present while no place was found. */
