@@ -21,6 +21,7 @@ const SOURCE_FOLDERS = [
   'api',
   'kit',
   'xds',
+  'wasm-filter/host',
   'scheduler',
   'agent',
   'model-server',

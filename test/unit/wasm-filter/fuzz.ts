@@ -3,8 +3,9 @@
  * lets through is a call on the list, with a target that is a name: judged here by other means than in the filter.
  */
 import { shardOf } from '../../../xds/translate/shard.ts'
-import { compileFilter, FakeProxyHost, type FilterModule, type Header } from '../../support/fake-proxy-host.ts'
-import { runStream, type StreamRequest, type StreamResult, valueOf } from '../../support/filter-stream.ts'
+import { compileFilter } from '../../support/compile-filter.ts'
+import { ProxyHost, type FilterModule, type Header } from '../../../wasm-filter/host/proxy-host.ts'
+import { runStream, type StreamRequest, type StreamResult, valueOf } from '../../../wasm-filter/host/stream.ts'
 import { concat, cut, field, frame } from '../../support/grpc-frames.ts'
 
 export interface FuzzOptions {
@@ -23,7 +24,7 @@ const MEMORY_MAX_BYTES = 16 * 1024 * 1024
 
 /** Runs the cases; throws at the first that breaks a rule, naming the seed and case that repeat it. */
 export function fuzzFilters({ cases, seed }: FuzzOptions): FuzzReport {
-  const hosts = new Map(MODULES.map((name) => [name, new FakeProxyHost(compileFilter(name))]))
+  const hosts = new Map(MODULES.map((name) => [name, new ProxyHost(compileFilter(name))]))
   hosts.get('router')?.configure('shards 256\nmax_models 50\nsplit iris a 1 b 1\n')
   let admitted = 0
   for (let number = 0; number < cases; number++) {

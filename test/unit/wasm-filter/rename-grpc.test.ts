@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { GRPCInferenceService } from '../../../api/grpc.ts'
-import { compileFilter, FakeProxyHost, type Header } from '../../support/fake-proxy-host.ts'
-import { openStream, runStream, type StreamResult, valueOf } from '../../support/filter-stream.ts'
+import { compileFilter } from '../../support/compile-filter.ts'
+import { ProxyHost, type Header } from '../../../wasm-filter/host/proxy-host.ts'
+import { openStream, runStream, type StreamResult, valueOf } from '../../../wasm-filter/host/stream.ts'
 import { concat, cut, field, frame, parseFrames } from '../../support/grpc-frames.ts'
 
-const host = new FakeProxyHost(compileFilter('rename-grpc'))
+const host = new ProxyHost(compileFilter('rename-grpc'))
 const HEADERS: readonly Header[] = [
   [':path', '/inference.GRPCInferenceService/ModelInfer'],
   ['content-type', 'application/grpc'],
@@ -76,7 +77,7 @@ describe('a stream', () => {
 
 describe('a large message', () => {
   it.each([3_000_000, 100_000_000])('of %i bytes passes chunk by chunk, and the VM keeps none of it', (size) => {
-    const small = new FakeProxyHost(compileFilter('rename-grpc'))
+    const small = new ProxyHost(compileFilter('rename-grpc'))
     const message = concat(field(1, 'iris'), field(7, Buffer.alloc(size)))
     const chunks = cut(frame(message), 65_536)
     const stream = openStream(small, { headers: HEADERS, chunks: [] })

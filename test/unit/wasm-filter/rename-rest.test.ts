@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest'
-import { compileFilter, FakeProxyHost, type Header } from '../../support/fake-proxy-host.ts'
-import { runStream, valueOf } from '../../support/filter-stream.ts'
+import { compileFilter } from '../../support/compile-filter.ts'
+import { ProxyHost, type Header } from '../../../wasm-filter/host/proxy-host.ts'
+import { runStream, valueOf } from '../../../wasm-filter/host/stream.ts'
 
-const host = new FakeProxyHost(compileFilter('rename-rest'))
+const host = new ProxyHost(compileFilter('rename-rest'))
 
 function pathAfter(path: string, internal?: string): string | undefined {
   const named: Header[] = internal === undefined ? [] : [['seldon-internal-model', internal]]

@@ -1,13 +1,14 @@
 import { expect, it } from 'vitest'
 import { INTERNAL_NAME_HEADER, PROTOCOL_HEADER, SHARD_HEADER, TARGET_HEADER } from '../../../xds/translate/names.ts'
 import { fnv1a32, shardOf } from '../../../xds/translate/shard.ts'
-import { compileFilter, FakeProxyHost, type Header } from '../../support/fake-proxy-host.ts'
-import { runStream, valueOf } from '../../support/filter-stream.ts'
+import { compileFilter } from '../../support/compile-filter.ts'
+import { ProxyHost, type Header } from '../../../wasm-filter/host/proxy-host.ts'
+import { runStream, valueOf } from '../../../wasm-filter/host/stream.ts'
 
 const module = compileFilter('router')
 
-function routerWith(table: string): FakeProxyHost {
-  const host = new FakeProxyHost(module)
+function routerWith(table: string): ProxyHost {
+  const host = new ProxyHost(module)
   expect(host.configure(table)).toBe(true)
   return host
 }

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { type Answered, compileFilter, FakeProxyHost, type Header } from '../../support/fake-proxy-host.ts'
-import { openStream, runStream } from '../../support/filter-stream.ts'
+import { compileFilter } from '../../support/compile-filter.ts'
+import { type Answered, ProxyHost, type Header } from '../../../wasm-filter/host/proxy-host.ts'
+import { openStream, runStream } from '../../../wasm-filter/host/stream.ts'
 
 const module = compileFilter('router')
 
-function routerWith(table: string): FakeProxyHost {
-  const host = new FakeProxyHost(module)
+function routerWith(table: string): ProxyHost {
+  const host = new ProxyHost(module)
   expect(host.configure(table)).toBe(true)
   return host
 }
@@ -26,7 +27,7 @@ const answer = (status: string, internal: string, at = '127.0.0.1:9100', ...more
   properties: address(at),
 })
 const LOCAL = '127%2E0%2E0%2E1%3A9100'
-const names = (host: FakeProxyHost) => [...host.counters.keys()].toSorted()
+const names = (host: ProxyHost) => [...host.counters.keys()].toSorted()
 
 it('each request is counted once, with its microseconds, by model, version, server, protocol and code', () => {
   const host = routerWith('')

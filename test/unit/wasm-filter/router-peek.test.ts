@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { compileFilter, FakeProxyHost, type Header } from '../../support/fake-proxy-host.ts'
-import { openStream, runStream, type StreamResult, valueOf } from '../../support/filter-stream.ts'
+import { compileFilter } from '../../support/compile-filter.ts'
+import { ProxyHost, type Header } from '../../../wasm-filter/host/proxy-host.ts'
+import { openStream, runStream, type StreamResult, valueOf } from '../../../wasm-filter/host/stream.ts'
 import { concat, cut, field, frame, varint } from '../../support/grpc-frames.ts'
 
-const host = new FakeProxyHost(compileFilter('router'))
+const host = new ProxyHost(compileFilter('router'))
 host.configure('')
 
 const headersOf = (method: string, ...extra: readonly Header[]): Header[] => [

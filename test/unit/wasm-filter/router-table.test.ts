@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { toRouterTable } from '../../../xds/translate/router-table.ts'
-import { compileFilter, FakeProxyHost } from '../../support/fake-proxy-host.ts'
-import { runStream, valueOf } from '../../support/filter-stream.ts'
+import { compileFilter } from '../../support/compile-filter.ts'
+import { ProxyHost } from '../../../wasm-filter/host/proxy-host.ts'
+import { runStream, valueOf } from '../../../wasm-filter/host/stream.ts'
 
 const module = compileFilter('router')
 
-function targetsOf(host: FakeProxyHost, name: string, times: number): Map<string, number> {
+function targetsOf(host: ProxyHost, name: string, times: number): Map<string, number> {
   const counts = new Map<string, number>()
   for (let i = 0; i < times; i++) {
     const { headers } = runStream(host, {
@@ -23,7 +24,7 @@ function targetsOf(host: FakeProxyHost, name: string, times: number): Map<string
 
 describe('a split', () => {
   it('shares its requests by weight, and leaves other targets alone', () => {
-    const host = new FakeProxyHost(module)
+    const host = new ProxyHost(module)
     expect(host.configure('split e.experiment a 90 b 10 never 0\n')).toBe(true)
     const counts = targetsOf(host, 'e.experiment', 4_000)
     expect(counts.get('a')).toBeGreaterThan(3_400)
@@ -37,14 +38,14 @@ describe('a split', () => {
       target: `t-${String(index)}`,
       candidates: [{ target: `c-${String(index)}`, weight: 1 }],
     }))
-    const host = new FakeProxyHost(module)
+    const host = new ProxyHost(module)
     expect(host.configure(toRouterTable({ shards: 256, maxModels: 2_000 }, splits))).toBe(true)
     for (const index of [0, 1, 2_499, 4_999])
       expect(targetsOf(host, `t-${String(index)}`, 1)).toEqual(new Map([[`c-${String(index)}`, 1]]))
   })
 
   it('goes when a table without it comes', () => {
-    const host = new FakeProxyHost(module)
+    const host = new ProxyHost(module)
     host.configure('split m a 1\n', 1)
     host.configure('shards 8\n', 2)
     expect(targetsOf(host, 'm', 1)).toEqual(new Map([['m', 1]]))
@@ -53,7 +54,7 @@ describe('a split', () => {
 
 describe('a table', () => {
   it.each(['', '\n', 'shards 1\n', 'shards 65536', 'max_models 1\nsplit a b 1\n'])('%j is accepted', (table) => {
-    expect(new FakeProxyHost(module).configure(table)).toBe(true)
+    expect(new ProxyHost(module).configure(table)).toBe(true)
   })
 
   it.each([
@@ -81,7 +82,7 @@ describe('a table', () => {
     [`split ${'a'.repeat(75)} b 1\n`, 1],
     ['shards 2\nsplit a b 1\nsplit a c 1\n', 3],
   ])('%j is refused for its line %i, and the one before stays', (table, line) => {
-    const host = new FakeProxyHost(module)
+    const host = new ProxyHost(module)
     expect(host.configure('split m a 1\n')).toBe(true)
     expect(host.configure(table, 2)).toBe(false)
     expect(host.logs).toEqual([`router table refused: cannot read line ${String(line)}`])
@@ -89,7 +90,7 @@ describe('a table', () => {
   })
 
   it('may come 10,000 times: the memory stays as it is', () => {
-    const host = new FakeProxyHost(module)
+    const host = new ProxyHost(module)
     const tables = [1, 400, 37, 900].map((count) =>
       Array.from({ length: count }, (_, index) => `split t${String(index)} a 1 b 2\n`).join(''),
     )

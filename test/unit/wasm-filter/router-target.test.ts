@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { compileFilter, FakeProxyHost, type Header } from '../../support/fake-proxy-host.ts'
-import { runStream, valueOf } from '../../support/filter-stream.ts'
+import { compileFilter } from '../../support/compile-filter.ts'
+import { ProxyHost, type Header } from '../../../wasm-filter/host/proxy-host.ts'
+import { runStream, valueOf } from '../../../wasm-filter/host/stream.ts'
 
 const module = compileFilter('router')
-const host = new FakeProxyHost(module)
+const host = new ProxyHost(module)
 host.configure('shards 256\n')
 
 const rest = (method: string, path: string, ...extra: readonly Header[]): Header[] => [

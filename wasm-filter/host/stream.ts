@@ -1,5 +1,5 @@
-/** One request run through a filter on the fake host, the way Envoy calls a filter for it. */
-import type { Answered, FakeProxyHost, Header, LocalReply } from './fake-proxy-host.ts'
+/** One request run through a filter on such a host, the way Envoy calls a filter for it. */
+import type { Answered, ProxyHost, Header, LocalReply } from './proxy-host.ts'
 
 export interface StreamRequest {
   readonly headers: readonly Header[]
@@ -30,7 +30,7 @@ export const valueOf = (headers: readonly Header[], name: string): string | unde
   headers.findLast(([key]) => key === name)?.[1]
 
 /** Runs a request to its end: headers, body, log, delete. */
-export function runStream(host: FakeProxyHost, request: StreamRequest): StreamResult {
+export function runStream(host: ProxyHost, request: StreamRequest): StreamResult {
   const stream = openStream(host, request)
   const chunks = request.chunks ?? []
   chunks.forEach((chunk, index) => {
@@ -45,7 +45,7 @@ export interface OpenStream {
 }
 
 /** Starts a request; its body follows with `push`. */
-export function openStream(host: FakeProxyHost, request: StreamRequest): OpenStream {
+export function openStream(host: ProxyHost, request: StreamRequest): OpenStream {
   const { exports } = host
   const contextId = nextContextId++
   const endOfStream = request.chunks === undefined ? 1 : 0

@@ -1,4 +1,4 @@
-/** The part of WebAssembly that the tests of the filters use: Node has it, the types of Node 20 and ES2023 do not. */
+/** The part of WebAssembly that a host of the filters uses: Node has it, the types of Node 20 and ES2023 do not. */
 declare namespace WebAssembly {
   class Module {
     constructor(bytes: Uint8Array)

@@ -1,6 +1,7 @@
 /**
  * The host side of proxy-wasm ABI 0.2.1, as far as the filters use it, around one compiled module: enough to run a request
- * through a filter under Node as Envoy would. Header values and bodies are bytes; strings stand for them as latin-1.
+ * through a filter under Node as Envoy would, for `millrace explain` and for tests. Header values and bodies are bytes;
+ * strings stand for them as latin-1.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -44,17 +45,15 @@ const REQUEST_BODY = 0
 const PLUGIN_CONFIGURATION = 7
 const HISTOGRAM = 2
 
-const BUILD_FOLDER = join(import.meta.dirname, '../../wasm-filter/build')
-
-/** Compiles a module once; every host of it is an instance. */
-export function compileFilter(name: FilterModule): WebAssembly.Module {
-  return new WebAssembly.Module(readFileSync(join(BUILD_FOLDER, `${name}.wasm`)))
+/** Compiles a module of the build folder once; every host of it is an instance. */
+export function compileFilter(folder: string, name: FilterModule): WebAssembly.Module {
+  return new WebAssembly.Module(readFileSync(join(folder, `${name}.wasm`)))
 }
 
 export const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 const bytesOf = (text: string): Uint8Array => Buffer.from(text, 'latin1')
 
-export class FakeProxyHost {
+export class ProxyHost {
   readonly exports: FilterExports
   readonly logs: string[] = []
   /** Counters by name; histograms as the list of what was recorded. */
