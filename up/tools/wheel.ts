@@ -3,10 +3,11 @@
  * under `<tools>/tools/`. A folder appears by one rename when it is whole, so a half-finished download is never used and
  * a second start finds it without the network.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { ServingError } from '../../kit/errors.ts'
 import { type CommandEnd, runCommand } from './command.ts'
+import { folderBytes } from './folder-bytes.ts'
 import { explainPipFailure } from './pip-failure.ts'
 
 export interface WheelSource {
@@ -170,15 +171,4 @@ function endText(end: CommandEnd): string {
   if (end.kind === 'notFound') return 'not found'
   const lastLine = end.output.trim().split('\n').at(-1) ?? ''
   return end.kind === 'killed' ? end.reason : `exit status ${String(end.status)}: ${lastLine}`
-}
-
-function folderBytes(folder: string): number {
-  try {
-    return readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => statSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false })?.size ?? 0)
-      .reduce((sum, size) => sum + size, 0)
-  } catch {
-    return 0 // pip removes folders while we look
-  }
 }
