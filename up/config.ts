@@ -12,8 +12,9 @@ const upSchema = Type.Object({
   }),
   servers: Type.String({
     default: 'embedded=2',
-    pattern: '^embedded=([1-9]|[1-9][0-9])$',
-    description: 'Replicas of the embedded model server to run, 1 to 99.',
+    minLength: 1,
+    description:
+      'Replicas to begin with, as embedded=2,mlserver=1, at most 10 each (mlserver is fetched). Afterwards the applied Server resources say how many run.',
   }),
   portOffset: Type.Integer({
     default: 0,
@@ -46,8 +47,9 @@ const upSchema = Type.Object({
 export const upDefinition: ProcessDefinition<typeof upSchema> = {
   name: 'up',
   summary:
-    'Runs a whole Millrace on this machine: Redis, the scheduler, Envoy and replicas of the embedded model server, each ' +
-    'with its agent.\nFetches Envoy and Redis when they are missing (ENVOY_BIN names an Envoy of your own).',
+    'Runs a whole Millrace on this machine: Redis, the scheduler, Envoy and replicas of model servers, each with its agent.\n' +
+    'Apply a Server named embedded or mlserver with other spec.replicas, and replicas are started or drained.\n' +
+    'Fetches Envoy and Redis when they are missing (ENVOY_BIN names an Envoy of your own).',
   schema: upSchema,
   environmentAliases: { redisUrl: 'REDIS_URL' },
 }

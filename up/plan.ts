@@ -10,25 +10,29 @@ import type { ProcessSpec, Readiness } from './supervisor/spec.ts'
 export type RedisPlan =
   { readonly kind: 'external'; readonly url: string } | { readonly kind: 'managed'; readonly binary: string }
 
-export interface MeshOptions {
+export interface CoreOptions {
   /** Command and first arguments that run one of our processes; its name and options follow. */
   readonly millrace: readonly string[]
-  /** The same for the model server, which tests replace by their own. */
-  readonly modelServer: readonly string[]
   readonly envoyBinary: string
   readonly envoyConcurrency: number
   readonly redis: RedisPlan
   /** Holds `state/`, `models/` and `envoy/`. */
   readonly folder: string
   readonly host: string
+  readonly ports: Omit<MeshPorts, 'replicas'>
+  /** Added to the options of every process of that kind. */
+  readonly extraFlags: { readonly scheduler?: readonly string[] }
+}
+
+export interface MeshOptions extends CoreOptions {
   readonly ports: MeshPorts
+  /** Command and first arguments of the model server, which tests replace by their own. */
+  readonly modelServer: readonly string[]
   readonly serverName: string
   /** Default `embedded`. */
   readonly serverKind?: ServerKind
   readonly artifactRoots: readonly string[]
-  /** Added to the options of every process of that kind. */
-  readonly extraFlags: {
-    readonly scheduler?: readonly string[]
+  readonly extraFlags: CoreOptions['extraFlags'] & {
     readonly agent?: readonly string[]
     readonly modelServer?: readonly string[]
   }
@@ -49,11 +53,25 @@ const STOP = {
   store: { stopStage: 3, stopTimeoutMs: 1_000 }, // after the agents, together with the model servers
 } as const
 
-/** Within the stop time of the agents. */
-const PROXY_DRAIN_MS = 500
+/** Everything but model servers. */
+export function planCore(options: CoreOptions): MeshPlan {
+  return {
+    folders: [`${options.folder}/state/redis`, `${options.folder}/envoy`],
+    files: options.ports.envoys.map((_, index) => ({
+      path: bootstrapPath(options, index),
+      content: `${JSON.stringify(bootstrapOf(options, index), undefined, 2)}\n`,
+    })),
+    processes: [
+      ...planRedis(options),
+      planScheduler(options),
+      ...options.ports.envoys.flatMap((_, index) => planEnvoy(options, index)),
+    ],
+  }
+}
 
 /** Everything, with a fixed number of replicas of one server. */
 export function planMesh(options: MeshOptions): MeshPlan {
+  const core = planCore(options)
   const replicas = options.ports.replicas.map((ports, index) =>
     planReplica({
       ...options,
@@ -66,38 +84,26 @@ export function planMesh(options: MeshOptions): MeshPlan {
     }),
   )
   return {
-    folders: [
-      `${options.folder}/state/redis`,
-      `${options.folder}/envoy`,
-      ...replicas.map(({ repository }) => repository),
-    ],
-    files: options.ports.envoys.map((_, index) => ({
-      path: bootstrapPath(options, index),
-      content: `${JSON.stringify(bootstrapOf(options, index), undefined, 2)}\n`,
-    })),
-    processes: [
-      ...planRedis(options),
-      planScheduler(options),
-      ...options.ports.envoys.flatMap((_, index) => planEnvoy(options, index)),
-      ...replicas.flatMap(({ modelServer, agent }) => [modelServer, agent]),
-    ],
+    folders: [...core.folders, ...replicas.map(({ repository }) => repository)],
+    files: core.files,
+    processes: [...core.processes, ...replicas.flatMap(({ modelServer, agent }) => [modelServer, agent])],
   }
 }
 
-const bootstrapPath = (options: MeshOptions, index: number): string =>
+const bootstrapPath = (options: CoreOptions, index: number): string =>
   `${options.folder}/envoy/envoy-${String(index)}.json`
 
-const redisUrl = (options: MeshOptions): string =>
+const redisUrl = (options: CoreOptions): string =>
   options.redis.kind === 'external' ? options.redis.url : `redis://${options.host}:${String(options.ports.redis)}`
 
-const bootstrapOf = (options: MeshOptions, index: number): object =>
+const bootstrapOf = (options: CoreOptions, index: number): object =>
   toBootstrap({
     nodeId: `envoy-${String(index)}`,
     xds: [{ address: options.host, port: options.ports.xds }],
     adminPort: options.ports.envoys[index]?.admin ?? 0,
   })
 
-function planRedis(options: MeshOptions): ProcessSpec[] {
+function planRedis(options: CoreOptions): ProcessSpec[] {
   if (options.redis.kind === 'external') return []
   const { host } = options
   const port = options.ports.redis
@@ -124,7 +130,7 @@ function planRedis(options: MeshOptions): ProcessSpec[] {
   ]
 }
 
-function planScheduler(options: MeshOptions): ProcessSpec {
+function planScheduler(options: CoreOptions): ProcessSpec {
   const { host, ports } = options
   return {
     ...STOP.scheduler,
@@ -147,7 +153,7 @@ function planScheduler(options: MeshOptions): ProcessSpec {
   }
 }
 
-function planEnvoy(options: MeshOptions, index: number): ProcessSpec[] {
+function planEnvoy(options: CoreOptions, index: number): ProcessSpec[] {
   const { host } = options
   const ports = options.ports.envoys[index]
   if (ports === undefined) return []
@@ -181,7 +187,7 @@ function planEnvoy(options: MeshOptions, index: number): ProcessSpec[] {
 
 /** What our own processes have in common. */
 function ours(
-  options: MeshOptions,
+  options: CoreOptions,
   name: string,
   readiness: Readiness,
 ): Pick<ProcessSpec, 'name' | 'command' | 'environment' | 'readiness' | 'readyTimeoutMs'> {

@@ -5,11 +5,13 @@ import { type AdminClient, createAdminClient } from '../cli/client/admin-client.
 import { ServingError } from '../kit/errors.ts'
 import { packageRoot } from '../kit/root.ts'
 import type { upDefinition } from './config.ts'
-import { planMesh, type RedisPlan } from './plan.ts'
+import { planCore, type RedisPlan } from './plan.ts'
 import { checkPortsFree } from './port-check.ts'
 import { type MeshPorts, portUses, standardPorts } from './ports.ts'
 import type { Progress } from './progress.ts'
-import { applySample, applyServer, inferSample } from './sample.ts'
+import { applySample, inferSample } from './sample.ts'
+import { parseServers } from './servers/kinds.ts'
+import { createLocalServers, initialPortUses, type LocalServers } from './servers/local-servers.ts'
 import { openStateFolder, prepareFolder, type StateFolder, wipeState } from './state-folder.ts'
 import { type SampleOutcome, summaryText } from './summary.ts'
 import type { ChildEvent } from './supervisor/child.ts'
@@ -30,7 +32,8 @@ export interface UpDeps {
 }
 
 const HOST = '127.0.0.1'
-const SERVER_NAME = 'embedded'
+/** Command and first argument of our own processes. */
+const MILLRACE = [process.execPath, join(packageRoot, 'dist/bin/millrace.js')]
 const REDIS_DEADLINE_MS = 5_000
 const DEFAULT_REDIS_PORT = 6379
 
@@ -52,22 +55,51 @@ export async function runUp(config: UpConfig, deps: UpDeps): Promise<void> {
 }
 
 async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promise<void> {
-  const ports = standardPorts(config.portOffset, Number(config.servers.split('=')[1]))
+  const asked = parseServers(config.servers)
+  const ports = standardPorts(config.portOffset, 0)
   await checkPortsFree(
-    portUses(ports).filter(({ port }) => config.redisUrl === '' || port !== ports.redis),
+    [
+      ...portUses(ports).filter(({ port }) => config.redisUrl === '' || port !== ports.redis),
+      ...initialPortUses(asked, config.portOffset),
+    ],
     HOST,
   )
-  const supervisor = await planAndSupervise(folder, ports, config, deps)
+  const tools: ToolsContext = {
+    toolsDir: resolve(config.toolsDir),
+    environment: deps.environment,
+    signal: deps.stop,
+    progress: deps.progress,
+  }
+  const supervisor = await planAndSupervise(folder, ports, config, tools, deps)
+  const admin = createAdminClient(`${HOST}:${String(ports.schedulerGrpc)}`)
+  const servers = createLocalServers({
+    admin,
+    supervisor,
+    asked,
+    tools,
+    host: HOST,
+    folder: folder.path,
+    portOffset: config.portOffset,
+    agentsPort: ports.agents,
+    artifactRoots: config.artifactRoots.map((root) => resolve(root)),
+    millrace: MILLRACE,
+    tell: deps.progress.line,
+  })
   const killAll = (): void => {
     supervisor.killAll()
   }
   deps.kill.addEventListener('abort', killAll)
   try {
-    await startAll(supervisor, deps)
-    deps.print(await orStopped(deps.stop, useIt(folder, ports, config, deps)))
-    if (!config.once) await untilStopped(deps)
+    await servers.prepare()
+    await startAll(supervisor, servers, deps)
+    deps.print(await orStopped(deps.stop, useIt(folder, ports, admin, servers, config, deps)))
+    if (!config.once) {
+      servers.follow()
+      await untilStopped(deps)
+    }
   } finally {
-    await deps.progress.step('stopping', () => supervisor.stop())
+    await deps.progress.step('stopping', () => Promise.all([servers.stop(), supervisor.stop()]))
+    admin.close()
     deps.kill.removeEventListener('abort', killAll)
   }
 }
@@ -76,26 +108,17 @@ async function planAndSupervise(
   folder: StateFolder,
   ports: MeshPorts,
   config: UpConfig,
+  tools: ToolsContext,
   deps: UpDeps,
 ): Promise<Supervisor> {
-  const tools: ToolsContext = {
-    toolsDir: resolve(config.toolsDir),
-    environment: deps.environment,
-    signal: deps.stop,
-    progress: deps.progress,
-  }
-  const millrace = [process.execPath, join(packageRoot, 'dist/bin/millrace.js')]
-  const plan = planMesh({
-    millrace,
-    modelServer: [...millrace, 'model-server'],
+  const plan = planCore({
+    millrace: MILLRACE,
     envoyBinary: await findEnvoy(tools),
     envoyConcurrency: config.envoyConcurrency,
     redis: await findRedis(config.redisUrl, tools),
     folder: folder.path,
     host: HOST,
     ports,
-    serverName: SERVER_NAME,
-    artifactRoots: config.artifactRoots.map((root) => resolve(root)),
     extraFlags: {},
   })
   prepareFolder(plan)
@@ -129,15 +152,17 @@ function redisAddress(url: string): { readonly host: string; readonly port: numb
   return { host: hostname, port: port === '' ? DEFAULT_REDIS_PORT : Number(port) }
 }
 
-async function startAll(supervisor: Supervisor, deps: UpDeps): Promise<void> {
-  await deps.progress.step('starting processes', (note) =>
+/** The model servers come after the scheduler, which knows how many were applied. */
+async function startAll(supervisor: Supervisor, servers: LocalServers, { progress, stop }: UpDeps): Promise<void> {
+  await progress.step('starting processes', (note) =>
     orStopped(
-      deps.stop,
+      stop,
       supervisor.start((names) => {
         if (names.length > 0) note(`waiting for ${names.join(', ')}`)
       }),
     ),
   )
+  await progress.step('starting model servers', () => orStopped(stop, servers.start()))
 }
 
 /** The work's result, or CANCELLED as soon as the user wants to stop: stopping may not wait for it. */
@@ -152,32 +177,36 @@ function orStopped<T>(stop: AbortSignal, work: Promise<T>): Promise<T> {
   return Promise.race([work, stopped])
 }
 
-/** Declares the server, and with `--sample` the model; answers with what there is to print. */
-async function useIt(folder: StateFolder, ports: MeshPorts, config: UpConfig, deps: UpDeps): Promise<string> {
-  const admin = createAdminClient(`${HOST}:${String(ports.schedulerGrpc)}`)
+/** With `--sample` applies and asks the model; answers with what there is to print. */
+async function useIt(
+  folder: StateFolder,
+  ports: MeshPorts,
+  admin: AdminClient,
+  servers: LocalServers,
+  config: UpConfig,
+  deps: UpDeps,
+): Promise<string> {
   const ingress = new URL(`http://${HOST}:${String(ports.ingress)}`)
-  try {
-    await applyServer(admin, ports.replicas.length)
-    const sample = config.sample ? await askSample(admin, ingress, config, deps) : undefined
-    return summaryText({ host: HOST, ports, logsDir: folder.logsDir, sample })
-  } finally {
-    admin.close()
-  }
+  const sample = config.sample ? await askSample(admin, ingress, servers, config, deps) : undefined
+  return summaryText({ host: HOST, ports, logsDir: folder.logsDir, sample })
 }
 
 async function askSample(
   admin: AdminClient,
   ingress: URL,
+  servers: LocalServers,
   config: UpConfig,
   { progress }: UpDeps,
 ): Promise<SampleOutcome | undefined> {
-  const applied = await progress.step('loading the sample model', () => applySample(admin))
-  if (applied.kind === 'replaced') {
-    const why = `the model ${applied.model} is no sample any more, so the sample is not asked`
+  const leaveOut = (why: string): undefined => {
     if (config.once) throw new ServingError('CONFIG_INVALID', `--once: ${why}; use --no-sample, or --fresh`)
     progress.line(why)
-    return undefined
   }
+  if (servers.count('embedded') === 0)
+    return leaveOut('server embedded, which runs the sample model, has no replicas, so the sample is not asked')
+  const applied = await progress.step('loading the sample model', () => applySample(admin))
+  if (applied.kind === 'replaced')
+    return leaveOut(`the model ${applied.model} is no sample any more, so the sample is not asked`)
   const answers = await progress.step('asking it by REST and gRPC', () => inferSample(applied.model, ingress))
   return { model: applied.model, answers }
 }

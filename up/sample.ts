@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { parseManifests } from '../api/resources/manifest.ts'
-import type { ModelResource, ServerResource } from '../api/resources/resource.ts'
+import type { ModelResource } from '../api/resources/resource.ts'
 import type { StoredResource } from '../api/resources/status.ts'
 import type { AdminClient } from '../cli/client/admin-client.ts'
 import { infer, PROTOCOLS, type Protocol } from '../cli/client/infer-client.ts'
@@ -11,7 +11,6 @@ import { ServingError, toServingError } from '../kit/errors.ts'
 import { packageRoot } from '../kit/root.ts'
 
 const MODEL_MANIFEST = join(packageRoot, 'samples/models/iris.yaml')
-const SERVER_MANIFEST = join(packageRoot, 'samples/servers/embedded.yaml')
 export const SAMPLE_REQUEST = 'samples/requests/iris.json'
 const INFER_TIMEOUT_MS = 10_000
 const AVAILABLE_DEADLINE_MS = 60_000
@@ -22,20 +21,6 @@ export interface SampleAnswer {
   readonly response: string
 }
 
-/** Says how many replicas of the embedded server to expect; what else a user set on it stays. */
-export async function applyServer(admin: AdminClient, replicas: number): Promise<void> {
-  const sample = readManifest(SERVER_MANIFEST, 'Server')
-  const stored = await findStored(() => admin.get('Server', sample.metadata.name))
-  const base = stored?.resource.kind === 'Server' ? stored.resource : sample
-  const resource: ServerResource = {
-    apiVersion: base.apiVersion,
-    kind: 'Server',
-    metadata: { name: base.metadata.name },
-    spec: { ...base.spec, replicas },
-  }
-  await admin.apply(resource)
-}
-
 export type AppliedSample =
   | { readonly kind: 'available'; readonly model: string }
   /** The user has put a model of their own under this name: it is not ours to change or to ask. */
@@ -43,7 +28,7 @@ export type AppliedSample =
 
 /** Applies the sample model and waits until it is available. @throws ServingError LOAD_FAILED, DEADLINE_EXCEEDED */
 export async function applySample(admin: AdminClient): Promise<AppliedSample> {
-  const sample = readManifest(MODEL_MANIFEST, 'Model')
+  const sample = readModel(MODEL_MANIFEST)
   const { name } = sample.metadata
   const stored = await findStored(() => admin.get('Model', name))
   if (stored === undefined) await admin.apply(sample)
@@ -74,13 +59,10 @@ export async function inferSample(model: string, ingress: URL): Promise<SampleAn
   return answers
 }
 
-type ResourceOfKind = { readonly Model: ModelResource; readonly Server: ServerResource }
-
-function readManifest<K extends keyof ResourceOfKind>(path: string, kind: K): ResourceOfKind[K] {
-  const manifests = parseManifests(readFileSync(path, 'utf8'), { name: path, folder: join(path, '..') })
-  const found = manifests.map((manifest) => manifest.resource).find((resource) => resource.kind === kind)
-  if (found === undefined) throw new ServingError('MANIFEST_INVALID', `${path} holds no ${kind}`)
-  return found as ResourceOfKind[K]
+function readModel(path: string): ModelResource {
+  for (const { resource } of parseManifests(readFileSync(path, 'utf8'), { name: path, folder: join(path, '..') }))
+    if (resource.kind === 'Model') return resource
+  throw new ServingError('MANIFEST_INVALID', `${path} holds no Model`)
 }
 
 async function findStored<T>(get: () => Promise<T>): Promise<T | undefined> {

@@ -149,6 +149,60 @@ test('a child without restart stays dead until it is started', async () => {
   expect(child.pid).toBeDefined()
 })
 
+test('a child that is added later is kept running, and stopped with the others', async () => {
+  const [first = 0, second = 0] = await freePorts(2)
+  const running = supervise([nodeSpec('first', first, SERVE)])
+  await running.start()
+  await running.add(nodeSpec('second', second, SERVE, { stopStage: 7 }))
+  const killed = pidOf(running, 'second')
+  process.kill(killed, 'SIGKILL')
+  await eventually('a second start', () => events.filter((event) => event.kind === 'ready').length === 3)
+  const pid = pidOf(running, 'second')
+  await running.stop()
+  expect([killed, pid].map(runs)).toEqual([false, false])
+})
+
+test('a child that is removed ends, is not started again, and its name is free', async () => {
+  const [port = 0] = await freePorts(1)
+  const running = supervise([])
+  await running.start()
+  await running.add(nodeSpec('web', port, SERVE))
+  await expect(running.add(nodeSpec('web', port, SERVE))).rejects.toThrow('there is a process web already')
+  const pid = pidOf(running, 'web')
+  await running.remove('web')
+  expect(runs(pid)).toBe(false)
+  expect(() => running.child('web')).toThrow('no process web')
+  await running.remove('web')
+  await running.add(nodeSpec('web', port, SERVE))
+  expect(runs(pidOf(running, 'web'))).toBe(true)
+})
+
+test('a child that is added and does not become ready is ended and forgotten', async () => {
+  const [port = 0] = await freePorts(1)
+  const running = supervise([])
+  await running.start()
+  const adding = running.add(nodeSpec('slow', port, 'setInterval(() => {}, 1000)', { readyTimeoutMs: 300 }))
+  const pid = pidOf(running, 'slow')
+  await expect(adding).rejects.toMatchObject({ code: 'PROCESS_FAILED' })
+  expect(runs(pid)).toBe(false)
+  expect(() => running.child('slow')).toThrow('no process slow')
+})
+
+test('stopping ends a child that is just being added or removed, and takes on no other', async () => {
+  const [starting = 0, leaving = 0, late = 0] = await freePorts(3)
+  const ignores = `process.on('SIGTERM', () => {}); ${SERVE}`
+  const running = supervise([nodeSpec('leaving', leaving, ignores)])
+  await running.start()
+  const added = running.add(nodeSpec('starting', starting, 'setInterval(() => {}, 1000)')).catch((e: unknown) => e)
+  const removed = running.remove('leaving', 60_000)
+  const pids = [pidOf(running, 'starting'), pidOf(running, 'leaving')]
+  await running.stop()
+  await removed
+  expect(await added).toMatchObject({ code: 'CANCELLED' })
+  expect(pids.map(runs)).toEqual([false, false])
+  await expect(running.add(nodeSpec('late', late, SERVE))).rejects.toMatchObject({ code: 'CANCELLED' })
+})
+
 test('children of a start that was killed are ended by the next one', async () => {
   const [port = 0] = await freePorts(1)
   const earlier = supervise([nodeSpec('web', port, SERVE)], false)

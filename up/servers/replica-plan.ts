@@ -3,6 +3,7 @@ import { processFlags } from '../process-flags.ts'
 import type { ReplicaPorts } from '../ports.ts'
 import type { ProcessSpec } from '../supervisor/spec.ts'
 import type { ServerKind } from './kinds.ts'
+import { mlserverEnvironment } from './mlserver-environment.ts'
 
 export interface ReplicaOptions {
   readonly server: string
@@ -19,6 +20,8 @@ export interface ReplicaOptions {
   /** Of the scheduler, for agents. */
   readonly agentsPort: number
   readonly artifactRoots: readonly string[]
+  /** What models may require of it; absent: what its kind offers. */
+  readonly capabilities?: readonly string[]
   /** How long its agent waits for models to be moved away when it stops; 0: not at all. */
   readonly drainDeadlineMs: number
   readonly extraFlags: { readonly agent?: readonly string[]; readonly modelServer?: readonly string[] }
@@ -37,14 +40,17 @@ const READY_TIMEOUT_MS = 30_000
 /** Python and its libraries take their time, several at once more of it. */
 const MLSERVER_READY_TIMEOUT_MS = 120_000
 const STOP_TIMEOUT_MS = 1_000
+/** Of requests in its proxy; within the stop time of an agent. */
+const PROXY_DRAIN_MS = 500
 /** After Envoy (0) and the scheduler (1): without a scheduler an agent does not drain. */
 const STOP_STAGE = { agent: 2, modelServer: 3 } as const
 
-/** Also the name of its model server's process, its log and its repository. */
-export const replicaName = (server: string, index: number): string => `${server}-${String(index)}`
+/** Names of its processes and their logs; the first is that of its repository, too. */
+export const modelServerName = (server: string, index: number): string => `${server}-${String(index)}`
+export const agentName = (server: string, index: number): string => `agent-${modelServerName(server, index)}`
 
 export function planReplica(options: ReplicaOptions): ReplicaPlan {
-  const repository = `${options.folder}/models/${replicaName(options.server, options.index)}`
+  const repository = `${options.folder}/models/${modelServerName(options.server, options.index)}`
   return {
     repository,
     modelServer: planModelServer(options, repository),
@@ -56,7 +62,7 @@ function planModelServer(options: ReplicaOptions, repository: string): ProcessSp
   const { host, ports } = options
   const [command = '', ...first] = options.modelServer
   const common = {
-    name: replicaName(options.server, options.index),
+    name: modelServerName(options.server, options.index),
     command,
     after: [],
     readiness: { kind: 'http', url: `http://${host}:${String(ports.rest)}/v2/health/ready` },
@@ -79,15 +85,7 @@ function planModelServer(options: ReplicaOptions, repository: string): ProcessSp
       return {
         ...common,
         args: [...first, 'start', repository, ...(options.extraFlags.modelServer ?? [])],
-        environment: {
-          MLSERVER_HOST: host,
-          MLSERVER_HTTP_PORT: String(ports.rest),
-          MLSERVER_GRPC_PORT: String(ports.grpc),
-          MLSERVER_METRICS_PORT: String(ports.modelServerMetrics ?? 0),
-          MLSERVER_MODEL_REPOSITORY_ROOT: repository,
-          MLSERVER_LOAD_MODELS_AT_STARTUP: 'false', // the agent says which
-          MLSERVER_PARALLEL_WORKERS: '0',
-        },
+        environment: mlserverEnvironment({ host, ports, repository }),
         readyTimeoutMs: MLSERVER_READY_TIMEOUT_MS,
       }
   }
@@ -97,7 +95,7 @@ function planAgent(options: ReplicaOptions, repository: string): ProcessSpec {
   const { host, ports, server, index } = options
   const [command = '', ...first] = options.millrace
   return {
-    name: `agent-${replicaName(server, index)}`,
+    name: agentName(server, index),
     command,
     args: [
       ...first,
@@ -116,6 +114,10 @@ function planAgent(options: ReplicaOptions, repository: string): ProcessSpec {
         'memory-bytes': MEMORY_BYTES,
         'drain-deadline-ms': options.drainDeadlineMs,
         'http-port': ports.agentHttp,
+        'proxy-rest-port': ports.proxyRest,
+        'proxy-grpc-port': ports.proxyGrpc,
+        'proxy-drain-deadline-ms': PROXY_DRAIN_MS,
+        ...(options.capabilities === undefined ? {} : { capabilities: options.capabilities.join(',') }),
       }),
       ...(options.extraFlags.agent ?? []),
     ],

@@ -14,9 +14,13 @@ const TAIL_LINES = 10
 export const openLog = (path: string): number => openSync(path, 'a')
 
 /** Keeps every log and one older copy of it below the bound (looked at once a second) until the signal aborts. */
-export function keepLogsBounded(paths: readonly string[], boundBytes: number, signal: AbortSignal): Promise<void> {
+export function keepLogsBounded(
+  paths: () => readonly string[],
+  boundBytes: number,
+  signal: AbortSignal,
+): Promise<void> {
   return everyMs(ROTATE_EVERY_MS, signal, () => {
-    for (const path of paths) rotateIfLarge(path, boundBytes)
+    for (const path of paths()) rotateIfLarge(path, boundBytes)
   })
 }
 

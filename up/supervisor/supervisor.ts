@@ -22,6 +22,13 @@ export interface Supervisor extends Running {
   start(onWaiting?: (names: readonly string[]) => void): Promise<void>
   /** @throws ServingError INVARIANT_BROKEN when there is none of this name */
   child(name: string): Child
+  /**
+   * Takes on one more process; resolves when it serves. One that does not is ended and forgotten.
+   * @throws ServingError PROCESS_FAILED with its last log lines, CANCELLED when everything is being stopped
+   */
+  add(spec: ProcessSpec): Promise<void>
+  /** SIGTERM, then SIGKILL after `withinMs` (by default the spec's); then it is forgotten. */
+  remove(name: string, withinMs?: number): Promise<void>
   /** SIGTERM to all, stage by stage, each with its deadline. */
   stop(): Promise<void>
   /** SIGKILL to all, now; for an impatient user. `stop` then ends at once. */
@@ -49,7 +56,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   }
 
   const stopAll = async (): Promise<void> => {
-    const stages = [...new Set(options.specs.map((spec) => spec.stopStage))].toSorted((a, b) => a - b)
+    const stages = [...new Set([...children.values()].map((child) => child.spec.stopStage))].toSorted((a, b) => a - b)
     for (const stage of stages) {
       const members = [...children.values()].filter((child) => child.spec.stopStage === stage)
       await Promise.all(members.map((child) => child.stop()))
@@ -57,10 +64,15 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     logKeeping.abort()
   }
 
+  const forget = async (child: Child, withinMs?: number): Promise<void> => {
+    await child.stop(withinMs)
+    children.delete(child.spec.name)
+  }
+
   return {
     start: async (onWaiting = () => undefined) => {
       mkdirSync(options.logsDir, { recursive: true })
-      const logs = [...children.values()].map((child) => child.logPath)
+      const logs = (): string[] => [...children.values()].map((child) => child.logPath)
       void keepLogsBounded(logs, LOG_BOUND_BYTES, logKeeping.signal)
       await startAll(onWaiting)
     },
@@ -69,6 +81,22 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       if (child === undefined)
         throw new ServingError('INVARIANT_BROKEN', `no process ${name}; have ${[...children.keys()].join(', ')}`)
       return child
+    },
+    add: async (spec) => {
+      if (stopping !== undefined) throw new ServingError('CANCELLED', 'stopped while starting')
+      if (children.has(spec.name)) throw new ServingError('INVARIANT_BROKEN', `there is a process ${spec.name} already`)
+      const child = createChild(spec, options)
+      children.set(spec.name, child)
+      try {
+        await child.start() // spawns at once, so whoever stops everything finds it running
+      } catch (error) {
+        await forget(child)
+        throw error
+      }
+    },
+    remove: async (name, withinMs) => {
+      const child = children.get(name)
+      if (child !== undefined) await forget(child, withinMs)
     },
     stop: () => (stopping ??= stopAll()),
     killAll: () => {

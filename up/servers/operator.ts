@@ -1,0 +1,95 @@
+/**
+ * The local operator: follows the Server resources that users apply, and has the fleet run as many replicas as they say.
+ * What is applied wins over `--servers`, which only declares servers that nobody has applied. A deleted Server stops
+ * nothing: a scheduler that lost its state would say the same.
+ */
+import type { ServerResource } from '../../api/resources/resource.ts'
+import type { StoredResource } from '../../api/resources/status.ts'
+import type { AdminClient } from '../../cli/client/admin-client.ts'
+import { backoffMs, pause } from '../../kit/backoff.ts'
+import type { Running } from '../../kit/lifecycle.ts'
+import type { Fleet } from './fleet.ts'
+import type { ServerKind } from './kinds.ts'
+import { toWanted, undeclared } from './wanted.ts'
+
+const WATCH_AGAIN = { minMs: 200, maxMs: 2_000 } as const
+
+export interface OperatorDeps {
+  readonly admin: Pick<AdminClient, 'apply' | 'list' | 'watch'>
+  readonly fleet: Fleet
+  /** Replicas by `--servers`. */
+  readonly asked: ReadonlyMap<ServerKind, number>
+  readonly tell: (line: string) => void
+}
+
+export interface Operator extends Running {
+  /** Declares what nobody has applied yet and starts what is applied. @throws ServingError when a replica does not start */
+  start(): Promise<void>
+  /** Follows changes until `stop`, also through restarts of the scheduler. */
+  follow(): void
+}
+
+export function createOperator({ admin, fleet, asked, tell }: OperatorDeps): Operator {
+  const stopping = new AbortController()
+  const told = new Set<string>()
+  let following: Promise<void> = Promise.resolve()
+
+  /** Every note once; a server that changed and is noteworthy again has another one. */
+  const tellOnce = (note: string | undefined): void => {
+    if (note === undefined || told.has(note)) return
+    told.add(note)
+    tell(note)
+  }
+
+  function take(resource: StoredResource): void {
+    const wanted = toWanted(resource)
+    if (wanted.kind === 'undeclared') return
+    tellOnce(wanted.note)
+    if (wanted.kind === 'replicas') fleet.want(wanted.server, wanted.count)
+  }
+
+  async function watch(): Promise<void> {
+    for (let attempt = 0; !stopping.signal.aborted; attempt += 1) {
+      try {
+        for await (const event of admin.watch('Server', '', stopping.signal)) {
+          attempt = 0
+          if (event.kind === 'state') take(event.resource)
+          else tell(`server ${event.name} was deleted: its replicas run on; to stop them apply it with replicas: 0`)
+        }
+      } catch {
+        // The scheduler is away or has another leader; its process is somebody else's to report.
+      }
+      await pause(backoffMs(attempt, WATCH_AGAIN), stopping.signal)
+    }
+  }
+
+  return {
+    start: async () => {
+      for (const [server, replicas] of undeclared(asked, await admin.list('Server')))
+        await admin.apply(serverResource(server, replicas))
+      for (const resource of await admin.list('Server')) take(resource)
+      for (const [server, replicas] of asked)
+        if (fleet.wanted(server) !== replicas)
+          tell(
+            `server ${server} gets ${String(fleet.wanted(server))} replicas, as it was applied; --servers ${server}=${String(replicas)} is for a first start`,
+          )
+      await fleet.startWanted()
+    },
+    follow: () => {
+      fleet.keep()
+      following = watch()
+    },
+    stop: async () => {
+      stopping.abort()
+      await following
+      await fleet.stop()
+    },
+  }
+}
+
+const serverResource = (server: ServerKind, replicas: number): ServerResource => ({
+  apiVersion: 'mlops.seldon.io/v1alpha1',
+  kind: 'Server',
+  metadata: { name: server },
+  spec: { serverConfig: server, replicas },
+})
