@@ -6,7 +6,7 @@ import type { MetricFamily, Sample } from './prometheus.ts'
 export interface EnvoyReading {
   readonly counts: Counts
   readonly histograms: readonly DurationHistogram[]
-  /** From `ip:port` to `<server>/<replica>`, replicas that have left since included. */
+  /** From `ip:port` to `<server>/<replica>` or `<server>/<replica>@agent`, replicas that have left since included. */
   readonly hosts: ReadonlyMap<string, string>
 }
 
@@ -15,9 +15,18 @@ type Labels = Readonly<Record<string, string>>
 const BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10] as const
 const MICROSECONDS = 1_000_000
 
+/** Ends the name of an agent's proxy. */
+const THROUGH_AGENT = '@agent'
+
+/**
+ * What went through an agent's proxy the agent exports itself under the names that users know; here it has names of its own,
+ * so that scraping both counts nothing twice.
+ */
 export function toFamilies({ counts, histograms, hosts }: EnvoyReading): MetricFamily[] {
-  const requests = counts.models.filter((count) => count.kind === 'requests')
-  const durations = counts.models.filter((count) => count.kind === 'microseconds')
+  const isThroughAgent = ({ address }: { readonly address: string }) => hosts.get(address)?.endsWith(THROUGH_AGENT)
+  const requests = counts.models.filter((count) => count.kind === 'requests' && !isThroughAgent(count))
+  const durations = counts.models.filter((count) => count.kind === 'microseconds' && !isThroughAgent(count))
+  const throughAgent = counts.models.filter(isThroughAgent)
   const perModel = (count: ModelCount): Labels => ({
     ...toReplica(count.address, hosts),
     model: count.model,
@@ -46,8 +55,29 @@ export function toFamilies({ counts, histograms, hosts }: EnvoyReading): MetricF
       name: 'seldon_model_infer_api_seconds',
       help: 'Durations of requests, all models of a server replica together.',
       type: 'histogram',
-      samples: toHistograms(histograms, hosts),
+      samples: toHistograms(
+        histograms.filter((histogram) => !isThroughAgent(histogram)),
+        hosts,
+      ),
     },
+    counter(
+      'millrace_mesh_agent_path_requests_total',
+      "Requests sent to agents' proxies, answered or not; the agents' own series have those that arrived.",
+      sumBy(
+        throughAgent.filter(({ kind }) => kind === 'requests'),
+        perModel,
+        one,
+      ),
+    ),
+    counter(
+      'millrace_mesh_agent_path_seconds_total',
+      'Their durations.',
+      sumBy(
+        throughAgent.filter(({ kind }) => kind === 'microseconds'),
+        perModel,
+        seconds,
+      ),
+    ),
     counter(
       'millrace_wasm_vm_reloads_total',
       'Wasm virtual machines that failed and were replaced; any increase is a bug in a filter.',
@@ -67,7 +97,8 @@ function toReplica(address: string, hosts: ReadonlyMap<string, string>): Labels 
   const host = hosts.get(address)
   if (host !== undefined) {
     const slash = host.lastIndexOf('/')
-    return { server: slash < 0 ? host : host.slice(0, slash), server_replica: host.slice(slash + 1) }
+    const index = host.slice(slash + 1)
+    return { server: slash < 0 ? host : host.slice(0, slash), server_replica: index.replace(THROUGH_AGENT, '') }
   }
   return address.startsWith('_')
     ? { server: address, server_replica: '' }

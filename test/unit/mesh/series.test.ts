@@ -9,6 +9,7 @@ const HOSTS = new Map([
   ['127.0.0.1:9101', 'embedded/0'],
   ['127.0.0.1:9199', 'embedded/0'],
   ['127.0.0.1:9110', 'team/a/1'],
+  ['127.0.0.1:9104', 'embedded/0@agent'],
 ])
 const count = (other: Partial<ModelCount> = {}): ModelCount => ({
   kind: 'requests',
@@ -43,6 +44,21 @@ describe('the series users know', () => {
     expect(lines).toContain(`seldon_model_infer_seconds_total{${model},method_type="rest",code="200"} 2.5`)
     expect(lines).toContain(`seldon_model_aggregate_infer_total{${replica},method_type="rest"} 50`)
     expect(lines).toContain(`seldon_model_aggregate_infer_seconds_total{${replica},method_type="rest"} 2.5`)
+  })
+
+  it("leave out what went through an agent's proxy, which exports it itself: that has names of its own", () => {
+    const address = '127.0.0.1:9104'
+    const lines = textOf(
+      [count({ value: 2 }), count({ address, value: 7 }), count({ kind: 'microseconds', address, value: 500_000 })],
+      [{ address, method: 'rest', code: '200', buckets: [{ lowerUs: 0, upperUs: 1_000, count: 7 }] }],
+    )
+    const labels = `server="embedded",server_replica="0",model="iris",model_internal="iris_3",method_type="rest",code="200"`
+    expect(lines.filter((line) => line.startsWith('seldon_'))).toEqual([
+      `seldon_model_infer_total{${labels}} 2`,
+      'seldon_model_aggregate_infer_total{server="embedded",server_replica="0",method_type="rest"} 2',
+    ])
+    expect(lines).toContain(`millrace_mesh_agent_path_requests_total{${labels}} 7`)
+    expect(lines).toContain(`millrace_mesh_agent_path_seconds_total{${labels}} 0.5`)
   })
 
   it('are one for each set of labels: a replica may have had several addresses', () => {
