@@ -4,6 +4,7 @@ import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
 import { applyAvailable, until, writeTestArtifact } from '../support/models.ts'
+import { createGrpcSender, createRestSender } from '../support/open-loop.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
 
 const FEATURES = [5.1, 3.5, 1.4, 0.2]
@@ -220,13 +221,11 @@ test('a 60 s inference is not cut off', async () => {
     const storageUri = writeTestArtifact(slow.folder, 'slow', { kind: 'sleep', ms: 60_000 })
     await applyAvailable(slow.admin, 'slow', { storageUri, replicas: 1 })
     const started = Date.now()
-    const response = await fetch(`http://${slow.ingress}/v2/models/slow/infer`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ inputs }),
-    })
-    expect(response.status).toBe(200)
+    const senders = [createRestSender(slow.ingress), createGrpcSender(slow.ingress)]
+    const answers = await Promise.all(senders.map((sender) => sender.send('slow', 90_000)))
+    expect(answers).toMatchObject([{ ok: true }, { ok: true }])
     expect(Date.now() - started).toBeGreaterThanOrEqual(60_000)
+    await Promise.all(senders.map((sender) => sender.close()))
   } finally {
     await slow.stop()
   }

@@ -18,6 +18,16 @@ export async function readStat(adminPort: number, name: string): Promise<number>
   return Number(value)
 }
 
+/** How many requests one host, `127.0.0.1:9100`, has answered without an error, in all clusters that hold it. */
+export async function countAnswers(adminPort: number, host: string): Promise<number> {
+  const text = await (await ask(adminPort, '/clusters')).text()
+  return text
+    .split('\n')
+    .map((line) => line.split('::'))
+    .filter(([, address, key]) => address === host && key === 'rq_success')
+    .reduce((sum, fields) => sum + Number(fields[3]), 0)
+}
+
 interface RoutesDump {
   readonly configs: readonly {
     readonly route_config: {
