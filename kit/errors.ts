@@ -179,6 +179,12 @@ export const catalogue = {
     retryable: false,
     help: 'The runtime failed on this input; the message is its own.',
   },
+  MODEL_RESTARTING: {
+    grpc: 14,
+    http: 503,
+    retryable: true,
+    help: 'The model ended several times in a row and is started again with growing pauses; the message says why it ended.',
+  },
   CONDITION_FAILED: {
     grpc: 9,
     http: 409,

@@ -3,6 +3,7 @@ import type { Static } from 'typebox'
 import { MAX_MESSAGE_BYTES } from '../api/grpc.ts'
 import type { ProcessDefinition } from '../kit/config.ts'
 import { LOG_LEVELS } from '../kit/log.ts'
+import { MIN_HEAP_MB } from './runtimes/javascript-document.ts'
 
 const port = (description: string, standard: number) =>
   Type.Integer({ minimum: 0, maximum: 65_535, default: standard, description })
@@ -31,6 +32,21 @@ const schema = Type.Object({
   drainTimeoutMs: atLeastOne('On SIGTERM, how long requests in flight may take to finish.', 4_000),
   onnxWorkers: atLeastOne('Threads that ONNX models are spread over; a slow model delays those it shares one with.', 2),
   onnxThreads: atLeastOne('Threads that one ONNX inference may use.', 1),
+  javascriptModels: Type.Boolean({
+    default: false,
+    description:
+      'Load JavaScript models. They can do all that the user of this process can: only for code that you trust.',
+  }),
+  javascriptHeapMb: Type.Integer({
+    minimum: MIN_HEAP_MB,
+    default: 256,
+    description: 'Most heap of one JavaScript model; its model.json may ask for less.',
+  }),
+  javascriptInferenceMs: atLeastOne(
+    'Longest inference of a JavaScript model; its model.json may ask for less.',
+    10_000,
+  ),
+  javascriptLoadMs: atLeastOne('Longest load of a JavaScript model; its model.json may ask for less.', 60_000),
   logLevel: Type.Union(
     LOG_LEVELS.map((level) => Type.Literal(level)),
     { default: 'info', description: `Least severe level that is logged: ${LOG_LEVELS.join(', ')}.` },
@@ -41,6 +57,7 @@ export type ModelServerConfig = Readonly<Static<typeof schema>>
 
 export const modelServerProcess: ProcessDefinition<typeof schema> = {
   name: 'model-server',
-  summary: 'The embedded model server: Open Inference Protocol over REST and gRPC, ONNX models.',
+  summary:
+    'The embedded model server: Open Inference Protocol over REST and gRPC; ONNX models, and JavaScript ones where enabled.',
   schema,
 }

@@ -2,14 +2,25 @@ import { parseConfig } from '../kit/config.ts'
 import { runProcess } from '../kit/lifecycle.ts'
 import { createLogger, type Logger } from '../kit/log.ts'
 import { type ModelServerConfig, modelServerProcess } from './config.ts'
+import { createJavascriptRuntime, javascriptNotEnabled } from './runtimes/javascript.ts'
 import { createOnnxRuntime } from './runtimes/onnx.ts'
 import type { Runtime } from './runtimes/runtime.ts'
 import { startModelServer } from './server.ts'
 
 export type RuntimesOf = (config: ModelServerConfig, log: Logger) => readonly Runtime[]
 
-const standardRuntimes: RuntimesOf = (config) => [
+const standardRuntimes: RuntimesOf = (config, log) => [
   createOnnxRuntime({ workers: config.onnxWorkers, threadsPerInference: config.onnxThreads }),
+  config.javascriptModels
+    ? createJavascriptRuntime(
+        {
+          heapMb: config.javascriptHeapMb,
+          inferenceMs: config.javascriptInferenceMs,
+          loadMs: config.javascriptLoadMs,
+        },
+        log,
+      )
+    : javascriptNotEnabled,
 ]
 
 /** The process `millrace model-server`; tests run it with runtimes of their own. */

@@ -1,7 +1,7 @@
 /** What the server and an ONNX worker thread say to each other: one reply per call, by its number. */
 import type { ErrorCode } from '../../kit/errors.ts'
 import type { GraphTensor } from './onnx-metadata.ts'
-import type { WorkerTensor } from './onnx-tensor.ts'
+import type { WorkerTensor } from './worker-tensor.ts'
 
 export type WorkerRequest =
   | { readonly kind: 'load'; readonly path: string; readonly threads: number }

@@ -2,14 +2,7 @@
 import { Tensor as OnnxTensor } from 'onnxruntime-node'
 import type { Datatype } from '../../api/oip/datatype.ts'
 import { elementCount, joinBytesElements, splitBytesElements, tensorError } from '../../api/oip/tensor.ts'
-
-/** What crosses the thread boundary: a tensor of the protocol, its bytes in a buffer of their own. */
-export interface WorkerTensor {
-  readonly name: string
-  readonly datatype: Datatype
-  readonly shape: readonly number[]
-  readonly bytes: Uint8Array
-}
+import type { WorkerTensor } from './worker-tensor.ts'
 
 const textDecoder = new TextDecoder('utf-8', { fatal: true })
 

@@ -1,10 +1,11 @@
 /** The server's end of one ONNX worker thread. */
-import { Worker } from 'node:worker_threads'
 import { NO_PARAMETERS } from '../../api/oip/parameters.ts'
 import type { Tensor } from '../../api/oip/tensor.ts'
 import { ServingError } from '../../kit/errors.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Session, WorkerAnswer, WorkerCall, WorkerReply, WorkerRequest } from './onnx-protocol.ts'
+import { startThread } from './start-thread.ts'
+import { toWorkerTensor } from './worker-tensor.ts'
 
 export interface OnnxWorker extends Running {
   load(path: string): Promise<Session>
@@ -13,7 +14,7 @@ export interface OnnxWorker extends Running {
 }
 
 export function startOnnxWorker(threads: number): OnnxWorker {
-  const worker = startThread() // no 'error' listener: its death is the process's
+  const worker = startThread('onnx-worker') // no 'error' listener: its death is the process's
   const pending = new Map<number, (reply: WorkerReply) => void>()
   let lastCall = 0
 
@@ -45,13 +46,7 @@ export function startOnnxWorker(threads: number): OnnxWorker {
       return (await ask('loaded', { kind: 'load', path, threads })).session
     },
     async run(session, tensors, outputs) {
-      // A copy that the worker keeps: the bytes may be a part of a larger message, and must be aligned.
-      const inputs = tensors.map(({ name, datatype, shape, bytes }) => ({
-        name,
-        datatype,
-        shape,
-        bytes: new Uint8Array(bytes),
-      }))
+      const inputs = tensors.map(toWorkerTensor)
       const transfer = inputs.map((tensor) => tensor.bytes.buffer)
       const reply = await ask('ran', { kind: 'run', session, inputs, outputs }, transfer)
       return reply.outputs.map((tensor) => ({ ...tensor, parameters: NO_PARAMETERS }))
@@ -63,11 +58,4 @@ export function startOnnxWorker(threads: number): OnnxWorker {
       await worker.terminate()
     },
   }
-}
-
-/** The worker's file is beside this one. Run from source, the thread needs a TypeScript loader of its own first. */
-function startThread(): Worker {
-  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./onnx-worker.js', import.meta.url))
-  const file = JSON.stringify(new URL('./onnx-worker.ts', import.meta.url))
-  return new Worker(`import('tsx/esm/api').then((tsx) => { tsx.register(); return import(${file}) })`, { eval: true })
 }

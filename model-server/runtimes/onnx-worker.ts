@@ -62,10 +62,13 @@ function toFailure(error: unknown): WorkerReply {
   return { kind: 'failed', message, code: error instanceof ServingError ? error.code : undefined }
 }
 
-parentPort?.on('message', ({ call, request }: WorkerCall) => {
-  void answer(request)
-    .catch(toFailure)
-    .then((reply) => {
-      parentPort?.postMessage({ call, reply } satisfies WorkerAnswer)
-    })
-})
+/** Answers calls from now on. */
+export function start(): void {
+  parentPort?.on('message', ({ call, request }: WorkerCall) => {
+    void answer(request)
+      .catch(toFailure)
+      .then((reply) => {
+        parentPort?.postMessage({ call, reply } satisfies WorkerAnswer)
+      })
+  })
+}

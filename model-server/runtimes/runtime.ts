@@ -22,7 +22,10 @@ export interface ModelFolder {
 export interface LoadedModel {
   readonly inputs: readonly TensorMetadata[]
   readonly outputs: readonly TensorMetadata[]
-  /** The inputs fit the metadata. Gives the outputs asked for, in that order; may stop early when `signal` aborts. */
+  /**
+   * The inputs fit the metadata. Gives the outputs asked for, in that order; a model
+   * may leave some out. May stop early when `signal` aborts.
+   */
   infer(inputs: readonly Tensor[], outputNames: readonly string[], signal: AbortSignal): Promise<readonly Tensor[]>
   close(): Promise<void>
 }

@@ -15,8 +15,10 @@ export interface ModelServerProcess {
   readonly url: string
   readonly client: InstanceType<typeof GRPCInferenceService>
   readonly child: ChildProcess
-  /** Puts a folder into the repository: a sample's, or one with the given model.json. */
-  addModel(internalName: string, from: { sample: string } | { document: unknown }): void
+  /** The folder of its models. */
+  readonly repository: string
+  /** Puts a folder into the repository: a copy of one, a sample's, or one with the given model.json and files. */
+  addModel(internalName: string, from: { sample: string } | { folder: string } | ModelFiles): void
   post(path: string, body?: string | Uint8Array, headers?: Record<string, string>): Promise<Response>
   readonly load: (internalName: string) => Promise<void>
   /** Exit code, or the signal's name. */
@@ -24,12 +26,24 @@ export interface ModelServerProcess {
   stop(): Promise<void>
 }
 
-export async function startTestModelServer(...flags: string[]): Promise<ModelServerProcess> {
+interface ModelFiles {
+  readonly document: unknown
+  readonly files?: Readonly<Record<string, string>>
+}
+
+/** test-model-server.ts */
+export const startTestModelServer = (...flags: string[]): Promise<ModelServerProcess> =>
+  startProgram(['test/support/test-model-server.ts'], flags)
+
+/** `millrace model-server` as users start it. */
+export const startRealModelServer = (...flags: string[]): Promise<ModelServerProcess> =>
+  startProgram(['bin/millrace.ts', 'model-server'], flags)
+
+async function startProgram(program: readonly string[], flags: readonly string[]): Promise<ModelServerProcess> {
   const repository = mkdtempSync(join(tmpdir(), 'millrace-models-'))
-  const program = join(packageRoot, 'test/support/test-model-server.ts')
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', program, '--rest-port', '0', '--grpc-port', '0', '--repository', repository, ...flags],
+    ['--import', 'tsx', ...program, '--rest-port', '0', '--grpc-port', '0', '--repository', repository, ...flags],
     { cwd: packageRoot, stdio: ['ignore', 'ignore', 'pipe'] },
   )
   const ports = await listening(child)
@@ -46,11 +60,17 @@ export async function startTestModelServer(...flags: string[]): Promise<ModelSer
     url,
     client,
     child,
+    repository,
     addModel(internalName, from) {
       const folder = join(repository, internalName)
       mkdirSync(folder, { recursive: true })
-      if ('sample' in from) cpSync(join(packageRoot, 'samples', from.sample, 'model'), folder, { recursive: true })
-      else writeFileSync(join(folder, 'model.json'), JSON.stringify(from.document))
+      if ('document' in from) {
+        const files = { ...from.files, 'model.json': JSON.stringify(from.document) }
+        for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
+      } else {
+        const source = 'folder' in from ? from.folder : join(packageRoot, 'samples', from.sample, 'model')
+        cpSync(source, folder, { recursive: true })
+      }
     },
     post,
     async load(internalName) {

@@ -1,0 +1,3 @@
+export function infer({ INPUT }) {
+  return { OUTPUT: INPUT.data.map((value) => value + 20) }
+}

@@ -1,0 +1,3 @@
+export function infer({ INPUT1 }) {
+  return { OUTPUT1: INPUT1.data }
+}
