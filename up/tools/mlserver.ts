@@ -61,9 +61,9 @@ function findInstalled(folder: string): string | undefined {
 }
 
 async function install(folder: string, context: ToolsContext, note: (text: string) => void): Promise<string> {
-  const python = await findMlserverPython(tool, context)
   rmSync(folder, { recursive: true, force: true })
   try {
+    const python = await findMlserverPython(tool, context)
     note('making a virtual environment')
     await makeEnvironment(python, folder, context)
     await installRequirements(folder, context, note)
@@ -72,6 +72,7 @@ async function install(folder: string, context: ToolsContext, note: (text: strin
     return join(folder, 'bin', 'mlserver')
   } catch (error) {
     rmSync(folder, { recursive: true, force: true })
+    if (context.signal.aborted) throw new ServingError('CANCELLED', `stopped while installing ${tool.name}`)
     throw error
   }
 }
@@ -80,7 +81,6 @@ async function makeEnvironment(python: string, folder: string, context: ToolsCon
   const { environment, signal } = context
   const made = await runCommand(python, ['-m', 'venv', folder], { timeoutMs: VENV_TIMEOUT_MS, environment, signal })
   if (made.kind === 'exited' && made.status === 0) return
-  throwIfStopped(context)
   throw new ServingError(
     'TOOL_MISSING',
     `${tool.name} is installed with Python's venv, and ${python} cannot make one: ` +
@@ -102,7 +102,6 @@ async function installRequirements(folder: string, context: ToolsContext, note: 
       signal: context.signal,
       environment: { ...context.environment, TMPDIR: temporary, PIP_USER: '0' },
     })
-    throwIfStopped(context)
     if (end.kind !== 'exited' || end.status !== 0) throw explainPipFailure(tool, `mlserver==${VERSION}`, end)
   } finally {
     clearInterval(measure)
@@ -119,11 +118,6 @@ async function checkRuns(folder: string, context: ToolsContext): Promise<void> {
     signal,
   })
   if (end.kind === 'exited' && end.status === 0) return
-  throwIfStopped(context)
   const reason = end.kind === 'notFound' ? 'not found' : (end.output.trim().split('\n').at(-1) ?? '')
   throw new ServingError('TOOL_MISSING', `${tool.name} does not run on this machine (${reason}): ${tool.instead}`)
-}
-
-function throwIfStopped({ signal }: ToolsContext): void {
-  if (signal.aborted) throw new ServingError('CANCELLED', `stopped while installing ${tool.name}`)
 }
