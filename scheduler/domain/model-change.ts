@@ -74,12 +74,12 @@ export function rollbackModel(model: ModelDocument, version: number | undefined,
   const latest = wantedVersion(model)
   const earlier = model.history.filter((entry) => entry.version !== latest.version)
   const target = version === undefined ? earlier.at(-1) : earlier.find((entry) => entry.version === version)
-  if (target === undefined)
-    throw new ServingError(
-      'VERSION_NOT_FOUND',
-      `Model ${model.name} cannot go back to version ${String(version ?? 'before the latest')}: ` +
-        `it can go back to ${earlier.map((entry) => String(entry.version)).join(', ') || 'none'}.`,
-    )
+  if (target === undefined) {
+    const wish = version === undefined ? 'go back' : `go back to version ${String(version)}`
+    const kept = earlier.map((entry) => String(entry.version)).join(', ')
+    const choice = kept === '' ? 'it has no earlier version' : `it can go back to ${kept}`
+    throw new ServingError('VERSION_NOT_FOUND', `Model ${model.name} cannot ${wish}: ${choice}.`)
+  }
   if (sameValue(target.spec, latest.spec)) return { kind: 'unchanged', document: model }
   return addVersion(settleRevisions(model), target.spec, latest.kubernetesMeta, nowMs)
 }

@@ -94,6 +94,16 @@ test('a child that ends before it is ready fails the start with its last log lin
   })
 })
 
+test('the error that one of our processes logged is said in its words, on one line', async () => {
+  const [port = 0] = await freePorts(1)
+  const logged = { level: 50, code: 'STORE_MISCONFIGURED', error: 'set noeviction', msg: 'start failed' }
+  const script = `console.log(${JSON.stringify(JSON.stringify(logged))}); console.log('stopped'); process.exit(1)`
+  await expect(supervise([nodeSpec('broken', port, script)]).start()).rejects.toMatchObject({
+    code: 'PROCESS_FAILED',
+    message: `broken ended with exit status 1: STORE_MISCONFIGURED: set noeviction (log: ${join(folder, 'logs/broken.log')})`,
+  })
+})
+
 test('a child that does not become ready within its time fails the start', async () => {
   const [port = 0] = await freePorts(1)
   const running = supervise([nodeSpec('slow', port, 'setInterval(() => {}, 1000)', { readyTimeoutMs: 300 })])

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { pause } from '../../kit/backoff.ts'
 import { ServingError } from '../../kit/errors.ts'
 import type { Running } from '../../kit/lifecycle.ts'
-import { logSize, logTail, openLog } from './log-file.ts'
+import { lastError, logSize, logTail, openLog } from './log-file.ts'
 import { forgetPid, rememberPid } from './pid-files.ts'
 import { waitReady } from './readiness.ts'
 import { planRestart } from './restart-policy.ts'
@@ -28,7 +28,7 @@ export interface Child extends Running {
   readonly logPath: string
   /** Undefined while it does not run. */
   readonly pid: number | undefined
-  /** Resolves when it serves. @throws ServingError PROCESS_FAILED with its last log lines, CANCELLED when stopped */
+  /** Resolves when it serves. @throws ServingError PROCESS_FAILED with its last error or log lines, CANCELLED when stopped */
   start(): Promise<void>
   /** Sends a signal to its process group; false when it does not run. */
   signal(signal: NodeJS.Signals): boolean
@@ -149,9 +149,12 @@ class SupervisedChild implements Child {
     if (outcome === 'aborted' || this.#stopping.signal.aborted)
       throw new ServingError('CANCELLED', `stopped while ${this.spec.name} was starting`)
     const what = outcome === 'late' ? `was not ready within ${String(this.spec.readyTimeoutMs / 1000)} s` : outcome.end
+    const error = lastError(this.logPath, incarnation.logStart)
     throw new ServingError(
       'PROCESS_FAILED',
-      `${this.spec.name} ${what}. Its last log lines (${this.logPath}):\n${logTail(this.logPath, incarnation.logStart)}`,
+      error === undefined
+        ? `${this.spec.name} ${what}. Its last log lines (${this.logPath}):\n${logTail(this.logPath, incarnation.logStart)}`
+        : `${this.spec.name} ${what}: ${error} (log: ${this.logPath})`,
     )
   }
 

@@ -109,7 +109,10 @@ describe('rolling back', () => {
   })
   test('of a first version has nowhere to go', () => {
     expect(() => rollbackModel(created(), undefined, 3_000)).toThrow(
-      expect.objectContaining({ code: 'VERSION_NOT_FOUND' }),
+      expect.objectContaining({
+        code: 'VERSION_NOT_FOUND',
+        message: 'Model iris cannot go back: it has no earlier version.',
+      }),
     )
   })
 })
