@@ -3,7 +3,7 @@ import { catalogue, type ErrorCode, ServingError, toServingError } from './error
 import { toListenError } from './http.ts'
 import type { Running } from './lifecycle.ts'
 
-/** The metadata key that carries our error code beside the gRPC status. */
+/** The metadata key, or HTTP header, that carries our error code beside the status. */
 export const ERROR_CODE_KEY = 'x-millrace-error-code'
 const STOP_DEADLINE_MS = 2_000
 

@@ -6,6 +6,7 @@ import { JSON_LENGTH_HEADER } from '../../api/oip/rest-message.ts'
 import { parseRestRequest } from '../../api/oip/rest-request.ts'
 import { toRestResponse } from '../../api/oip/rest-response.ts'
 import { toServingError } from '../../kit/errors.ts'
+import { ERROR_CODE_KEY } from '../../kit/grpc.ts'
 import type { Deps } from '../deps.ts'
 import { INTERNAL_NAME_KEY, lastOf } from '../internal-name.ts'
 import { type Answer, jsonAnswer, send, tensorsAnswer } from './answer.ts'
@@ -37,7 +38,8 @@ async function handle(
 function toErrorAnswer(deps: Deps, error: unknown): Answer {
   const failure = toServingError(error)
   if (failure.code === 'INVARIANT_BROKEN') deps.log.error({ error: failure.message }, 'request failed')
-  return jsonAnswer(failure.httpStatus, { error: failure.message })
+  const answer = jsonAnswer(failure.httpStatus, { error: failure.message })
+  return { ...answer, headers: { ...answer.headers, [ERROR_CODE_KEY]: failure.code } }
 }
 
 async function answer(

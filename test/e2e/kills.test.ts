@@ -51,6 +51,22 @@ test('kill -9 of an agent: no request fails, and its models are adopted, not rel
   expectNoFailure(await load.stop())
 })
 
+test('kill -9 of a model server that comes back empty while no scheduler runs: no request is answered "not loaded"', async () => {
+  const load = startLoad({ ingress: mesh.ingress, model: 'steady' })
+  await warm(load)
+  await mesh.terminate('scheduler')
+  await mesh.kill('embedded-1')
+  const killedMs = Date.now()
+  await mesh.start('embedded-1')
+  await runOn(load, 600)
+  await mesh.start('scheduler')
+  await untilAvailable(mesh.admin, 'steady')
+  const report = await load.stop()
+  const late = report.failed.filter((failure) => failure.sentAtMs > killedMs + 1_000)
+  expect(late, describeFailures(report)).toEqual([])
+  expect(report.failed.length, describeFailures(report)).toBeLessThanOrEqual(10)
+})
+
 test('kill -9 of one of two model servers: only requests in flight fail, none after 1 s (3 s here), traffic returns with it', async () => {
   const load = startLoad({ ingress: mesh.ingress, model: 'steady' })
   await warm(load)

@@ -124,6 +124,10 @@ describe('iris over REST', () => {
 })
 
 describe('a REST call that cannot be answered says why', () => {
+  it('tells by its code that a model is not here: Envoy then asks another server', async () => {
+    const { headers } = await server.post('/v2/models/nobody_1/infer', IRIS_REQUEST)
+    expect(headers.get('x-millrace-error-code')).toBe('MODEL_NOT_FOUND')
+  })
   const infer = (model: string) => `/v2/models/${model}/infer`
   it.each([
     ['an unknown model', infer('nobody_1'), IRIS_REQUEST, 404, 'model "nobody_1" is not loaded'],
