@@ -26,6 +26,9 @@ export async function startRestProxy(deps: ProxyDeps, port: number): Promise<Pro
   let stopping = false
   const server = createServer((request, response) => {
     if (stopping) response.setHeader('connection', 'close')
+    response.once('close', () => {
+      if (stopping) request.socket.end() // begun before, its answer promised to keep the connection
+    })
     handle(deps, agent, request, response)
   })
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS

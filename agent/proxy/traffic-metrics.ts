@@ -67,12 +67,12 @@ export function createTrafficMetrics(options: {
   return (call) => {
     const internalName = told(call.internalName)
     const code = call.protocol === 'grpc' ? grpcCodeName(call.code) : call.code
-    const method = { ...replica, method_type: call.protocol }
-    const model = { ...method, model: toModel(internalName), model_internal: internalName, code }
+    const method_type = call.protocol
+    const model = { ...replica, model: toModel(internalName), model_internal: internalName, method_type, code }
     requests.inc(model)
     seconds.inc(model, call.seconds)
-    allRequests.inc(method)
-    allSeconds.inc(method, call.seconds)
+    allRequests.inc({ ...replica, method_type })
+    allSeconds.inc({ ...replica, method_type }, call.seconds)
     durations.observe({ ...replica, method: call.protocol, code }, call.seconds)
   }
 }

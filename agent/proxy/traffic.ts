@@ -31,7 +31,7 @@ export interface Traffic {
   readonly forget: (internalName: string) => void
 }
 
-/** Callers choose names, so there is a bound; beyond it the least recently named that is idle goes. */
+/** Callers choose names, so there is a bound; beyond it those go that are idle and were named longest ago. */
 const MAX_USES = 10_000
 
 export function createTraffic(options: {
@@ -51,8 +51,10 @@ export function createTraffic(options: {
     uses.delete(internalName) // behind all others
     if (inFlight === 0 && forgotten.delete(internalName)) return
     uses.set(internalName, { inFlight, lastUsedMs: epochMs() })
-    const [oldest] = uses.keys()
-    if (uses.size > MAX_USES && oldest !== undefined && uses.get(oldest)?.inFlight === 0) uses.delete(oldest)
+    for (const [name, use] of uses) {
+      if (uses.size <= MAX_USES) return
+      if (use.inFlight === 0) uses.delete(name)
+    }
   }
 
   return {
