@@ -1,6 +1,6 @@
 /** When a draining replica may stop. Pure. */
 import type { ClusterState } from '../domain/cluster.ts'
-import type { ReplicaKey } from '../domain/documents.ts'
+import type { ModelDocument, ReplicaKey } from '../domain/documents.ts'
 
 /** After this the agent is let go whatever is left: whoever stops it has a deadline too. */
 const DRAIN_DEADLINE_MS = 60_000
@@ -19,6 +19,17 @@ export function drainEnd(
   if (server !== undefined && !mayMove(server))
     return `nothing moves before the expected replicas of server ${server} are there`
   const unplaced = cluster.unplaced()
-  if (models.every((model) => unplaced.has(model))) return `${String(models.length)} model(s) have nowhere to go`
+  if (models.every((model) => unplaced.has(model) && isLastPlace(cluster.model(model), replica, cluster)))
+    return `${String(models.length)} model(s) have nowhere to go`
   return undefined
+}
+
+/** Nothing else that stays has what this replica has of the model; otherwise its copy leaves, with or without replacement. */
+function isLastPlace(model: ModelDocument | undefined, replica: ReplicaKey, cluster: ClusterState): boolean {
+  const stays = (other: ReplicaKey): boolean => {
+    const document = cluster.replica(other)
+    return document?.draining === false && document.health.kind === 'serving'
+  }
+  const here = model?.versions.filter(({ assigned }) => assigned.includes(replica)) ?? []
+  return here.some(({ assigned }) => !assigned.some(stays))
 }

@@ -67,9 +67,11 @@ function conditionWord(replica: ReplicaDocument): ServerReplicaStatus['condition
 }
 
 function reasonOf(replicas: readonly ServerReplicaStatus[], expected: number): string {
-  const missing = Math.max(0, expected - replicas.length)
+  const missing = Math.max(0, expected - replicas.filter(({ index }) => index < expected).length)
+  const isScaledAway = ({ index, condition }: ServerReplicaStatus): boolean =>
+    expected >= 0 && index >= expected && condition === 'down'
   const absent = replicas
-    .filter(({ condition }) => condition !== 'serving')
+    .filter((replica) => replica.condition !== 'serving' && !isScaledAway(replica))
     .map(({ replica, condition }) => `${replica} is ${condition === 'agentLost' ? 'without its agent' : condition}`)
   const awaited =
     missing === 0 ? [] : [`${String(missing)} of ${String(expected)} replicas have not connected: start them`]

@@ -17,9 +17,11 @@ export function planForget(cluster: ClusterState, nowMs: number, graceMs: number
   return writes.slice(0, maxWrites)
 }
 
-/** Away for longer than the grace, nothing wanted on it, and nobody expects it back. */
+/** Away for longer than the grace, or drained because its server was scaled down; nothing is wanted on it, nobody expects it back. */
 function isGone(cluster: ClusterState, replica: ReplicaDocument, nowMs: number, graceMs: number): boolean {
-  if (replica.agent.kind === 'connected' || nowMs - replica.agent.sinceMs < graceMs) return false
+  if (replica.agent.kind === 'connected') return false
   const expected = cluster.server(replica.server)?.expectedReplicas ?? -1
+  const isScaledAway = replica.draining && expected >= 0
+  if (!isScaledAway && nowMs - replica.agent.sinceMs < graceMs) return false
   return cluster.copiesOn(replica.key) === 0 && replica.index >= expected
 }

@@ -51,10 +51,11 @@ export function createReadiness(deps: ReadinessDeps): Readiness {
   }
 }
 
-/** What users said, or what was there before; a replica that went away in good order is not expected back. */
+/** What users said; else what was there before, without replicas that went away in good order. */
 function expectedReplicas(cluster: ClusterState, server: string): number {
-  const known = cluster.replicasOf(server).filter((replica) => !(replica.draining && replica.agent.kind === 'lost'))
-  return Math.max(cluster.server(server)?.expectedReplicas ?? 0, known.length)
+  const said = cluster.server(server)?.expectedReplicas ?? -1
+  if (said >= 0) return said
+  return cluster.replicasOf(server).filter((replica) => !(replica.draining && replica.agent.kind === 'lost')).length
 }
 
 /** For people: `mlserver (1 of 2)`. */

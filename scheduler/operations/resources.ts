@@ -143,7 +143,7 @@ function toServerResourceStatus(
   cluster: ClusterState,
   awaited: string | undefined,
 ): ServerStatus {
-  const expected = Math.max(known.expectedReplicas, known.replicas.length)
+  const expected = known.expectedReplicas >= 0 ? known.expectedReplicas : known.replicas.length
   const isReady = awaited === undefined && known.availableReplicas >= expected
   const state = isReady ? 'ServerReady' : known.availableReplicas > 0 ? 'ServerProgressing' : 'ServerUnavailable'
   const waiting = awaited === undefined ? [] : [`nothing moves before its replicas are there: ${awaited}`]

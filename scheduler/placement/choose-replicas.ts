@@ -12,6 +12,7 @@ import { freeMemory } from './scores/free-memory.ts'
 import { near } from './scores/near.ts'
 import { compareByScores, type ReplicaScore } from './scores/score.ts'
 import { spread } from './scores/spread.ts'
+import { stays } from './scores/stays.ts'
 
 const AFFINITY: readonly ReplicaScore[] = [alreadyLoaded, near]
 const BALANCE: readonly ReplicaScore[] = [freeMemory, spread]
@@ -24,7 +25,7 @@ export function chooseReplicas(
   count: number,
   cluster: ClusterView,
 ): readonly ReplicaKey[] {
-  const compare = compareByScores([...AFFINITY, ...BALANCE], request, cluster)
+  const compare = compareByScores([stays, ...AFFINITY, ...BALANCE], request, cluster)
   const best = candidates.toSorted(compare).slice(0, count)
   const hasAffinity = best.some((replica) => AFFINITY.some(({ score }) => score(request, replica, cluster) > 0))
   const known = hasAffinity ? undefined : chooseKnownSet(request, server, candidates, count, cluster)
@@ -44,7 +45,7 @@ function chooseKnownSet(
   const sets = cluster.replicaSets(server, size)
   if (sets.length < cluster.replicasOf(server).length) return undefined
   const byKey = new Map(candidates.map((replica) => [replica.key, replica]))
-  const compare = compareByScores(BALANCE, request, cluster)
+  const compare = compareByScores([stays, ...BALANCE], request, cluster)
   const fitting = sets.flatMap((set) => {
     const fresh = set.filter((key) => !request.kept.includes(key)).flatMap((key) => byKey.get(key) ?? [])
     return fresh.length === count ? [{ fresh, worst: fresh.toSorted(compare).at(-1) }] : []

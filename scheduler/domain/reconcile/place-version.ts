@@ -57,11 +57,14 @@ export function placeServing(model: ModelDocument, scene: Scene): ModelDocument 
   const version = routedVersion(model)
   if (version === undefined || version === wantedVersion(model) || version.server === undefined) return model
   const division = divide(model, version, scene)
-  const missing = Math.min(wantedReplicas(model) - division.counted.length, division.replaceable.size)
-  if (missing <= 0 || !mayReplace(model, version, division, scene)) return model
+  // What it lost without a replacement (`unplaced`) is given back when there is a place again.
+  const lost = version.unplaced === undefined ? division.replaceable.size : Number.MAX_SAFE_INTEGER
+  const missing = Math.min(wantedReplicas(model) - division.counted.length, lost)
+  if (missing <= 0) return withVersion(model, withoutExplanation(version))
+  if (!mayReplace(model, version, division, scene)) return model
   const request = { ...toRequest(model, version, division, missing, scene.cluster), onServer: version.server }
   const placed = scene.context.place(request, scene.cluster)
-  if (placed.kind === 'refused') return model
+  if (placed.kind === 'refused') return withVersion(model, { ...version, unplaced: placed.explanation })
   return withVersion(model, withoutExplanation(assign(model, version, placed, scene.cluster)))
 }
 

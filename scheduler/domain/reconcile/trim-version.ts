@@ -1,5 +1,6 @@
 /**
- * Takes replicas away from a version: those beyond what is wanted, and those that have been replaced.
+ * Takes replicas away from a version: those beyond what is wanted, those that have been replaced, and those that drain
+ * while there is no other place, when enough of the others serve.
  * I1, I3: a replica that still answers keeps its place until Envoy has ACKed a route with its replacement.
  * I4: the last replica that a route names is never taken away for nothing.
  */
@@ -31,7 +32,10 @@ function keepBest(
   return best.every((key) => isReady(model, version, key, scene.cluster)) ? best : ranked
 }
 
-/** Which of the replaced replicas stay until their replacements carry the traffic. */
+/**
+ * Which of the replaced replicas stay until their replacements carry the traffic. One that drains ends in any case: where no
+ * replacement can be had, it waits for no more than there are.
+ */
 function retain(
   model: ModelDocument,
   version: VersionDocument,
@@ -40,6 +44,7 @@ function retain(
   { cluster, context }: Scene,
 ): readonly ReplicaKey[] {
   const count = wantedReplicas(model)
+  const attainable = version.unplaced === undefined ? count : Math.min(count, Math.max(1, kept.length))
   const routed = routedVersion(model) === version ? (model.route?.replicas ?? []) : []
   const isServing = (key: ReplicaKey): boolean => isReady(model, version, key, cluster)
   const ready = kept.filter(isServing)
@@ -51,7 +56,8 @@ function retain(
   const retained: ReplicaKey[] = []
   for (const key of replaceable.toSorted((a, b) => rank(a) - rank(b) || compareReplicaKeys(a, b))) {
     const replacements = !routed.includes(key) ? kept : isServing(key) ? acked : ready // I1: an answering one waits for the ACK
-    if (replacements.length + retained.length < count) retained.push(key)
+    const needed = cluster.replica(key)?.draining === true ? attainable : count
+    if (replacements.length + retained.length < needed) retained.push(key)
   }
   return retained
 }

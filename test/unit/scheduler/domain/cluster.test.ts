@@ -231,6 +231,16 @@ describe('a server status', () => {
       reason: 's/0 is draining; s/1 is down',
     })
   })
+  test('says nothing of replicas that were scaled away, and misses those that are expected', () => {
+    const scene = serving()
+    scene.addServer('s', { expectedReplicas: 1 })
+    scene.changeReplica('s/1', { health: { kind: 'down', sinceMs: 0, reason: 'refused' }, draining: true })
+    expect(toServerStatus('s', scene.cluster)).toMatchObject({ availableReplicas: 1, reason: '' })
+    scene.addServer('s', { expectedReplicas: 3 })
+    expect(toServerStatus('s', scene.cluster)?.reason).toBe(
+      's/1 is down; 1 of 3 replicas have not connected: start them',
+    )
+  })
   test('of an unknown server is none', () => {
     expect(toServerStatus('nobody', createSchedulerScene().cluster)).toBeUndefined()
   })

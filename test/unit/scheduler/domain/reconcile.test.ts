@@ -480,6 +480,45 @@ describe('a server replica', () => {
     expect(scene.cluster.modelsOn('s/0').size).toBe(0)
   })
 
+  test('that drains while there is no other place leaves when the others serve, after the ACK and the drain time', () => {
+    const scene = serving(3, 0)
+    scene.envoy.acked = scene.revision()
+    scene.changeReplica('s/2', { draining: true })
+    expect(scene.settle('iris').route?.replicas).toEqual(['s/0', 's/1'])
+    expect(scene.cluster.modelsOn('s/2').size).toBe(1) // I3
+    scene.envoy.acked = scene.revision()
+    scene.settle('iris')
+    scene.clock.nowMs += DRAIN_MS
+    scene.run('iris')
+    expect(scene.cluster.modelsOn('s/2').size).toBe(0)
+    expect(scene.model('iris').status).toMatchObject({ state: 'ScheduleFailed', availableReplicas: 2 })
+  })
+
+  test('that drains waits for the one replacement that there is, not for those that there are not', () => {
+    const scene = serving(3, 1)
+    scene.envoy.acked = scene.revision()
+    scene.changeReplica('s/1', { draining: true })
+    scene.changeReplica('s/2', { draining: true })
+    expect(scene.settle('iris').versions[0]?.assigned).toContain('s/3')
+    const inBetween = scene.model('iris').route?.replicas ?? []
+    expect(inBetween).toHaveLength(2) // one of the draining ones carries on in place of s/3
+    scene.report('s/3', 'iris_1', 'Loaded')
+    scene.settle('iris')
+    scene.envoy.acked = scene.revision()
+    expect(scene.settle('iris').route?.replicas).toEqual(['s/0', 's/3'])
+  })
+
+  test('that drains leaves the version that serves while a newer one fails, too (I4)', () => {
+    const scene = serving(2, 0)
+    scene.envoy.acked = scene.revision()
+    scene.apply({ name: 'iris', replicas: 2, memoryBytes: 5_000 })
+    scene.settle('iris')
+    scene.changeReplica('s/1', { draining: true })
+    expect(scene.settle('iris').route).toMatchObject({ version: 1, replicas: ['s/0'] })
+    scene.changeReplica('s/1', { draining: false })
+    expect(scene.settle('iris').versions[0]?.assigned).toEqual(['s/0', 's/1'])
+  })
+
   test('that drains with no room elsewhere keeps serving', () => {
     const scene = serving(1, 0)
     scene.changeReplica('s/0', { draining: true })

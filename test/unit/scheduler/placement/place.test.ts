@@ -108,6 +108,13 @@ describe('the replicas', () => {
     expect(chosen(place(aRequest({ count: 1 }), cluster))).toEqual(['s/1'])
   })
 
+  test('that are to leave, because their server was scaled down, come last; they are taken when there is no other', () => {
+    const scene = meshOf({ server1: [200, 300, 400] })
+    scene.addServer('server1', { expectedReplicas: 1 })
+    expect(chosen(place(aRequest({ near: ['server1/2'] }), scene.cluster))).toEqual(['server1/0'])
+    expect(chosen(place(aRequest({ count: 2 }), scene.cluster))).toEqual(['server1/0', 'server1/2'])
+  })
+
   test('with fewer models come first when memory does not tell them apart', () => {
     const scene = meshOf({ s: [200, 200] })
     scene.apply({ name: 'other' })

@@ -22,6 +22,35 @@ describe('a draining replica', () => {
     expect(drainEnd(scene.cluster, 's/0', anywhere, 0)).toBe('all its models are served elsewhere')
   })
 
+  test('waits until the copies that have no other place have left their routes', () => {
+    const scene = createSchedulerScene()
+    scene.addReplica('s/0')
+    scene.addReplica('s/1')
+    scene.apply({ name: 'iris', storageUri: '/m', replicas: 2 })
+    scene.run('iris')
+    scene.envoy.acked = scene.revision()
+    scene.changeReplica('s/1', { draining: true })
+    scene.settle('iris')
+    expect(scene.model('iris').route?.replicas).toEqual(['s/0'])
+    expect(drainEnd(scene.cluster, 's/1', anywhere, 0)).toBeUndefined()
+    scene.envoy.acked = scene.revision()
+    scene.run('iris')
+    expect(drainEnd(scene.cluster, 's/1', anywhere, 0)).toBe('all its models are served elsewhere')
+  })
+
+  test('has nowhere to go when it is the last of those that drain', () => {
+    const scene = createSchedulerScene()
+    scene.addReplica('s/0')
+    scene.addReplica('s/1')
+    scene.apply({ name: 'iris', storageUri: '/m', replicas: 2 })
+    scene.run('iris')
+    scene.changeReplica('s/0', { draining: true })
+    scene.changeReplica('s/1', { draining: true })
+    scene.settle('iris')
+    expect(drainEnd(scene.cluster, 's/0', anywhere, 0)).toBe('1 model(s) have nowhere to go')
+    expect(drainEnd(scene.cluster, 's/1', anywhere, 0)).toBeUndefined()
+  })
+
   test('does not wait while nothing may move', () => {
     const scene = createSchedulerScene()
     scene.addReplica('s/0')

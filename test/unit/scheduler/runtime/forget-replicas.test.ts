@@ -24,4 +24,14 @@ describe('replicas that are gone', () => {
     ])
     expect(planForget(scene.cluster, scene.clock.nowMs, GRACE_MS, 1)).toHaveLength(1)
   })
+
+  test('are forgotten without grace when they drained because their server was scaled down', () => {
+    const scene = createSchedulerScene()
+    const left = { agent: { kind: 'lost', sinceMs: scene.clock.nowMs }, draining: true } as const
+    scene.addServer('scaled', { expectedReplicas: 1 })
+    for (const key of ['scaled/0', 'scaled/1', 'unsaid/0'] as const) scene.addReplica(key, left)
+    scene.addReplica('scaled/2', { draining: true })
+    const writes = planForget(scene.cluster, scene.clock.nowMs, GRACE_MS, 10)
+    expect(writes.map((write) => ('name' in write ? write.name : ''))).toEqual(['scaled/1'])
+  })
 })

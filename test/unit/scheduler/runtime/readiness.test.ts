@@ -7,6 +7,9 @@ function start(connected: Record<string, number>) {
   scene.addServer('applied', { expectedReplicas: 3 })
   scene.addReplica('known/0')
   scene.addReplica('known/1')
+  scene.addServer('scaled', { expectedReplicas: 1 })
+  scene.addReplica('scaled/0')
+  scene.addReplica('scaled/1')
   scene.addReplica('left/0', { draining: true, agent: { kind: 'lost', sinceMs: 0 } })
   const readiness = createReadiness({
     cluster: scene.cluster,
@@ -19,13 +22,14 @@ function start(connected: Record<string, number>) {
 
 describe('after a start', () => {
   test('servers are awaited as applied, or as they were; one that left in good order is not', () => {
-    const { readiness } = start({ known: 1 })
+    const { readiness } = start({ known: 1, scaled: 1 })
     expect(readiness.awaited()).toEqual([
       { server: 'applied', expected: 3, connected: 0 },
       { server: 'known', expected: 2, connected: 1 },
     ])
     expect(describeAwaited(readiness.awaited())).toBe('applied (0 of 3), known (1 of 2)')
     expect(readiness.mayMove('left')).toBe(true)
+    expect(readiness.mayMove('scaled')).toBe(true) // the second was scaled away and has not drained yet
     expect(readiness.mayMove('never-heard-of')).toBe(true)
   })
 
