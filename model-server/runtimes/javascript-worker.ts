@@ -80,11 +80,10 @@ function toFailure(error: unknown): ThreadReply {
   return { kind: 'failed', message: describe(error), fault: blamed ? 'caller' : 'model' }
 }
 
-/** The message, and where a syntax error is. */
+/** Node does not say where a syntax error is. */
 function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const place = error instanceof SyntaxError ? /[^/\s]+\.m?js:\d+/.exec(error.stack ?? '')?.[0] : undefined
-  return place === undefined ? error.message : `${place}: ${error.message}`
+  if (error instanceof SyntaxError) return `SyntaxError: ${error.message} (node --check shows where)`
+  return error instanceof Error ? error.message : String(error)
 }
 
 function reply(call: number, content: ThreadReply): void {
