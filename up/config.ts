@@ -37,6 +37,11 @@ const upSchema = Type.Object({
     default: [...new Set([packageRoot, process.env['INIT_CWD'] ?? process.cwd()])],
     description: 'Folders that models may be loaded from.',
   }),
+  javascriptModels: Type.Boolean({
+    default: false,
+    description:
+      'Embedded servers load JavaScript models, too. They can do all that you can: only for code that you trust.',
+  }),
   redisUrl: Type.String({
     default: '',
     pattern: '^$|^rediss?://[^/]',

@@ -82,6 +82,7 @@ async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promi
     portOffset: config.portOffset,
     agentsPort: ports.agents,
     artifactRoots: config.artifactRoots.map((root) => resolve(root)),
+    javascriptModels: config.javascriptModels,
     millrace: MILLRACE,
     tell: deps.progress.line,
   })

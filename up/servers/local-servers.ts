@@ -7,6 +7,7 @@ import type { Supervisor } from '../supervisor/supervisor.ts'
 import type { ToolsContext } from '../tools/find-tools.ts'
 import { findMlserver, MLSERVER_CAPABILITIES } from '../tools/mlserver.ts'
 import { createFleet, DRAIN_DEADLINE_MS } from './fleet.ts'
+import { javascriptModelsFlags } from './javascript-models.ts'
 import type { ServerKind } from './kinds.ts'
 import { createOperator } from './operator.ts'
 import { planReplica } from './replica-plan.ts'
@@ -22,6 +23,8 @@ export interface LocalServersOptions {
   readonly portOffset: number
   readonly agentsPort: number
   readonly artifactRoots: readonly string[]
+  /** Whether embedded servers take JavaScript models. */
+  readonly javascriptModels: boolean
   /** Command and first arguments of our own processes. */
   readonly millrace: readonly string[]
   readonly tell: (line: string) => void
@@ -66,7 +69,7 @@ export function createLocalServers(options: LocalServersOptions): LocalServers {
         artifactRoots,
         ...(server === 'mlserver' ? { capabilities: MLSERVER_CAPABILITIES } : {}),
         drainDeadlineMs: DRAIN_DEADLINE_MS,
-        extraFlags: {},
+        extraFlags: javascriptModelsFlags(server, options.javascriptModels),
       }),
     checkPorts: (server, index) => checkPortsFree(replicaPortUses(replicaPorts(server, index, portOffset)), host),
     tell: options.tell,
