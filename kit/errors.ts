@@ -32,6 +32,12 @@ export const catalogue = {
     retryable: false,
     help: 'Send less, or raise the limit that the message names.',
   },
+  MEDIA_TYPE_UNSUPPORTED: {
+    grpc: 9,
+    http: 415,
+    retryable: false,
+    help: 'Send the content type that the message names.',
+  },
   // missing, conflict
   MODEL_NOT_FOUND: { grpc: 5, http: 404, retryable: false, help: 'Check the name with `millrace get models`.' },
   MODEL_NOT_LOADED: {

@@ -28,7 +28,7 @@ const schema = Type.Object(
     xdsPort: port(9002, 'Delta xDS for Envoy.'),
     grpcPort: port(9004, 'The scheduler API and our administration API.'),
     agentPort: port(9005, 'The API for agents.'),
-    httpPort: port(9006, 'Health and metrics over HTTP.'),
+    httpPort: port(9006, 'The administration API over REST, health and metrics.'),
     ingressPort: port(9000, 'The port of Envoy for clients, REST and gRPC; told to Envoy over xDS.'),
     ingressHost: Type.String({ default: '127.0.0.1', description: 'Address that Envoy listens on for clients.' }),
     maxRequestBytes: Type.Integer({

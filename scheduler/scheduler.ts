@@ -2,10 +2,11 @@
 import { Registry } from 'prom-client'
 import { Admin, AgentService, HealthCheckService, Scheduler } from '../api/grpc.ts'
 import type { ServingError } from '../kit/errors.ts'
-import { serveHttp } from '../kit/http.ts'
 import type { Running } from '../kit/lifecycle.ts'
 import type { Logger } from '../kit/log.ts'
 import { createXdsServer, type ListenerOptions } from '../xds/index.ts'
+import type { Backend } from './admin/backend.ts'
+import { serveAdmin } from './admin/serve.ts'
 import { createAgentService } from './agents/service.ts'
 import type { SchedulerConfig } from './config.ts'
 import { createClusterState } from './domain/cluster.ts'
@@ -20,8 +21,13 @@ import { createFeed } from './loop/feed.ts'
 import type { LeadershipRun } from './loop/leadership.ts'
 import { createMetrics, registerGauges } from './loop/metrics.ts'
 import { startRefusals } from './loop/refusals.ts'
+import { createNodeReports } from './loop/nodes.ts'
 import { createRoutingSink } from './loop/routing-sink.ts'
+import { explainPlacement } from './operations/explain-placement.ts'
 import { createOperations } from './operations/operations.ts'
+import { rememberChanges, watchPositions } from './operations/recent-changes.ts'
+import { judgeServers } from './placement/explain.ts'
+import { place } from './placement/place.ts'
 import { connectRedis } from './store/connection.ts'
 import { createKeys } from './store/keys.ts'
 import { createLease } from './store/lease.ts'
@@ -52,8 +58,9 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
   const metrics = createMetrics(registry)
   const health: HealthSource = { controlPlane: undefined, nodes: () => [] }
   const { host } = config
-  const routes = healthRoutes(health, registry)
-  const http = await serveHttp({ host, port: config.httpPort, routes, log }) // says what the start waits for
+  let backend: Backend | undefined
+  const admin = { source: () => backend, health: healthRoutes(health, registry), version: deps.version, log }
+  const http = await serveAdmin(admin, host, config.httpPort) // says what the start waits for
   started('http', http)
 
   const keys = createKeys(config.keyPrefix)
@@ -81,6 +88,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
   const snapshot = await store.load()
   const cluster = createClusterState(snapshot)
   const feed = createFeed()
+  const reports = createNodeReports(now)
 
   const xds = createXdsServer({
     log: log.child({ part: 'xds' }),
@@ -89,9 +97,11 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     events: {
       onNodes: (nodes) => {
         if (config.force && nodes.some((node) => node.heldBecause !== undefined)) xds.releaseHeld()
+        reports.keepOnly(nodes)
         acks.changed()
       },
       onRefusal: (refusal) => {
+        reports.note(refusal)
         refusals.note(refusal)
       },
     },
@@ -169,8 +179,24 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
   ) // feeds the control plane with what users ask
   started('api', api)
 
+  const recent = rememberChanges(feed, controlPlane.revision)
+  const placement = { place, judge: judgeServers }
+  backend = {
+    operations,
+    explainPlacement: (model) => explainPlacement(cluster, model, placement, now()),
+    feed,
+    ...watchPositions(recent, snapshot.storeId, controlPlane.revision),
+    revision: controlPlane.revision,
+    nodes: () => reports.of(xds.nodes()),
+  }
+
   const address = (port: number): string => `${config.advertisedHost}:${String(port)}`
-  lease.compete({ instanceId: config.instanceId, address: address(api.port), agentAddress: address(agentApi.port) })
+  lease.compete({
+    instanceId: config.instanceId,
+    address: address(api.port),
+    agentAddress: address(agentApi.port),
+    httpAddress: address(http.port),
+  })
   await controlPlane.settled
   registerGauges(registry, {
     models: cluster.modelCount,

@@ -33,3 +33,28 @@ export type PlacementResult =
   | { readonly kind: 'refused'; readonly explanation: PlacementExplanation }
 
 export type Place = (request: PlacementRequest, cluster: ClusterView) => PlacementResult
+
+/** A filter that does not let a server or replica pass, and why, with the numbers. */
+export interface FilterRefusal {
+  readonly filter: string
+  readonly detail: string
+}
+
+export interface ReplicaVerdict {
+  readonly replica: ReplicaKey
+  readonly fits: boolean
+  readonly memoryBytes: number
+  readonly freeMemoryBytes: number
+  readonly capabilities: readonly string[]
+  readonly refusals: readonly FilterRefusal[]
+}
+
+export interface ServerVerdict {
+  readonly server: string
+  /** How many of its replicas could be chosen. */
+  readonly fitting: number
+  readonly refusals: readonly FilterRefusal[]
+  readonly replicas: readonly ReplicaVerdict[]
+}
+
+export type JudgeServers = (request: PlacementRequest, cluster: ClusterView) => readonly ServerVerdict[]

@@ -191,5 +191,7 @@ const notLeader = (leader: Leader | undefined): ServingError =>
     'NOT_LEADER',
     leader === undefined
       ? 'no scheduler leads at the moment: try again'
-      : `this scheduler does not lead: write to ${leader.instanceId} at ${leader.address}`,
+      : `this scheduler does not lead: write to ${leader.instanceId} at ${leader.address}${restOf(leader)}`,
   )
+
+const restOf = ({ httpAddress }: Leader): string => (httpAddress === undefined ? '' : ` (REST: ${httpAddress})`)

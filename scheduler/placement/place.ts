@@ -15,8 +15,8 @@ import { ownServer } from './filters/own-server.ts'
 import { pinned } from './filters/pinned.ts'
 import { scaledDown } from './filters/scaled-down.ts'
 
-const SERVER_FILTERS: readonly ServerFilter[] = [pinned, ownServer, scaledDown]
-const REPLICA_FILTERS: readonly ReplicaFilter[] = [excluded, healthy, capabilities, memory]
+export const SERVER_FILTERS: readonly ServerFilter[] = [pinned, ownServer, scaledDown]
+export const REPLICA_FILTERS: readonly ReplicaFilter[] = [excluded, healthy, capabilities, memory]
 
 type ServerRefusal = PlacementExplanation['servers'][number]
 interface Candidate {

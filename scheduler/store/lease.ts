@@ -20,6 +20,8 @@ export interface Leader {
   readonly address: string
   /** Where its API for agents is. */
   readonly agentAddress: string
+  /** Where its REST API is; an older scheduler does not say. */
+  readonly httpAddress?: string
 }
 
 export type Leadership =
