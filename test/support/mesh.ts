@@ -6,6 +6,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { ServerResource } from '../../api/resources/resource.ts'
 import { type AdminClient, createAdminClient } from '../../cli/client/admin-client.ts'
 import { packageRoot } from '../../kit/root.ts'
 import { planMesh } from '../../up/plan.ts'
@@ -18,19 +19,23 @@ import type { ProcessSpec } from '../../up/supervisor/spec.ts'
 import { createSupervisor } from '../../up/supervisor/supervisor.ts'
 import { endAbandoned, ownFolder } from './abandoned-meshes.ts'
 import { freePorts } from './free-ports.ts'
+import { testMlserver } from './tools.ts'
 
 export interface TestMeshOptions {
   /** Model servers, each with its agent. Default 2; they are declared as expected by a Server resource. */
   readonly replicas?: number
   /**
-   * `test` is test/support/test-model-server.ts, whose models can be told how to behave; else a command that takes the
-   * options of one. Default `embedded`.
+   * `test` is test/support/test-model-server.ts, whose models can be told how to behave; `mlserver` is the real one; else
+   * a command that takes the options of `embedded`, the default.
    */
-  readonly modelServer?: 'embedded' | 'test' | readonly string[]
+  readonly modelServer?: 'embedded' | 'test' | 'mlserver' | readonly string[]
   readonly envoys?: number
   /** Default 2. */
   readonly envoyConcurrency?: number
+  /** Default: the name of its kind. */
   readonly serverName?: string
+  /** Of its Server. */
+  readonly dataPath?: 'direct' | 'agent'
   /** Children that are started again when they die, as `millrace up` does it. Default none. */
   readonly restarts?: (name: string) => boolean
   /** More options, as `['--replica-grace-seconds', '2']`. */
@@ -86,10 +91,12 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
   const folder = mkdtempSync(join(tmpdir(), FOLDER_PREFIX))
   ownFolder(folder)
   const ports = await freeMeshPorts(options.envoys ?? 1, options.replicas ?? 2)
-  const serverName = options.serverName ?? 'embedded'
+  const serverKind = options.modelServer === 'mlserver' ? 'mlserver' : 'embedded'
+  const serverName = options.serverName ?? serverKind
   const plan = planMesh({
     millrace: millraceCommand,
-    modelServer: modelServerCommand(options.modelServer ?? 'embedded'),
+    modelServer: await modelServerCommand(options.modelServer ?? 'embedded'),
+    serverKind,
     envoyBinary: fromSetup('MILLRACE_TEST_ENVOY'),
     envoyConcurrency: options.envoyConcurrency ?? 2,
     redis: { kind: 'managed', binary: fromSetup('MILLRACE_TEST_REDIS') },
@@ -164,7 +171,11 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
   }
   try {
     await supervisor.start()
-    if (!absent.has('scheduler')) await declareServer(admin, serverName, ports.replicas.length)
+    if (!absent.has('scheduler'))
+      await declareServer(admin, serverName, {
+        replicas: ports.replicas.length,
+        ...(options.dataPath === undefined ? {} : { dataPath: options.dataPath }),
+      })
     return mesh
   } catch (error) {
     await mesh.stop()
@@ -180,8 +191,9 @@ const testModelServerCommand = [
   join(packageRoot, 'test/support/test-model-server.ts'),
 ]
 
-function modelServerCommand(kind: NonNullable<TestMeshOptions['modelServer']>): readonly string[] {
+async function modelServerCommand(kind: NonNullable<TestMeshOptions['modelServer']>): Promise<readonly string[]> {
   if (kind === 'embedded') return [...millraceCommand, 'model-server']
+  if (kind === 'mlserver') return [await testMlserver()]
   return kind === 'test' ? testModelServerCommand : kind
 }
 
@@ -196,8 +208,8 @@ function running(child: Child): number {
   return child.pid
 }
 
-async function declareServer(admin: AdminClient, name: string, replicas: number): Promise<void> {
-  await admin.apply({ apiVersion: 'mlops.seldon.io/v1alpha1', kind: 'Server', metadata: { name }, spec: { replicas } })
+async function declareServer(admin: AdminClient, name: string, spec: ServerResource['spec']): Promise<void> {
+  await admin.apply({ apiVersion: 'mlops.seldon.io/v1alpha1', kind: 'Server', metadata: { name }, spec })
 }
 
 async function freeMeshPorts(envoys: number, replicas: number): Promise<MeshPorts> {
