@@ -1,0 +1,166 @@
+/** Real scikit-learn models on two real MLServers, asked through Envoy, whose filters put the versioned name into each call. */
+import { credentials, Metadata } from '@grpc/grpc-js'
+import { join } from 'node:path'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { ModelInferResponse__Output } from '../../api/generated/inference/ModelInferResponse.ts'
+import type { ModelMetadataResponse__Output } from '../../api/generated/inference/ModelMetadataResponse.ts'
+import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
+import type { ModelResource } from '../../api/resources/resource.ts'
+import { packageRoot } from '../../kit/root.ts'
+import { grpcCall } from '../support/grpc-call.ts'
+import { applyAvailable, modelResource, until, untilAvailable, untilDeleted, untilModel } from '../support/models.ts'
+import { describeFailures, startLoad } from '../support/open-loop.ts'
+import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
+import { SETUP_DEADLINE_MS } from '../support/tools.ts'
+
+const V1 = { storageUri: join(packageRoot, 'samples/iris-sklearn/model'), requirements: ['sklearn'] }
+const V2 = { storageUri: join(packageRoot, 'samples/iris-sklearn-v2/model'), requirements: ['sklearn'] }
+const FEATURES = [6.3, 2.9, 5.2, 1.7]
+/** Of one replica's processor; what is tested is what happens to requests, not how many there may be. */
+const RATE = 20
+
+let mesh: TestMesh
+let client: InstanceType<typeof GRPCInferenceService>
+printLogsOfFailedTests(() => mesh)
+
+beforeAll(async () => {
+  mesh = await startMesh({ modelServer: 'mlserver', agentFlags: ['--health-deadline-ms', '2000'] })
+  client = new GRPCInferenceService(mesh.ingress, credentials.createInsecure(), GRPC_OPTIONS)
+  await applyAvailable(mesh.admin, 'iris', V1)
+}, SETUP_DEADLINE_MS)
+afterAll(async () => {
+  client.close()
+  await mesh.stop()
+})
+
+interface Answer {
+  readonly model_name: string
+  readonly outputs: readonly { readonly name: string; readonly data: readonly number[] }[]
+}
+async function infer(model: string, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(`http://${mesh.ingress}/v2/models/${model}/infer`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ inputs: [{ name: 'predict', datatype: 'FP32', shape: [1, 4], data: FEATURES }] }),
+  })
+}
+const deadline = (): { deadline: number } => ({ deadline: Date.now() + 10_000 })
+
+test('REST and gRPC, by path, header and message, reach the versioned model', async () => {
+  for (const [model, headers] of [
+    ['iris', {}],
+    ['anything', { 'seldon-model': 'iris' }],
+  ] as const) {
+    const response = await infer(model, headers)
+    expect(response.status).toBe(200)
+    expect(response.headers.get('x-seldon-route')).toBe(':iris_1:')
+    expect((await response.json()) as Answer).toMatchObject({ model_name: 'iris_1', outputs: [{ data: [2] }] })
+  }
+  const request = {
+    modelName: 'iris',
+    inputs: [{ name: 'predict', datatype: 'FP32', shape: [1, 4], contents: { fp32Contents: FEATURES } }],
+  }
+  for (const headers of [{}, { 'seldon-model': 'iris' }]) {
+    const metadata = new Metadata()
+    for (const [name, value] of Object.entries(headers)) metadata.set(name, value)
+    const answer = await grpcCall<ModelInferResponse__Output>((callback) =>
+      client.ModelInfer(request, metadata, deadline(), callback),
+    )
+    expect(answer.modelName).toBe('iris_1')
+    expect(answer.outputs[0]?.contents?.int64Contents.map(Number)).toEqual([2])
+  }
+})
+
+test('metadata and readiness of a model and of the mesh', async () => {
+  const get = (path: string): Promise<Response> => fetch(`http://${mesh.ingress}${path}`)
+  expect(await (await get('/v2/models/iris')).json()).toMatchObject({ name: 'iris_1' })
+  expect((await get('/v2/models/iris/ready')).status).toBe(200)
+  expect((await get('/v2/health/ready')).status).toBe(200)
+  const answer = await grpcCall<ModelMetadataResponse__Output>((callback) =>
+    client.ModelMetadata({ name: 'iris' }, deadline(), callback),
+  )
+  expect(answer.name).toBe('iris_1')
+})
+
+test('an update under load fails no request, and MLServer keeps nothing of the old version', async () => {
+  const load = startLoad({ ingress: mesh.ingress, model: 'iris', ratePerSecond: RATE })
+  await until('answers of version 1', () => load.outcomes.length > RATE)
+  await mesh.admin.apply(modelResource('iris', V2))
+  await untilModel(
+    mesh.admin,
+    'iris',
+    (s) => s.state === 'ModelAvailable' && s.servingVersion === 2 && (s.versions ?? []).length === 1,
+  )
+  const after = load.outcomes.length
+  await until('more answers', () => load.outcomes.length > after + RATE)
+  const report = await load.stop()
+  expect(report.failed, describeFailures(report)).toEqual([])
+  expect(new Set(report.outcomes.map((outcome) => outcome.servedBy))).toEqual(new Set(['iris_1', 'iris_2']))
+  expect(await indexOf(0)).toEqual(['iris_2'])
+})
+
+test("a corrupt artefact: the status carries MLServer's message, and the old version serves", async () => {
+  const corrupt = join(mesh.folder, 'corrupt')
+  mkdirSync(corrupt)
+  writeFileSync(join(corrupt, 'model.joblib'), 'this is no joblib')
+  await mesh.admin.apply(modelResource('iris', { ...V2, storageUri: corrupt }))
+  const failed = await untilModel(mesh.admin, 'iris', (s) => s.state === 'ModelFailed', 60_000)
+  expect(failed).toMatchObject({
+    servingVersion: 2,
+    availableReplicas: 2,
+    reason: expect.stringContaining('pop from empty list') as string,
+  })
+  expect((await infer('iris')).headers.get('x-seldon-route')).toBe(':iris_2:')
+  await mesh.admin.rollback('iris', 0)
+  await untilAvailable(mesh.admin, 'iris')
+})
+
+test('parameters reach the runtime', async () => {
+  const parameters: ModelResource['spec']['parameters'] = [{ name: 'predict_fn', value: 'predict_proba' }]
+  await applyAvailable(mesh.admin, 'tuned', { ...V1, parameters, replicas: 1 })
+  const { outputs } = (await (await infer('tuned')).json()) as Answer
+  expect(outputs[0]).toMatchObject({ name: 'predict_proba' })
+  expect(outputs[0]?.data).toHaveLength(3)
+})
+
+test('a model that requires what no MLServer offers is not placed, and says so', async () => {
+  await mesh.admin.apply(modelResource('boosted', { ...V1, requirements: ['tensorflow'], replicas: 1 }))
+  const status = await untilModel(mesh.admin, 'boosted', (s) => s.state === 'ScheduleFailed')
+  expect(`${status.reason ?? ''} ${JSON.stringify(status.placement ?? '')}`).toContain('tensorflow')
+  await mesh.admin.delete('Model', 'boosted')
+  await untilDeleted(mesh.admin, 'boosted')
+})
+
+test('an MLServer that is killed and comes back serves its models again', async () => {
+  await mesh.kill('mlserver-0')
+  await untilModel(mesh.admin, 'iris', (s) => s.availableReplicas === 1)
+  expect((await infer('iris')).status).toBe(200)
+  await mesh.start('mlserver-0')
+  await untilModel(mesh.admin, 'iris', (s) => s.availableReplicas === 2, 60_000)
+  await mesh.kill('mlserver-1')
+  await untilModel(mesh.admin, 'iris', (s) => s.availableReplicas === 1)
+  expect((await infer('iris')).status).toBe(200)
+  await mesh.start('mlserver-1')
+  await untilModel(mesh.admin, 'iris', (s) => s.availableReplicas === 2, 60_000)
+})
+
+test('a deleted model is gone from Envoy and from MLServer', async () => {
+  for (const name of ['iris', 'tuned']) {
+    await mesh.admin.delete('Model', name)
+    await untilDeleted(mesh.admin, name, 60_000)
+    expect((await infer(name)).status).toBe(404)
+  }
+  expect([await indexOf(0), await indexOf(1)]).toEqual([[], []])
+})
+
+/** What one MLServer finds in its repository, loaded or not. */
+async function indexOf(replica: number): Promise<string[]> {
+  const port = mesh.ports.replicas[replica]?.rest ?? 0
+  const response = await fetch(`http://127.0.0.1:${String(port)}/v2/repository/index`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{}',
+  })
+  return ((await response.json()) as { readonly name: string }[]).map(({ name }) => name)
+}
