@@ -10,6 +10,7 @@ export type Protocol = 'rest' | 'grpc'
 
 export interface Outcome {
   readonly protocol: Protocol
+  readonly model: string
   readonly sentAtMs: number
   readonly endedAtMs: number
   readonly ok: boolean
@@ -47,7 +48,8 @@ const FEATURES = [5.1, 3.5, 1.4, 0.2]
 const BODY = JSON.stringify({ inputs: [{ name: 'predict', shape: [1, 4], datatype: 'FP32', data: FEATURES }] })
 const KEPT_CONNECTIONS = 16
 
-type Sender = (model: string, deadlineMs: number) => Promise<Pick<Outcome, 'ok' | 'status' | 'servedBy' | 'detail'>>
+type Answer = Pick<Outcome, 'ok' | 'status' | 'servedBy' | 'detail'>
+type Sender = (model: string, deadlineMs: number) => Promise<Answer>
 
 /** Starts at once; the first request of each protocol leaves immediately. */
 export function startLoad(options: LoadOptions): Load {
@@ -63,10 +65,11 @@ export function startLoad(options: LoadOptions): Load {
 
   const fire = (protocol: Protocol, sender: Sender): void => {
     const sentAtMs = Date.now()
-    const settled = sender(models[beats % models.length] ?? '', options.requestDeadlineMs ?? 10_000)
+    const model = models[beats % models.length] ?? ''
+    const settled = sender(model, options.requestDeadlineMs ?? 10_000)
       .catch((error: unknown) => ({ ok: false, status: 'error', servedBy: '', detail: describe(error) }))
       .then((result) => {
-        outcomes.push({ protocol, sentAtMs, endedAtMs: Date.now(), ...result })
+        outcomes.push({ protocol, model, sentAtMs, endedAtMs: Date.now(), ...result })
         pending.delete(settled)
       })
     pending.add(settled)
