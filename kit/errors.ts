@@ -149,6 +149,12 @@ export const catalogue = {
     retryable: true,
     help: 'The model server cannot be reached: check its process and log.',
   },
+  SERVER_UNREACHABLE: {
+    grpc: 14,
+    http: 503,
+    retryable: true,
+    help: 'Nothing was sent, because the model server takes no connection: Envoy tries another replica by itself. Check its process and log.',
+  },
   LOAD_FAILED: {
     grpc: 9,
     http: 500,

@@ -14,7 +14,7 @@ import { listen } from '../../kit/http.ts'
 import { INTERNAL_NAME_KEY, internalNameOf, isModelCall } from './calls.ts'
 import { createRenameStream } from './frame-rename.ts'
 import { createGrpcUpstream, type GrpcUpstream, SESSION_MEMORY_MB, STREAM_WINDOW_BYTES } from './grpc-upstream.ts'
-import type { ProxyDeps, ProxyListener } from './proxy.ts'
+import { type ProxyDeps, type ProxyListener, toOverloadedError, toServerError, UNNAMED } from './proxy-deps.ts'
 
 /** What belongs to one connection, and what the next one sets for itself. */
 const NOT_PASSED: readonly string[] = [':scheme', ':authority', 'host', 'connection', 'keep-alive', 'proxy-connection']
@@ -66,7 +66,7 @@ function handle(
     return
   }
   const internalName = internalNameOf(headers[INTERNAL_NAME_KEY])
-  const use = deps.traffic.begin(internalName ?? deps.unnamed, 'grpc')
+  const use = deps.traffic.begin(internalName ?? UNNAMED, 'grpc')
   let code: string | undefined
   const tell = (told: unknown): void => {
     if (typeof told === 'string' || typeof told === 'number') code ??= String(told)
@@ -78,7 +78,7 @@ function handle(
     use.end(code ?? String(status.UNKNOWN))
   })
   if (use.admitted) forward(deps, upstream, stream, headers, internalName, tell)
-  else tell(refuse(stream, deps.overloaded()))
+  else tell(refuse(stream, toOverloadedError(deps.maxRequests)))
 }
 
 /** `tell` hears the gRPC status that the call ended with. */
@@ -93,7 +93,7 @@ function forward(
   const isRenamed = deps.nameSource === 'MESSAGE' && internalName !== undefined
   const call = upstream.request(toRequestHeaders(headers, isRenamed))
   let trailers: IncomingHttpHeaders | undefined
-  let failure: string | undefined
+  let failure = new Error('it ended the call')
 
   call.once('response', (answer, flags) => {
     if (stream.destroyed) return
@@ -109,16 +109,16 @@ function forward(
     trailers = sent
   })
   stream.once('wantTrailers', () => {
-    const last = trailers === undefined ? toStatus(serverUnavailable(failure ?? 'it ended the call')) : passed(trailers)
+    const last = trailers === undefined ? toStatus(toServerError(failure)) : passed(trailers)
     tell(last['grpc-status'])
     stream.sendTrailers(last)
   })
   call.on('error', (error) => {
-    failure = reasonOf(error)
+    failure = causeOf(error)
   })
   call.once('close', () => {
     if (stream.destroyed) return
-    if (!stream.headersSent) tell(refuse(stream, serverUnavailable(failure ?? 'it ended the call')))
+    if (!stream.headersSent) tell(refuse(stream, toServerError(failure)))
     else if (!stream.writableEnded) stream.end() // cut off: the trailers say so
     stream.resume() // what the client still sends has no reader any more
   })
@@ -136,13 +136,8 @@ function forward(
   }
 }
 
-const serverUnavailable = (reason: string): ServingError =>
-  new ServingError('SERVER_UNAVAILABLE', `the model server gave no answer: ${reason}`)
-
 /** Node tells of a broken connection by an error of the stream whose cause is the connection's. */
-function reasonOf(error: Error): string {
-  return error.cause instanceof Error ? error.cause.message : error.message
-}
+const causeOf = (error: Error): Error => (error.cause instanceof Error ? error.cause : error)
 
 function toRequestHeaders(headers: IncomingHttpHeaders, isRenamed: boolean): OutgoingHttpHeaders {
   const kept = passed(headers)

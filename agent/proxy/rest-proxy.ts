@@ -1,9 +1,10 @@
 /** REST: HTTP/1.1 in front of the model server. Bodies pass as they come, both ways; a slow side slows the other. */
 import { Agent, createServer, type IncomingMessage, request as openRequest, type ServerResponse } from 'node:http'
 import { ServingError } from '../../kit/errors.ts'
+import { ERROR_CODE_KEY } from '../../kit/grpc.ts'
 import { listen } from '../../kit/http.ts'
 import { INTERNAL_NAME_KEY, internalNameOf, parseRestCall, type RestCall, toServerPath } from './calls.ts'
-import type { ProxyDeps, ProxyListener } from './proxy.ts'
+import { type ProxyDeps, type ProxyListener, toOverloadedError, toServerError, UNNAMED } from './proxy-deps.ts'
 import { endToEnd } from './rest-headers.ts'
 
 /** Far above Envoy's idle timeout of 4 s, so that it is always Envoy that closes an idle connection. */
@@ -61,12 +62,12 @@ function handle(deps: ProxyDeps, agent: Agent, request: IncomingMessage, respons
     return
   }
   const internalName = internalNameOf(request.headers[INTERNAL_NAME_KEY])
-  const use = deps.traffic.begin(internalName ?? internalNameOf(call.name) ?? deps.unnamed, 'rest')
+  const use = deps.traffic.begin(internalName ?? internalNameOf(call.name) ?? UNNAMED, 'rest')
   response.once('close', () => {
     use.end(response.headersSent ? String(response.statusCode) : NO_ANSWER)
   })
   if (use.admitted) forward(deps, agent, request, response, pathOf(deps, request, call, internalName))
-  else refuse(response, deps.overloaded())
+  else refuse(response, toOverloadedError(deps.maxRequests))
 }
 
 function pathOf(deps: ProxyDeps, request: IncomingMessage, call: RestCall, internalName: string | undefined): string {
@@ -98,7 +99,7 @@ function forward(
     request.unpipe(upstream)
     if (response.headersSent || response.destroyed) return // what was begun ends with `answer`
     log.debug({ path, error: error.message }, 'model server gave no answer')
-    refuse(response, new ServingError('SERVER_UNAVAILABLE', `the model server gave no answer: ${error.message}`))
+    refuse(response, toServerError(error))
   })
   response.once('close', () => {
     if (!response.writableFinished) upstream.destroy() // the client is gone
@@ -108,6 +109,6 @@ function forward(
 
 function refuse(response: ServerResponse, error: ServingError): void {
   response
-    .writeHead(error.httpStatus, { 'content-type': 'application/json' })
+    .writeHead(error.httpStatus, { 'content-type': 'application/json', [ERROR_CODE_KEY]: error.code })
     .end(JSON.stringify({ error: error.message, code: error.code }))
 }

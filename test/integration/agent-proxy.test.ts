@@ -158,7 +158,7 @@ describe('REST', () => {
     await expect(fetch(url('/v2/models/iris'), { headers: NAME }).then((cut) => cut.text())).rejects.toThrow()
     await rig.server.kill()
     const gone = await fetch(url(INFER), { method: 'POST', headers: NAME, body: '{}' })
-    expect(gone.status).toBe(503)
+    expect([gone.status, gone.headers.get('x-millrace-error-code')]).toEqual([503, 'SERVER_UNREACHABLE'])
     expect(rig.ended.map(({ code }) => code)).toEqual(['503', '200', '503'])
   })
 
@@ -385,7 +385,7 @@ describe('gRPC', () => {
     await rig.server.kill()
     expect((await cut).trailers['grpc-status']).toBe('14')
     const gone = await callGrpc(rig.client, [frame(new Uint8Array())], NAME)
-    expect(gone.headers).toMatchObject({ 'grpc-status': '14', 'x-millrace-error-code': 'SERVER_UNAVAILABLE' })
+    expect(gone.headers).toMatchObject({ 'grpc-status': '14', 'x-millrace-error-code': 'SERVER_UNREACHABLE' })
     expect(gone.headers['grpc-message']).toContain('ECONNREFUSED')
     expect(rig.ended.map(({ code }) => code)).toEqual(['14', '14'])
   })

@@ -44,11 +44,15 @@ function toTargetMap(routes: ReadonlyMap<string, unknown>): Json {
 
 /**
  * Only what no server has begun to work on is tried again, and on another host: an inference never runs twice. So is a
- * request to a server that says it does not have the model: one that came back empty while no scheduler could tell.
+ * request to a server that says it does not have the model (one that came back empty while no scheduler could tell), and one
+ * that an agent's proxy could not give to its server at all.
  */
 const RETRY_POLICY = {
   retry_on: 'connect-failure,refused-stream,reset-before-request,retriable-headers',
-  retriable_headers: [{ name: 'x-millrace-error-code', string_match: { exact: 'MODEL_NOT_FOUND' } }],
+  retriable_headers: ['MODEL_NOT_FOUND', 'SERVER_UNREACHABLE'].map((code) => ({
+    name: 'x-millrace-error-code',
+    string_match: { exact: code },
+  })),
   num_retries: 3,
   retry_back_off: { base_interval: '0.01s', max_interval: '0.1s' },
   retry_host_predicate: [
