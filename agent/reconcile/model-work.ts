@@ -32,6 +32,8 @@ export async function loadModel(
           ? { kind: 'loaded' }
           : { kind: 'loadInterrupted', reason: 'the server was replaced meanwhile' }
       case 'failed':
+        // Done late after all, it would take memory that nobody counts; MLServer calls itself unready until it is gone.
+        if (outcome.error.code === 'LOAD_TIMEOUT') await deps.runtime.unload(model.internalName)
         return { kind: 'loadFailed', reason: toReason(outcome.error) }
       case 'interrupted':
         return { kind: 'loadInterrupted', reason: outcome.reason }

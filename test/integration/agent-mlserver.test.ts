@@ -29,7 +29,7 @@ beforeAll(async () => {
     serverGrpcPort: server.grpcPort,
     artifactRoots: [SAMPLES, rig.artifacts],
     healthDeadlineMs: 1_000,
-    loadDeadlineMs: 20_000,
+    loadDeadlineMs: 8_000,
   })
   connection = await rig.scheduler.connection(0)
 }, SETUP_DEADLINE_MS)
@@ -178,6 +178,24 @@ class Slow(MLModel):
     ])
     expect(stateOf('slow_1')).toBe('LOADED')
     expect(connection.health.slice(told)).toEqual([])
+  })
+
+  it('is ready again after a load that took too long, which is called off', async () => {
+    const CLASS = `
+import asyncio
+from mlserver import MLModel
+
+class Stuck(MLModel):
+    async def load(self):
+        await asyncio.sleep(3600)
+`
+    const stuck = await rig.artifact('stuck', { 'stuck.py': CLASS })
+    await desire([desiredModel('stuck_1', stuck, { requirements: ['python'] })])
+    expect(reasonOf('stuck_1')).toMatch(/^LOAD_TIMEOUT: .* within 8000 ms$/)
+    const answer = await grpcCall<{ ready: boolean }>((callback) =>
+      server.client.ServerReady({}, { deadline: Date.now() + 10_000 }, callback),
+    )
+    expect(answer.ready).toBe(true)
   })
 
   it('serves its metrics on a port of their own', async () => {
