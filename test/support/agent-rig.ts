@@ -49,6 +49,7 @@ export async function createAgentRig(): Promise<AgentRig> {
     memoryBytes: 1_000,
     overcommitPercentage: 0,
     capabilities: [],
+    extraCapabilities: [],
     healthIntervalMs: 50,
     healthDeadlineMs: 300,
     auditIntervalMs: 60_000,
