@@ -4,6 +4,8 @@ import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
 import type { StoredModel } from '../../api/resources/status.ts'
+import { portUses } from '../../up/ports.ts'
+import { readListeners } from '../support/listeners.ts'
 import { applyAvailable, until, writeTestArtifact } from '../support/models.ts'
 import { createGrpcSender, createRestSender } from '../support/open-loop.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
@@ -226,6 +228,13 @@ describe.each([
     expect([sum(text, 'rest', '200'), sum(text, 'grpc', 'OK')]).toEqual([50, 100])
     expect(text).toMatch(/seldon_model_infer_total\{[^}]*server="embedded"[^}]*server_replica="[01]"/)
     expect(text).toContain('seldon_model_infer_api_seconds_bucket')
+  })
+
+  test('nothing listens beyond 127.0.0.1', () => {
+    const ports = new Set(portUses(mesh.ports).map(({ port }) => port))
+    const ours = readListeners().filter(({ port }) => ports.has(port))
+    expect(ours.length).toBeGreaterThanOrEqual(10)
+    expect(ours.filter(({ isLoopback }) => !isLoopback)).toEqual([])
   })
 })
 

@@ -45,6 +45,13 @@ test('the first start answers by REST and gRPC and leaves no process', async () 
   expect(children()).toEqual([])
 })
 
+test('--once exits 1 and says why when the sample cannot be answered', async () => {
+  const up = run('--once', '--fresh', '--artifact-roots', folder)
+  expect(await up.exit(60_000), up.output()).toBe(1)
+  expect(up.output()).toMatch(/CONDITION_FAILED: model\/iris cannot become available: .* is outside --artifact-roots/)
+  expect(children()).toEqual([])
+})
+
 test('a second start is quick, and brings back what was applied', async () => {
   const first = run()
   await first.running()
