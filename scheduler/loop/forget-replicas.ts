@@ -1,5 +1,6 @@
 /** Records of server replicas that are gone for good. Pure. */
 import type { ClusterState } from '../domain/cluster.ts'
+import type { DocumentChange } from '../domain/document-change.ts'
 import type { ReplicaDocument } from '../domain/documents.ts'
 import type { Write } from '../domain/store.ts'
 
@@ -16,6 +17,10 @@ export function planForget(cluster: ClusterState, nowMs: number, graceMs: number
   }
   return writes.slice(0, maxWrites)
 }
+
+/** A replica went away in good order: it need not wait for the next look. */
+export const hasDrainedAndLeft = (change: DocumentChange): boolean =>
+  change.kind === 'replica' && change.after?.draining === true && change.after.agent.kind === 'lost'
 
 /** Away for longer than the grace, or drained because its server was scaled down; nothing is wanted on it, nobody expects it back. */
 function isGone(cluster: ClusterState, replica: ReplicaDocument, nowMs: number, graceMs: number): boolean {

@@ -15,7 +15,7 @@ import type { Store } from '../domain/store.ts'
 import type { WakeUps } from '../jobs/wake-ups.ts'
 import { place } from '../placement/place.ts'
 import type { Acks } from './acks.ts'
-import { planForget } from './forget-replicas.ts'
+import { hasDrainedAndLeft, planForget } from './forget-replicas.ts'
 import type { Metrics } from './metrics.ts'
 import { createReadiness, describeAwaited, type Readiness } from './readiness.ts'
 import { createReconciler } from './reconciler.ts'
@@ -89,6 +89,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
   const changed = (changes: readonly DocumentChange[]): void => {
     for (const change of changes) reconciler.mark(cluster.affectedModels(change))
     agents.push(changes)
+    if (changes.some(hasDrainedAndLeft)) void forgetReplicas()
   }
   const writer = startWriter({
     store: deps.store,

@@ -1,38 +1,33 @@
 /** `millrace up` as a user runs it: a process of its own, spoken to by its output, signals and exit status. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { createAdminClient } from '../../cli/client/admin-client.ts'
-import { packageRoot } from '../../kit/root.ts'
-import { isRunning, parseIdentity, type ProcessIdentity } from '../../up/process-identity.ts'
-import { portUses, standardPorts } from '../../up/ports.ts'
-import { checkPortsFree } from '../../up/port-check.ts'
+import { isRunning, type ProcessIdentity } from '../../up/process-identity.ts'
 import { killStale } from '../../up/supervisor/pid-files.ts'
 import { eventually } from '../support/child-processes.ts'
 import { modelResource, untilAvailable } from '../support/models.ts'
 import { createRestSender } from '../support/open-loop.ts'
+import { childrenOf, freePortOffset, runUp, UP_STOP_MS, type UpProcess } from '../support/up-process.ts'
 import { runCli } from '../support/run-cli.ts'
 
-const RUNNING_LINE = 'Millrace is running'
 /** Tests allow three times what is promised. */
 const SECOND_START_MS = 3 * 10_000
-const STOP_MS = 3 * 5_000
 
 let folder = ''
 let offset = 0
-const started: Up[] = []
+const started: UpProcess[] = []
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'millrace-up-'))
-  offset = await freeOffset()
+  offset = await freePortOffset(2)
 })
 afterEach(async () => {
   for (const up of started.splice(0)) await up.end()
 })
 afterAll(async () => {
-  await killStale(join(folder, 'run'), AbortSignal.timeout(STOP_MS))
+  await killStale(join(folder, 'run'), AbortSignal.timeout(UP_STOP_MS))
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -60,7 +55,7 @@ test('a second start is quick, and brings back what was applied', async () => {
   await untilAvailable(admin, 'kept')
   admin.close()
   first.process.kill('SIGTERM')
-  expect(await first.exit(STOP_MS), first.output()).toBe(0)
+  expect(await first.exit(UP_STOP_MS), first.output()).toBe(0)
   expect(children()).toEqual([])
 
   const startedAt = performance.now()
@@ -93,7 +88,7 @@ test('a child that is killed comes back, and Ctrl-C twice still leaves nothing',
   const all = children()
   up.process.kill('SIGINT')
   up.process.kill('SIGINT')
-  await up.exit(STOP_MS)
+  await up.exit(UP_STOP_MS)
   expect(all.filter(isRunning)).toEqual([])
 })
 
@@ -112,7 +107,7 @@ test('what a killed start left running is ended by the next', async () => {
   await first.running()
   const left = children()
   first.process.kill('SIGKILL')
-  await first.exit(STOP_MS)
+  await first.exit(UP_STOP_MS)
   expect(left.filter(isRunning)).toEqual(left)
   const second = run('--once')
   expect(await second.exit(60_000), second.output()).toBe(0)
@@ -128,79 +123,16 @@ test('--fresh forgets what was applied', async () => {
   admin.close()
 })
 
-interface Up {
-  readonly process: ChildProcess
-  output(): string
-  /** Resolves when it says that everything runs. */
-  running(): Promise<void>
-  exit(deadlineMs: number): Promise<number | null>
-  end(): Promise<void>
-}
-
-function run(...flags: readonly string[]): Up {
-  const args = ['up', '--state-dir', folder, '--port-offset', String(offset), ...flags]
-  const child = spawn(process.execPath, [join(packageRoot, 'dist/bin/millrace.js'), ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let text = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => {
-      text += chunk.toString('utf8')
-    })
-  const ended = new Promise<void>((resolve) =>
-    child.once('close', () => {
-      resolve()
-    }),
-  )
-  const up: Up = {
-    process: child,
-    output: () => text,
-    running: () =>
-      eventually(
-        `"${RUNNING_LINE}" in:\n${text}`,
-        () => {
-          if (child.exitCode !== null) throw new Error(`it ended with ${String(child.exitCode)}:\n${text}`)
-          return text.includes(RUNNING_LINE)
-        },
-        60_000,
-      ),
-    exit: async (deadlineMs) => {
-      await eventually(`the end of millrace up`, () => child.exitCode !== null || child.signalCode !== null, deadlineMs)
-      await ended
-      return child.exitCode
-    },
-    end: async () => {
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
-      await up.exit(STOP_MS)
-    },
-  }
+function run(...flags: readonly string[]): UpProcess {
+  const up = runUp(folder, offset, flags)
   started.push(up)
   return up
 }
 
-/** The children that the pid files name. */
-function children(): ProcessIdentity[] {
-  const pids = join(folder, 'run')
-  return readdirSync(pids).map((file) => identityIn(join(pids, file)))
-}
+const children = (): ProcessIdentity[] => [...childrenOf(folder).values()]
 
-const childNamed = (name: string): ProcessIdentity => identityIn(join(folder, 'run', `${name}.pid`))
-
-function identityIn(path: string): ProcessIdentity {
-  const identity = parseIdentity(readFileSync(path, 'utf8'))
-  if (identity === undefined) throw new Error(`${path} names no process`)
+function childNamed(name: string): ProcessIdentity {
+  const identity = childrenOf(folder).get(name)
+  if (identity === undefined) throw new Error(`${name} does not run`)
   return identity
-}
-
-/** A --port-offset of which all ports are free and below those of outgoing connections. */
-async function freeOffset(): Promise<number> {
-  for (let tries = 0; tries < 50; tries++) {
-    const candidate = 2_000 + Math.floor(Math.random() * 19_000)
-    const free = await checkPortsFree(portUses(standardPorts(candidate, 2)), '127.0.0.1').then(
-      () => true,
-      () => false,
-    )
-    if (free) return candidate
-  }
-  throw new Error('no free --port-offset found')
 }

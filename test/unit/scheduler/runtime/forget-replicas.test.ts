@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { planForget } from '../../../../scheduler/loop/forget-replicas.ts'
+import { hasDrainedAndLeft, planForget } from '../../../../scheduler/loop/forget-replicas.ts'
+import type { ReplicaKey } from '../../../../scheduler/domain/documents.ts'
 import { createSchedulerScene, GRACE_MS } from '../../../support/scheduler-scene.ts'
 
 describe('replicas that are gone', () => {
@@ -31,6 +32,9 @@ describe('replicas that are gone', () => {
     scene.addServer('scaled', { expectedReplicas: 1 })
     for (const key of ['scaled/0', 'scaled/1', 'unsaid/0'] as const) scene.addReplica(key, left)
     scene.addReplica('scaled/2', { draining: true })
+    const change = (key: ReplicaKey) =>
+      ({ kind: 'replica', name: key, before: undefined, after: scene.cluster.replica(key) }) as const
+    expect([hasDrainedAndLeft(change('scaled/1')), hasDrainedAndLeft(change('scaled/2'))]).toEqual([true, false])
     const writes = planForget(scene.cluster, scene.clock.nowMs, GRACE_MS, 10)
     expect(writes.map((write) => ('name' in write ? write.name : ''))).toEqual(['scaled/1'])
   })
