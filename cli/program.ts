@@ -4,10 +4,12 @@ import { addApply } from './commands/apply.ts'
 import { addCompletion } from './commands/completion.ts'
 import { addDelete } from './commands/delete.ts'
 import { addDescribe } from './commands/describe.ts'
+import { addExplain } from './commands/explain.ts'
 import { addGet } from './commands/get.ts'
 import { addInfer } from './commands/infer.ts'
 import { addRollback } from './commands/rollback.ts'
 import { addStatus } from './commands/status.ts'
+import { addTop } from './commands/top.ts'
 import { EXIT, EXIT_MEANINGS } from './exit-codes.ts'
 import { type Run, sessionOptions } from './session.ts'
 
@@ -23,7 +25,17 @@ export const PROCESSES: Readonly<Record<string, string>> = {
 /** Adds one command to the tree. */
 export type AddCommand = (program: Command, run: Run) => void
 
-const CLIENTS: readonly AddCommand[] = [addApply, addGet, addDescribe, addDelete, addInfer, addStatus, addRollback]
+const CLIENTS: readonly AddCommand[] = [
+  addApply,
+  addGet,
+  addDescribe,
+  addDelete,
+  addInfer,
+  addStatus,
+  addRollback,
+  addExplain,
+  addTop,
+]
 
 /** `more`: commands that know more than a client does (up/machine-commands.ts). */
 export function createProgram(run: Run, more: readonly AddCommand[] = []): Command {

@@ -11,6 +11,8 @@ export interface Session {
   /** Undefined: the command's own default. */
   readonly format: Format | undefined
   readonly ingress: URL
+  /** Added to the ports that a local `millrace up` uses by default. */
+  readonly portOffset: number
   /** Connected on first use; `scheduler host:port`. */
   readonly admin: AdminClient
   readonly now: () => number
@@ -21,6 +23,9 @@ export type Run = (command: Command, work: (session: Session) => Promise<ExitCod
 
 export const SCHEDULER_PORT = 9004
 export const INGRESS_PORT = 9000
+export const ENVOY_ADMIN_PORT = 9901
+/** Of the metrics process beside Envoy. */
+export const METRICS_PORT = 9003
 const MAX_PORT = 65_535
 
 /** The options that every command takes, before or after its name. */
@@ -53,6 +58,7 @@ export function createSession(options: SessionOptions, terminal: Terminal): Sess
     terminal,
     format: options.output,
     ingress,
+    portOffset: offset,
     get admin() {
       return (admin ??= createAdminClient(scheduler))
     },
@@ -63,7 +69,9 @@ export function createSession(options: SessionOptions, terminal: Terminal): Sess
 
 function parseOffset(text: string): number {
   const offset = /^-?\d+$/.test(text) ? Number(text) : Number.NaN
-  const fits = [SCHEDULER_PORT, INGRESS_PORT].every((port) => port + offset >= 1 && port + offset <= MAX_PORT)
+  const fits = [SCHEDULER_PORT, INGRESS_PORT, ENVOY_ADMIN_PORT].every(
+    (port) => port + offset >= 1 && port + offset <= MAX_PORT,
+  )
   if (fits) return offset
   throw new ServingError('CONFIG_INVALID', `--port-offset ${text}: must be a whole number that leaves valid ports`)
 }

@@ -7,6 +7,10 @@ export interface Terminal {
   /** Everything else: errors, warnings, progress. */
   note(line: string): void
   paint(colour: Colour, text: string): string
+  /** A person looks at standard output: what is printed may be replaced by something newer. */
+  readonly isWatched: boolean
+  /** Empties the screen of one who watches. */
+  clear(): void
   /** All of standard input. */
   readInput(): Promise<string>
 }
@@ -23,6 +27,8 @@ export function createTerminal(
     out: (line) => void streams.stdout.write(`${line}\n`),
     note: (line) => void streams.stderr.write(`${line}\n`),
     paint: (colour, text) => (coloured ? `\u001B[${String(ESCAPES[colour])}m${text}\u001B[0m` : text),
+    isWatched: streams.stdout.isTTY && environment['TERM'] !== 'dumb',
+    clear: () => void streams.stdout.write('\u001B[H\u001B[2J'),
     async readInput() {
       const chunks: Buffer[] = []
       for await (const chunk of streams.stdin) chunks.push(Buffer.from(chunk as Buffer))

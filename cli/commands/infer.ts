@@ -9,6 +9,7 @@ import { ServingError, toServingError } from '../../kit/errors.ts'
 import { infer, type InferAnswer, type InferCall, type Protocol, PROTOCOLS } from '../client/infer-client.ts'
 import { parseDurationMs } from '../duration.ts'
 import { EXIT, type ExitCode, exitCodeOfAll } from '../exit-codes.ts'
+import { parseHeaders } from '../headers.ts'
 import { createTally, tallyLines, tallyRecord } from '../output/tally.ts'
 import { type Column, toTable } from '../output/table.ts'
 import type { Run, Session } from '../session.ts'
@@ -109,16 +110,6 @@ async function readRequest({ data, file }: InferOptions, terminal: Terminal): Pr
     const reason = error instanceof Error ? error.message : String(error)
     throw new ServingError('CONFIG_INVALID', `--file ${path}: cannot be read: ${reason}`, { cause: error })
   })
-}
-
-function parseHeaders(entries: readonly string[]): Record<string, string> {
-  const pairs = entries.map((entry) => {
-    const { name, value } = /^(?<name>[\w!#$%&'*+.^`|~-]+)=(?<value>[\x20-\x7E]*)$/.exec(entry)?.groups ?? {}
-    if (name === undefined || value === undefined)
-      throw new ServingError('CONFIG_INVALID', `--header ${entry}: write it as name=value, in ASCII`)
-    return [name.toLowerCase(), value] as const
-  })
-  return Object.fromEntries(pairs)
 }
 
 /** The server's own text by default, so that no digit is lost on the way. */

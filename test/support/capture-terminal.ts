@@ -10,6 +10,8 @@ export function captureTerminal(): Terminal & { readonly lines: readonly string[
     out: (line) => void lines.push(line),
     note: (line) => void notes.push(line),
     paint: (_colour, text) => text,
+    isWatched: false,
+    clear: () => undefined,
     readInput: () => Promise.resolve(''),
   }
 }

@@ -1,0 +1,45 @@
+/** An explanation for people. Pure. */
+import type { ExplainedCandidate, Explanation } from '../explain/explanation.ts'
+import type { ServedDestination } from '../explain/route-source.ts'
+import type { Terminal } from '../terminal.ts'
+
+const LABEL_WIDTH = 10
+
+export function explanationLines(explanation: Explanation, terminal: Pick<Terminal, 'paint'>): readonly string[] {
+  const { request, verdict, reply, target, removedHeaders, candidates, source } = explanation
+  const isSplit = candidates.length > 1
+  const status = reply?.grpcStatus === undefined ? String(reply?.httpStatus) : `gRPC status ${String(reply.grpcStatus)}`
+  return [
+    line('Request', request),
+    line('Verdict', terminal.paint(verdict === 'routed' || verdict === 'answered' ? 'green' : 'red', verdict)),
+    ...(reply === undefined ? [] : [line('Answer', [status, reply.message].filter((part) => part !== '').join(': '))]),
+    ...(target === undefined ? [] : [line('Target', isSplit ? `${target}, split over ${names(candidates)}` : target)]),
+    ...(removedHeaders.length === 0
+      ? []
+      : [line('Removed', `${removedHeaders.join(', ')}: only Millrace sets these headers`)]),
+    ...candidates.flatMap((candidate) => candidateLines(candidate, isSplit)),
+    line('Read from', source),
+  ]
+}
+
+const line = (label: string, text: string): string => `${`${label}:`.padEnd(LABEL_WIDTH)} ${text}`
+const names = (candidates: readonly ExplainedCandidate[]): string => candidates.map(({ target }) => target).join(', ')
+const percent = (share: number): string => `${String(Math.round(share * 10) / 10)} %`
+
+function candidateLines({ target, weightPercent, shard, route, model }: ExplainedCandidate, isSplit: boolean) {
+  const head = isSplit ? ['', line('Candidate', `${target}, ${percent(weightPercent)}`)] : []
+  const facts = [...head, line('Shard', String(shard)), ...(model === undefined ? [] : [line('State', model)])]
+  if (route.kind !== 'destinations') return facts
+  return [...facts, ...route.destinations.flatMap((one) => destinationLines(one, route.destinations.length > 1))]
+}
+
+function destinationLines({ internalName, cluster, weightPercent, hosts }: ServedDestination, isShared: boolean) {
+  const share = isShared ? `, ${percent(weightPercent)}` : ''
+  const shown = hosts?.map(({ address, health }) => `${address} (${health})`)
+  const none = hosts === undefined ? 'Envoy does not know this cluster' : 'none'
+  return [
+    ...(internalName === '' ? [] : [line('Model', `${internalName}${share}`)]),
+    line('Cluster', cluster ?? 'only Envoy knows: give --envoy-admin'),
+    line('Hosts', shown === undefined || shown.length === 0 ? none : shown.join(', ')),
+  ]
+}
