@@ -85,6 +85,7 @@ async function threadOf(name: string, state: State): Promise<JavascriptThread> {
   try {
     return await state.thread
   } catch (error) {
-    throw new ServingError('MODEL_RESTARTING', `not started again: ${toServingError(error).message}`, { cause: error })
+    const reason = toServingError(error).message
+    throw new ServingError('MODEL_RESTARTING', `model ${name} could not be started again: ${reason}`, { cause: error })
   }
 }

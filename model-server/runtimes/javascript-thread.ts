@@ -24,7 +24,7 @@ export interface JavascriptThreadDeps {
   readonly limits: JavascriptLimits
   /** Ends the thread. */
   readonly signal: AbortSignal
-  /** Called once, when the thread answers no more and before anybody else learns it, whoever ended it. */
+  /** Called once, when the thread answers no more, whoever ended it, and before the call that it had is failed. */
   readonly onEnd: (why: ServingError) => void
 }
 
