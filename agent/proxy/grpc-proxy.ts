@@ -162,6 +162,6 @@ function refuse(stream: ServerHttp2Stream, error: ServingError): number {
 
 const toStatus = (error: ServingError): OutgoingHttpHeaders => ({
   'grpc-status': String(error.grpcStatus),
-  'grpc-message': encodeURIComponent(error.message),
+  'grpc-message': error.message.replaceAll(/[^ -$&-~]/gu, encodeURIComponent), // all that is not plain ASCII, and %
   [ERROR_CODE_KEY]: error.code,
 })

@@ -1,4 +1,4 @@
-/** What is compared: the instant server alone, behind a plain Envoy, and behind a whole Millrace. */
+/** What is compared: the instant server alone, behind a plain Envoy, behind a whole Millrace, and behind its agent's proxy too. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { toEnvoyArguments } from '../../envoy/arguments.ts'
@@ -13,19 +13,22 @@ import { toPlainBootstrap } from './plain-envoy.ts'
 
 const HOST = '127.0.0.1'
 const MODEL = 'iris'
+const AGENT_MODEL = 'iris-agent'
 const PLAIN_ENVOY = 'plain-envoy'
 const READY_TIMEOUT_MS = 30_000
 
 export interface Contender {
-  readonly name: 'direct' | 'plain' | 'millrace'
+  readonly name: 'direct' | 'plain' | 'millrace' | 'agent'
   readonly rest: string
   readonly grpc: string
-  /** The process whose CPU is charged; none for the server alone. */
-  readonly envoyPid: number | undefined
+  readonly model: string
+  /** The processes whose CPU is charged; none for the server alone. */
+  readonly pids: readonly number[]
 }
 
 export interface Arena {
   readonly contenders: readonly Contender[]
+  readonly envoyPids: readonly number[]
   /** Everything else that runs: shares the second core with server and load. */
   readonly otherPids: readonly number[]
   stop(): Promise<void>
@@ -48,22 +51,27 @@ export async function openArena(tools: NativeTools, nameSource: 'header' | 'mess
   })
   try {
     await applyAvailable(mesh.admin, MODEL, { replicas: 1 })
+    await applyAvailable(mesh.admin, AGENT_MODEL, { replicas: 1, dataPath: 'agent' })
   } catch (error) {
     await mesh.stop()
     throw error
   }
   const behind = (address: string): { rest: string; grpc: string } => ({ rest: address, grpc: address })
+  const [plainEnvoy, envoy, agent] = [mesh.pid(PLAIN_ENVOY), mesh.pid('envoy-0'), mesh.pid('agent-embedded-0')]
   return {
     contenders: [
       {
         name: 'direct',
+        model: MODEL,
         rest: `${HOST}:${String(server.rest)}`,
         grpc: `${HOST}:${String(server.grpc)}`,
-        envoyPid: undefined,
+        pids: [],
       },
-      { name: 'plain', ...behind(`${HOST}:${String(ingressPort)}`), envoyPid: mesh.pid(PLAIN_ENVOY) },
-      { name: 'millrace', ...behind(mesh.ingress), envoyPid: mesh.pid('envoy-0') },
+      { name: 'plain', model: MODEL, ...behind(`${HOST}:${String(ingressPort)}`), pids: [plainEnvoy] },
+      { name: 'millrace', model: MODEL, ...behind(mesh.ingress), pids: [envoy] },
+      { name: 'agent', model: AGENT_MODEL, ...behind(mesh.ingress), pids: [envoy, agent] },
     ],
+    envoyPids: [plainEnvoy, envoy],
     otherPids: mesh.childNames
       .filter((name) => name !== 'envoy-0' && name !== PLAIN_ENVOY)
       .map((name) => mesh.pid(name)),

@@ -21,7 +21,7 @@ interface Round extends LoadRound {
   readonly contender: Contender['name']
   readonly protocol: Protocol
   readonly connections: number
-  /** CPU seconds of Envoy per request; NaN without one. */
+  /** CPU seconds per request of what is charged; NaN of nothing. */
   readonly cpuPerRequest: number
 }
 
@@ -39,6 +39,8 @@ export const overhead: Bench = {
     return {
       ...ratios('rest', header, ''),
       ...ratios('grpc', header, ''),
+      ...cpuRatio('rest', header, 'agent', '_agent'),
+      ...cpuRatio('grpc', header, 'agent', '_agent'),
       ...ratios('rest', message, '_rename'),
       ...ratios('grpc', message, '_rename'),
     }
@@ -72,7 +74,7 @@ async function measure(
 }
 
 async function pinAll(arena: Arena): Promise<void> {
-  for (const { envoyPid } of arena.contenders) if (envoyPid !== undefined) await pin(envoyPid, ENVOY_CORE)
+  for (const pid of arena.envoyPids) await pin(pid, ENVOY_CORE)
   for (const pid of arena.otherPids) await pin(pid, LOAD_CORE)
 }
 
@@ -83,16 +85,18 @@ async function oneRound(
   connections: number,
   seconds: number,
 ): Promise<Round> {
-  const before = contender.envoyPid === undefined ? Number.NaN : cpuSeconds(contender.envoyPid)
-  const load = await runLoad(tools, LOAD_CORE, { protocol, address: contender[protocol], connections, seconds })
-  const used = contender.envoyPid === undefined ? Number.NaN : cpuSeconds(contender.envoyPid) - before
-  return { ...load, contender: contender.name, protocol, connections, cpuPerRequest: used / load.requests }
+  const { model, pids } = contender
+  const used = (): number => (pids.length === 0 ? Number.NaN : pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0))
+  const before = used()
+  const load = await runLoad(tools, LOAD_CORE, { protocol, address: contender[protocol], connections, seconds, model })
+  const cpuPerRequest = (used() - before) / load.requests
+  return { ...load, contender: contender.name, protocol, connections, cpuPerRequest }
 }
 
 const throughput = (round: Round): number => round.requests / round.seconds
 
 function describe(rounds: readonly Round[]): void {
-  for (const name of ['direct', 'plain', 'millrace'] as const) {
+  for (const name of ['direct', 'plain', 'millrace', 'agent'] as const) {
     const mine = rounds.filter((round) => round.contender === name)
     const rates = mine.map(throughput)
     const cpu = mine.map((round) => round.cpuPerRequest * 1e6)
@@ -109,16 +113,32 @@ function describe(rounds: readonly Round[]): void {
 
 /** Each the worse of the two numbers of connections. */
 function ratios(protocol: Protocol, rounds: readonly Round[], suffix: string): Record<string, number> {
-  const of = (contender: Contender['name'], connections: number, value: (round: Round) => number): number =>
-    median(
-      rounds
-        .filter((r) => r.contender === contender && r.protocol === protocol && r.connections === connections)
-        .map(value),
-    )
-  const ratio = (value: (round: Round) => number): number[] =>
-    CONNECTIONS.map((connections) => of('millrace', connections, value) / of('plain', connections, value))
   return {
-    [`${protocol}_cpu_ratio${suffix}`]: Math.max(...ratio((round) => round.cpuPerRequest)),
-    [`${protocol}_throughput_ratio${suffix}`]: Math.min(...ratio(throughput)),
+    ...cpuRatio(protocol, rounds, 'millrace', suffix),
+    [`${protocol}_throughput_ratio${suffix}`]: Math.min(...overPlain(protocol, rounds, 'millrace', throughput)),
   }
+}
+
+function cpuRatio(
+  protocol: Protocol,
+  rounds: readonly Round[],
+  contender: Contender['name'],
+  suffix: string,
+): Record<string, number> {
+  const values = overPlain(protocol, rounds, contender, (round) => round.cpuPerRequest)
+  return { [`${protocol}_cpu_ratio${suffix}`]: Math.max(...values) }
+}
+
+/** Of medians, for each number of connections. */
+function overPlain(
+  protocol: Protocol,
+  rounds: readonly Round[],
+  contender: Contender['name'],
+  value: (round: Round) => number,
+): number[] {
+  const of = (name: Contender['name'], connections: number): number =>
+    median(
+      rounds.filter((r) => r.contender === name && r.protocol === protocol && r.connections === connections).map(value),
+    )
+  return CONNECTIONS.map((connections) => of(contender, connections) / of('plain', connections))
 }
