@@ -28,12 +28,16 @@ interface Deps {
   readonly nowMs: () => number
 }
 
+/** How long a draining agent waits for a scheduler that it lost: one that starts again, or takes over, is there earlier. */
+const SCHEDULER_PATIENCE_MS = 5_000
+
 export class Session implements Running {
   readonly #deps: Deps
   readonly #sessionId = randomUUID()
   readonly #stopping = new AbortController()
   #connection: Connection
   #stream: SchedulerStream | undefined
+  #onConnected: (() => void) | undefined
   #fullNeeded = false
   #toldEnd = ''
   #running: Promise<void> = Promise.resolve()
@@ -59,20 +63,41 @@ export class Session implements Running {
   }
 
   async #drainAndClose(): Promise<void> {
-    const { drainDeadlineMs, log } = this.#deps
-    if (this.connected && this.#stream && drainDeadlineMs > 0) {
-      log.info({ drainDeadlineMs }, 'draining')
-      const done = new AbortController()
-      const late = pause(drainDeadlineMs, done.signal).then(() => {
-        if (!done.signal.aborted) log.warn({ drainDeadlineMs }, 'drain deadline passed; models stay where they are')
-      })
-      await Promise.race([this.#stream.drain(), late])
-      done.abort()
-    }
+    if (this.connected && this.#deps.drainDeadlineMs > 0) await this.#drain()
     this.#setState({ kind: 'stopped' })
     this.#stopping.abort()
     this.#stream?.close()
     await this.#running
+  }
+
+  /** A scheduler that is lost meanwhile is awaited, and asked again: until then its routes name this replica. */
+  async #drain(): Promise<void> {
+    const { drainDeadlineMs, log } = this.#deps
+    log.info({ drainDeadlineMs }, 'draining')
+    const done = new AbortController()
+    const late = pause(drainDeadlineMs, done.signal).then(() => 'late' as const)
+    try {
+      for (;;) {
+        const outcome = await Promise.race([this.#stream?.drain() ?? 'lost', late])
+        if (outcome === 'drained') return
+        const patience = pause(SCHEDULER_PATIENCE_MS, done.signal).then(() => 'late' as const)
+        if (outcome === 'late' || (await Promise.race([this.#untilConnected(), late, patience])) === 'late') {
+          log.warn({ drainDeadlineMs, connected: this.connected }, 'not drained in time; models stay where they are')
+          return
+        }
+      }
+    } finally {
+      done.abort()
+    }
+  }
+
+  #untilConnected(): Promise<'connected'> {
+    return new Promise((resolve) => {
+      this.#onConnected = () => {
+        resolve('connected')
+      }
+      if (this.connected) resolve('connected')
+    })
   }
 
   async #run(): Promise<void> {
@@ -94,6 +119,7 @@ export class Session implements Running {
       memoryBytes: replicaConfig.memoryBytes,
       onAnswered: () => {
         this.#setState({ kind: 'answered' })
+        this.#onConnected?.()
         log.info({ scheduler: address }, 'connected to the scheduler')
       },
       log,

@@ -22,8 +22,8 @@ export interface StreamDeps {
 
 export interface SchedulerStream {
   readonly ended: Promise<SessionEnd>
-  /** Asks for this replica's models to be moved away; resolves when they are, or when the stream ends. */
-  drain(): Promise<void>
+  /** Asks for this replica's models to be moved away; resolves when they are, or when the stream ends before. */
+  drain(): Promise<'drained' | 'lost'>
   close(): void
 }
 
@@ -45,7 +45,7 @@ export function openStream(address: string, deps: StreamDeps): SchedulerStream {
   const call: Call = client.Connect()
   const outbox = createOutbox({ call, state: () => reconciler.state, memoryBytes: deps.memoryBytes })
   let answeredAtMs: number | undefined
-  let resolveDrained: (() => void) | undefined
+  let resolveDrained: ((outcome: 'drained' | 'lost') => void) | undefined
   let finish: (end: SessionEnd) => void = () => undefined
   const ended = new Promise<SessionEnd>((resolve) => {
     finish = resolve
@@ -54,7 +54,7 @@ export function openStream(address: string, deps: StreamDeps): SchedulerStream {
     unsubscribe()
     call.cancel()
     client.close()
-    resolveDrained?.()
+    resolveDrained?.('lost')
   })
 
   const lose = (reason: string): void => {
@@ -85,7 +85,7 @@ export function openStream(address: string, deps: StreamDeps): SchedulerStream {
         log.debug({ generation: message.desired.generation }, 'desired state older than ours is ignored')
     } else if (message.drained) {
       log.info({ reason: message.drained.reason }, 'scheduler has drained this replica')
-      resolveDrained?.()
+      resolveDrained?.('drained')
     }
   }
 
@@ -106,7 +106,7 @@ export function openStream(address: string, deps: StreamDeps): SchedulerStream {
         resolveDrained = resolve
         call.write({ drain: {} })
         void ended.then(() => {
-          resolve()
+          resolve('lost')
         })
       }),
     close: () => {

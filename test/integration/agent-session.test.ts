@@ -138,7 +138,24 @@ describe('the connection to the scheduler', () => {
     expect(connection.draining).toBe(true)
   })
 
-  it('does not drain without a scheduler', async () => {
+  it('asks the next scheduler to drain it when the first is lost meanwhile', async () => {
+    const agent = await rig.startAgent({ drainDeadlineMs: 60_000 })
+    const first = await loadOne()
+    let stopped = false
+    const stopping = agent.stop().then(() => {
+      stopped = true
+    })
+    await rig.scheduler.until('drain', () => first.draining)
+    first.end()
+    const second = await rig.scheduler.connection(1)
+    second.sendDesired({ epoch: 'e1', generation: 5, full: false })
+    await rig.scheduler.until('another drain', () => second.draining)
+    expect(stopped).toBe(false)
+    second.send({ drained: { reason: 'moved' } })
+    await stopping
+  })
+
+  it('does not wait long for a scheduler that is gone', async () => {
     const agent = await rig.startAgent({ drainDeadlineMs: 60_000 })
     await loadOne()
     await rig.scheduler.kill()
