@@ -54,6 +54,30 @@ function fieldsOf<S extends TObject>({ name, schema, environmentAliases }: Proce
   }))
 }
 
+/** One option as documentation shows it. */
+export interface DescribedOption {
+  readonly flag: string
+  readonly environment: string
+  readonly standard: string
+  readonly meaning: string
+}
+
+export const describeOptions = <S extends TObject>(definition: ProcessDefinition<S>): readonly DescribedOption[] =>
+  fieldsOf(definition).map(({ flag, environment, required, schema }) => ({
+    flag: `--${flag}`,
+    environment,
+    standard: standardText(required, schema),
+    meaning: [schema.description ?? '', ...choicesText(schema)].join(' '),
+  }))
+
+const standardText = (required: boolean, schema: Field['schema']): string =>
+  required ? 'required' : schema.default === undefined ? 'optional' : JSON.stringify(schema.default)
+
+const choicesText = (schema: Field['schema']): readonly string[] => {
+  const choices = choicesOf(schema)
+  return choices.length === 0 ? [] : [`One of ${choices.join(', ')}.`]
+}
+
 /** `--help`: every option with its variable, default and meaning. */
 export function helpText<S extends TObject>(definition: ProcessDefinition<S>): string {
   return [

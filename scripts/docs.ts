@@ -8,15 +8,16 @@ import { EXIT, EXIT_MEANINGS } from '../cli/exit-codes.ts'
 import { createProgram, PROCESSES } from '../cli/program.ts'
 import { catalogue } from '../kit/errors.ts'
 import { packageRoot } from '../kit/root.ts'
+import { operationsDocument } from './operations.ts'
+import { MADE_FROM, page, table } from './markdown.ts'
 import { MACHINE_COMMANDS } from '../up/machine-commands.ts'
 
 /** By path in the repository. */
 export const DOCUMENTS: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorsDocument,
   'docs/cli.md': cliDocument,
+  'docs/operations.md': operationsDocument,
 }
-
-const MADE_FROM = (source: string): string => `<!-- Made from ${source} by \`npm run docs\`: do not edit. -->`
 
 function errorsDocument(): string {
   const rows = Object.entries(catalogue).map(([code, { grpc, http, retryable, help }]) => [
@@ -81,14 +82,6 @@ function optionTable(options: readonly Option[]): string {
   })
   return table(['Option', 'Meaning', 'Variable'], rows)
 }
-
-function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
-  return [line(titles), line(titles.map(() => '---')), ...rows.map(line)].join('\n')
-}
-
-const page = (blocks: readonly string[]): string => `${blocks.join('\n\n')}\n`
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
   for (const [path, make] of Object.entries(DOCUMENTS)) writeFileSync(join(packageRoot, path), make())

@@ -5,6 +5,7 @@ import { ServingError } from '../../kit/errors.ts'
 import { parseDurationMs } from '../duration.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
 import { type Column, toTable } from '../output/table.ts'
+import { appendTo } from './options.ts'
 import { METRICS_PORT, type Run, type Session } from '../session.ts'
 import {
   type ModelRate,
@@ -16,14 +17,14 @@ import {
   sortRates,
   SORTS,
 } from '../top/rates.ts'
-import { parseSamples } from '../top/samples.ts'
+import { type MetricSample, parseSamples } from '../top/samples.ts'
 
 interface TopOptions {
   readonly sort: Sort
   readonly interval: string
   readonly once?: boolean
   readonly models: string
-  readonly metrics?: string
+  readonly metrics: readonly string[]
 }
 
 /** `top`: the busiest models, by rate and latency. */
@@ -39,11 +40,11 @@ export function addTop(program: Command, run: Run): void {
     .option('--interval <time>', 'time between readings', '2s')
     .option('--models <n>', 'how many models to show', '20')
     .option('--once', 'one table, on a terminal too')
-    .addOption(
-      new Option(
-        '--metrics <url>',
-        `the metrics beside Envoy (default: http://127.0.0.1:${String(METRICS_PORT)}/metrics)`,
-      ).env('MILLRACE_METRICS'),
+    .option(
+      '--metrics <url>',
+      `where to read, repeatable: the metrics beside each Envoy, and of agents that carry requests (default: http://127.0.0.1:${String(METRICS_PORT)}/metrics)`,
+      appendTo,
+      [],
     )
     .action((options: TopOptions, command: Command) => run(command, (session) => top(session, options)))
 }
@@ -51,15 +52,14 @@ export function addTop(program: Command, run: Run): void {
 async function top(session: Session, options: TopOptions): Promise<ExitCode> {
   const { terminal } = session
   const intervalMs = parseDurationMs(options.interval, '--interval')
-  const url = parseMetricsUrl(
-    options.metrics ?? `http://127.0.0.1:${String(METRICS_PORT + session.portOffset)}/metrics`,
-  )
+  const standard = `http://127.0.0.1:${String(METRICS_PORT + session.portOffset)}/metrics`
+  const urls = (options.metrics.length === 0 ? [standard] : options.metrics).map(parseMetricsUrl)
   const count = parseCount(options.models)
   const isWatched = terminal.isWatched && options.once !== true && (session.format ?? 'table') === 'table'
-  let before = await read(url, session.now)
+  let before = await readAll(urls, session.now)
   for (;;) {
     await sleep(intervalMs)
-    const after = await read(url, session.now)
+    const after = await readAll(urls, session.now)
     const rates = sortRates(ratesBetween(before, after), options.sort).slice(0, count)
     if (isWatched) terminal.clear()
     show(session, rates)
@@ -71,12 +71,17 @@ async function top(session: Session, options: TopOptions): Promise<ExitCode> {
 const DEADLINE_MS = 10_000
 const NAMES: ReadonlySet<string> = new Set([REQUESTS, SECONDS])
 
-async function read(url: URL, now: () => number): Promise<Reading> {
+async function readAll(urls: readonly URL[], now: () => number): Promise<Reading> {
+  const samples = (await Promise.all(urls.map(read))).flat()
+  return { atMs: now(), samples }
+}
+
+async function read(url: URL): Promise<readonly MetricSample[]> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(DEADLINE_MS) })
     const text = await response.text()
     if (!response.ok) throw new Error(`status ${String(response.status)}: ${text.slice(0, 200)}`)
-    return { atMs: now(), samples: parseSamples(text, NAMES) }
+    return parseSamples(text, NAMES)
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
     const reason = cause instanceof Error ? cause.message : String(cause)
