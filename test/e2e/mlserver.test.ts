@@ -47,27 +47,32 @@ async function infer(model: string, headers: Record<string, string> = {}): Promi
 }
 const deadline = (): { deadline: number } => ({ deadline: Date.now() + 10_000 })
 
-test('REST and gRPC, by path, header and message, reach the versioned model', async () => {
-  for (const [model, headers] of [
-    ['iris', {}],
-    ['anything', { 'seldon-model': 'iris' }],
+test.each([
+  { path: 'direct', model: 'iris' },
+  { path: 'agent', model: 'proxied' },
+] as const)('REST and gRPC, by path, header and message, reach the versioned model: $path', async ({ path, model }) => {
+  await applyAvailable(mesh.admin, model, { ...V1, dataPath: path })
+  const served = `${model}_1`
+  for (const [name, headers] of [
+    [model, {}],
+    ['anything', { 'seldon-model': model }],
   ] as const) {
-    const response = await infer(model, headers)
+    const response = await infer(name, headers)
     expect(response.status).toBe(200)
-    expect(response.headers.get('x-seldon-route')).toBe(':iris_1:')
-    expect((await response.json()) as Answer).toMatchObject({ model_name: 'iris_1', outputs: [{ data: [2] }] })
+    expect(response.headers.get('x-seldon-route')).toBe(`:${served}:`)
+    expect((await response.json()) as Answer).toMatchObject({ model_name: served, outputs: [{ data: [2] }] })
   }
   const request = {
-    modelName: 'iris',
+    modelName: model,
     inputs: [{ name: 'predict', datatype: 'FP32', shape: [1, 4], contents: { fp32Contents: FEATURES } }],
   }
-  for (const headers of [{}, { 'seldon-model': 'iris' }]) {
+  for (const headers of [{}, { 'seldon-model': model }]) {
     const metadata = new Metadata()
     for (const [name, value] of Object.entries(headers)) metadata.set(name, value)
     const answer = await grpcCall<ModelInferResponse__Output>((callback) =>
       client.ModelInfer(request, metadata, deadline(), callback),
     )
-    expect(answer.modelName).toBe('iris_1')
+    expect(answer.modelName).toBe(served)
     expect(answer.outputs[0]?.contents?.int64Contents.map(Number)).toEqual([2])
   }
 })
@@ -97,7 +102,7 @@ test('an update under load fails no request, and MLServer keeps nothing of the o
   const report = await load.stop()
   expect(report.failed, describeFailures(report)).toEqual([])
   expect(new Set(report.outcomes.map((outcome) => outcome.servedBy))).toEqual(new Set(['iris_1', 'iris_2']))
-  expect(await indexOf(0)).toEqual(['iris_2'])
+  expect((await indexOf(0)).toSorted()).toEqual(['iris_2', 'proxied_1'])
 })
 
 test("a corrupt artefact: the status carries MLServer's message, and the old version serves", async () => {
@@ -146,7 +151,7 @@ test('an MLServer that is killed and comes back serves its models again', async 
 })
 
 test('a deleted model is gone from Envoy and from MLServer', async () => {
-  for (const name of ['iris', 'tuned']) {
+  for (const name of ['iris', 'proxied', 'tuned']) {
     await mesh.admin.delete('Model', name)
     await untilDeleted(mesh.admin, name, 60_000)
     expect((await infer(name)).status).toBe(404)
