@@ -54,7 +54,7 @@ export const upDefinition: ProcessDefinition<typeof upSchema> = {
   summary:
     'Runs a whole Millrace on this machine: Redis, the scheduler, Envoy and replicas of model servers, each with its agent.\n' +
     'Apply a Server named embedded or mlserver with other spec.replicas, and replicas are started or drained.\n' +
-    'Fetches Envoy and Redis when they are missing (ENVOY_BIN names an Envoy of your own).',
+    'Fetches Envoy, Redis and MLServer when they are needed and missing (ENVOY_BIN and MLSERVER_BIN name your own).',
   schema: upSchema,
   environmentAliases: { redisUrl: 'REDIS_URL' },
 }
