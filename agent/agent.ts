@@ -1,9 +1,11 @@
 /** One agent, put together from its configuration. */
 import { mkdir } from 'node:fs/promises'
 import { Registry } from 'prom-client'
+import { loadCallerSecurity } from '../kit/grpc-security.ts'
 import { type HttpRoutes, serveHttp } from '../kit/http.ts'
 import type { Running } from '../kit/lifecycle.ts'
 import type { Logger } from '../kit/log.ts'
+import { loadSecurity, refusePlainText } from '../kit/security.ts'
 import type { AgentConfig } from './config.ts'
 import { createAgentMetrics } from './metrics.ts'
 import { startProxy } from './proxy/proxy.ts'
@@ -26,6 +28,9 @@ export async function startAgent(
   started: (name: string, running: Running) => void,
 ): Promise<{ readonly httpPort: number }> {
   const { serverName, replicaIndex, memoryBytes, overcommitPercentage, repository: folder } = config
+  refusePlainText(config.host, config.insecure, "the agent's proxy")
+  const security = loadSecurity(config, config.host)
+  const callerSecurity = loadCallerSecurity(config)
   const traits = serverTypes[config.serverType]
   const registry = new Registry()
   const nowMs = (): number => performance.now()
@@ -112,6 +117,7 @@ export async function startAgent(
   started('proxy', proxy)
 
   const session = new Session({
+    security: callerSecurity,
     scheduler: config.scheduler,
     serverName,
     replicaIndex,
@@ -140,7 +146,7 @@ export async function startAgent(
     },
     '/metrics': async () => ({ status: 200, body: await registry.metrics(), contentType: registry.contentType }),
   }
-  const http = await serveHttp({ host: config.host, port: config.httpPort, routes, log })
+  const http = await serveHttp({ host: config.host, port: config.httpPort, routes, log, security })
   started('http', http)
 
   session.start() // feeds the reconciler what is desired, tells the scheduler what is observed

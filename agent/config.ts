@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import type { ProcessDefinition } from '../kit/config.ts'
 import { LOG_LEVELS } from '../kit/log.ts'
+import { callerOptions, listenerOptions } from '../kit/security.ts'
 import { NAME_SOURCES, SERVER_TYPES } from './repository/server-types.ts'
 
 const port = (description: string) => Type.Integer({ minimum: 0, maximum: 65_535, description })
@@ -93,6 +94,8 @@ const schema = Type.Object(
       0,
       'How long requests in the proxy may take when the agent stops, after its models were moved.',
     ),
+    ...listenerOptions,
+    ...callerOptions,
     host: Type.String({
       minLength: 1,
       default: '127.0.0.1',

@@ -1,6 +1,7 @@
 /** What every command gets: where the scheduler and the ingress are, how to print, and the clients. */
 import { type Command, Option } from 'commander'
 import { ServingError } from '../kit/errors.ts'
+import { type CallerOptions, loadCallerSecurity } from '../kit/grpc-security.ts'
 import { type AdminClient, createAdminClient } from './client/admin-client.ts'
 import type { ExitCode } from './exit-codes.ts'
 import { type Format, FORMATS } from './output/format.ts'
@@ -37,11 +38,17 @@ export const sessionOptions = (): readonly Option[] => [
     'MILLRACE_INGRESS',
   ),
   new Option('--port-offset <n>', 'added to both default ports, as in millrace up').env('MILLRACE_PORT_OFFSET'),
+  new Option('--ca <file>', 'certificate authority (PEM) of the scheduler; it is then called over TLS').env(
+    'MILLRACE_CA',
+  ),
+  new Option('--cert <file>', 'certificate (PEM) to show to the scheduler').env('MILLRACE_CERT'),
+  new Option('--key <file>', 'key (PEM) of that certificate').env('MILLRACE_KEY'),
+  new Option('--token-file <file>', "file with the scheduler's bearer token").env('MILLRACE_TOKEN_FILE'),
   new Option('-o, --output <format>', 'how to print').choices(FORMATS),
 ]
 
 /** As commander reads them: text, or absent. */
-export interface SessionOptions {
+export interface SessionOptions extends CallerOptions {
   readonly scheduler?: string
   readonly ingress?: string
   readonly portOffset?: string
@@ -60,7 +67,7 @@ export function createSession(options: SessionOptions, terminal: Terminal): Sess
     ingress,
     portOffset: offset,
     get admin() {
-      return (admin ??= createAdminClient(scheduler))
+      return (admin ??= createAdminClient(scheduler, undefined, loadCallerSecurity(options)))
     },
     now: Date.now,
     close: () => admin?.close(),

@@ -7,6 +7,10 @@ export interface BootstrapOptions {
   readonly xds: readonly { readonly address: string; readonly port: number }[]
   /** The admin port answers on loopback only: it can stop Envoy. */
   readonly adminPort: number
+  /** Paths of PEM files, as Envoy sees them; present: xDS over TLS. Envoy reads them again when they are moved into place. */
+  readonly tls?: { readonly ca: string; readonly cert?: string; readonly key?: string }
+  /** The scheduler's bearer token; stands in the bootstrap as it is. */
+  readonly token?: string
 }
 
 /** The 14 buckets that users of the metric know, 5 ms to 10 s, in the unit of the filter's histogram. */
@@ -23,8 +27,8 @@ export function toBootstrap(options: BootstrapOptions): Readonly<Record<string, 
   return {
     node: { id: options.nodeId, cluster: 'millrace' },
     admin: { address: toAddress('127.0.0.1', options.adminPort) },
-    dynamic_resources: { ads_config: ADS_CONFIG, cds_config: ADS, lds_config: ADS },
-    static_resources: { clusters: [toXdsCluster(options.xds)] },
+    dynamic_resources: { ads_config: toAdsConfig(options.token), cds_config: ADS, lds_config: ADS },
+    static_resources: { clusters: [toXdsCluster(options)] },
     stats_config: {
       histogram_bucket_settings: [
         { match: { prefix: 'wasmcustom.millrace.duration_us' }, buckets: DURATION_BUCKETS_US },
@@ -33,7 +37,7 @@ export function toBootstrap(options: BootstrapOptions): Readonly<Record<string, 
   }
 }
 
-const ADS_CONFIG = {
+const toAdsConfig = (token: string | undefined): object => ({
   api_type: 'DELTA_GRPC',
   transport_api_version: 'V3',
   set_node_on_first_message_only: true,
@@ -44,15 +48,17 @@ const ADS_CONFIG = {
         // By default a restarted scheduler is found again after 1.3 to 2.3 s; with this after 0.4 to 0.8 s.
         retry_policy: { retry_back_off: { base_interval: '0.1s', max_interval: '1s' } },
       },
+      ...(token === undefined ? {} : { initial_metadata: [{ key: 'authorization', value: `Bearer ${token}` }] }),
     },
   ],
-}
+})
 
-function toXdsCluster(schedulers: BootstrapOptions['xds']): object {
+function toXdsCluster({ xds, tls }: BootstrapOptions): object {
   return {
     name: XDS_CLUSTER,
     type: 'STATIC',
     connect_timeout: '1s',
+    ...(tls === undefined ? {} : { transport_socket: toTlsSocket(tls) }),
     typed_extension_protocol_options: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
         '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
@@ -64,8 +70,25 @@ function toXdsCluster(schedulers: BootstrapOptions['xds']): object {
     load_assignment: {
       cluster_name: XDS_CLUSTER,
       endpoints: [
-        { lb_endpoints: schedulers.map(({ address, port }) => ({ endpoint: { address: toAddress(address, port) } })) },
+        { lb_endpoints: xds.map(({ address, port }) => ({ endpoint: { address: toAddress(address, port) } })) },
       ],
+    },
+  }
+}
+
+function toTlsSocket({ ca, cert, key }: NonNullable<BootstrapOptions['tls']>): object {
+  const file = (filename: string): object => ({ filename })
+  return {
+    name: 'envoy.transport_sockets.tls',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+      common_tls_context: {
+        alpn_protocols: ['h2'],
+        validation_context: { trusted_ca: file(ca) },
+        ...(cert === undefined || key === undefined
+          ? {}
+          : { tls_certificates: [{ certificate_chain: file(cert), private_key: file(key) }] }),
+      },
     },
   }
 }

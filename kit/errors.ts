@@ -38,6 +38,7 @@ export const catalogue = {
     retryable: false,
     help: 'Send the content type that the message names.',
   },
+  UNAUTHENTICATED: { grpc: 16, http: 401, retryable: false, help: 'Give the token with --token-file.' },
   // missing, conflict
   MODEL_NOT_FOUND: { grpc: 5, http: 404, retryable: false, help: 'Check the name with `millrace get models`.' },
   MODEL_NOT_LOADED: {

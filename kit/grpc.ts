@@ -34,6 +34,7 @@ const CODE_BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   [status.NOT_FOUND]: 'NOT_FOUND',
   [status.RESOURCE_EXHAUSTED]: 'REQUEST_TOO_LARGE', // grpc-js: a message above the limit
   [status.UNIMPLEMENTED]: 'UNIMPLEMENTED',
+  [status.UNAUTHENTICATED]: 'UNAUTHENTICATED',
 }
 
 /**
@@ -75,9 +76,10 @@ export async function serveGrpc(
   host: string,
   port: number,
   stopDeadlineMs = STOP_DEADLINE_MS,
+  credentials = ServerCredentials.createInsecure(),
 ): Promise<Running & { readonly port: number }> {
   const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${host}:${String(port)}`, ServerCredentials.createInsecure(), (error, actual) => {
+    server.bindAsync(`${host}:${String(port)}`, credentials, (error, actual) => {
       if (error) reject(toListenError(error, host, port))
       else resolve(actual)
     })

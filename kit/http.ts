@@ -1,8 +1,16 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server as WebServer,
+  type ServerResponse,
+} from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
 import type { Server } from 'node:net'
 import { ServingError, toServingError } from './errors.ts'
 import type { Running } from './lifecycle.ts'
 import type { Logger } from './log.ts'
+import { notAdmitted, OPEN, type Security } from './security.ts'
 
 export interface HttpAnswer {
   readonly status: number
@@ -12,6 +20,18 @@ export interface HttpAnswer {
 export type HttpRoutes = Readonly<Record<string, (url: URL) => HttpAnswer | Promise<HttpAnswer>>>
 
 const BASE = 'http://localhost'
+/** Asked by those who only want to know whether the process lives: without a token. */
+const OPEN_PATHS: readonly string[] = ['/healthz', '/readyz', '/ready']
+
+export const isOpenPath = (pathname: string): boolean => OPEN_PATHS.includes(pathname)
+
+/** An HTTP server, over TLS where that is asked for. */
+export function createWebServer({ tls }: Security, listener: RequestListener): WebServer {
+  if (tls === undefined) return createServer(listener)
+  const { cert, key, clientCa } = tls
+  const asked = clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true }
+  return createHttpsServer({ cert, key, ...asked }, listener)
+}
 
 /** A process's own small HTTP port: GET only, exact paths (health and metrics). */
 export async function serveHttp(options: {
@@ -19,9 +39,11 @@ export async function serveHttp(options: {
   port: number
   routes: HttpRoutes
   log: Logger
+  security?: Security
 }): Promise<Running & { readonly port: number }> {
-  const server = createServer((request, response) => {
-    void answer(options.routes, request, response, options.log)
+  const { security = OPEN } = options
+  const server = createWebServer(security, (request, response) => {
+    void answer(options.routes, security, request, response, options.log)
   })
   const port = await listen(server, options.host, options.port)
   return {
@@ -38,18 +60,22 @@ export async function serveHttp(options: {
 
 async function answer(
   routes: HttpRoutes,
+  { admits }: Security,
   request: IncomingMessage,
   response: ServerResponse,
   log: Logger,
 ): Promise<void> {
   try {
     const url = URL.canParse(request.url ?? '', BASE) ? new URL(request.url ?? '', BASE) : undefined
+    const isOpen = url !== undefined && isOpenPath(url.pathname)
+    if (!isOpen && !admits(request.headers.authorization)) throw notAdmitted()
     const route = request.method === 'GET' && url !== undefined ? routes[url.pathname] : undefined
     const result = route && url ? await route(url) : notFound(routes)
     response.writeHead(result.status, { 'content-type': result.contentType ?? 'application/json' }).end(result.body)
   } catch (error) {
     const failure = toServingError(error)
-    log.error({ code: failure.code, error: failure.message }, 'http answer failed')
+    if (failure.code !== 'UNAUTHENTICATED')
+      log.error({ code: failure.code, error: failure.message }, 'http answer failed')
     response
       .writeHead(failure.httpStatus, { 'content-type': 'application/json' })
       .end(JSON.stringify({ error: failure.message, code: failure.code }))

@@ -1,10 +1,12 @@
 import { type Static, Type } from 'typebox'
 import type { ProcessDefinition } from '../kit/config.ts'
 import { LOG_LEVELS } from '../kit/log.ts'
+import { listenerOptions } from '../kit/security.ts'
 
 const schema = Type.Object(
   {
     host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to listen on.' }),
+    ...listenerOptions,
     httpPort: Type.Integer({
       minimum: 0,
       maximum: 65_535,

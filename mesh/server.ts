@@ -3,6 +3,7 @@ import { toServingError } from '../kit/errors.ts'
 import { type HttpAnswer, serveHttp } from '../kit/http.ts'
 import type { Running } from '../kit/lifecycle.ts'
 import type { Logger } from '../kit/log.ts'
+import { loadSecurity } from '../kit/security.ts'
 import type { MeshMetricsConfig } from './config.ts'
 import { createEnvoyAdmin } from './envoy-admin.ts'
 import { parseStats } from './envoy-stats.ts'
@@ -39,6 +40,7 @@ export async function startMeshMetrics(
     host: config.host,
     port: config.httpPort,
     log,
+    security: loadSecurity(config, config.host),
     routes: {
       '/healthz': () => ({ status: 200, body: '{"status":"alive"}' }),
       '/ready': orUnavailable(async () => {

@@ -3,6 +3,7 @@ import type { Static } from 'typebox'
 import { MAX_MESSAGE_BYTES } from '../api/grpc.ts'
 import type { ProcessDefinition } from '../kit/config.ts'
 import { LOG_LEVELS } from '../kit/log.ts'
+import { listenerOptions } from '../kit/security.ts'
 import { MIN_HEAP_MB } from './runtimes/javascript-document.ts'
 
 const port = (description: string, standard: number) =>
@@ -12,6 +13,7 @@ const atLeastOne = (description: string, standard: number) =>
 
 const schema = Type.Object({
   host: Type.String({ default: '127.0.0.1', description: 'Address to listen on.' }),
+  insecure: listenerOptions.insecure,
   restPort: port('Port of the REST interface; 0 takes a free one.', 9100),
   grpcPort: port('Port of the gRPC interface; 0 takes a free one.', 9101),
   repository: Type.String({

@@ -7,6 +7,7 @@ import { serveGrpc } from '../kit/grpc.ts'
 import { listen } from '../kit/http.ts'
 import type { Running } from '../kit/lifecycle.ts'
 import type { Logger } from '../kit/log.ts'
+import { refusePlainText } from '../kit/security.ts'
 import { packageRoot } from '../kit/root.ts'
 import type { ModelServerConfig } from './config.ts'
 import type { Deps } from './deps.ts'
@@ -28,6 +29,7 @@ export async function startModelServer(
 ): Promise<ModelServer> {
   if (!statSync(config.repository, { throwIfNoEntry: false })?.isDirectory())
     throw new ServingError('CONFIG_INVALID', `--repository ${config.repository} is not a folder`)
+  refusePlainText(config.host, config.insecure, 'a model server')
   let ready = true
   const deps: Deps = {
     repository: createRepository({

@@ -4,6 +4,7 @@ import { type Static, Type } from 'typebox'
 import type { ProcessDefinition } from '../kit/config.ts'
 import { LOG_LEVELS } from '../kit/log.ts'
 import { packageRoot } from '../kit/root.ts'
+import { listenerOptions } from '../kit/security.ts'
 
 const port = (standard: number, description: string) =>
   Type.Integer({ minimum: 0, maximum: 65_535, default: standard, description })
@@ -21,6 +22,7 @@ const schema = Type.Object(
       description: 'First part of every Redis key; tells control planes apart that share one Redis.',
     }),
     host: Type.String({ default: '127.0.0.1', description: 'Address that all ports listen on.' }),
+    ...listenerOptions,
     advertisedHost: Type.String({
       default: '127.0.0.1',
       description: 'Host under which other schedulers, agents and clients reach this one.',

@@ -2,8 +2,10 @@
 import { Registry } from 'prom-client'
 import { Admin, AgentService, HealthCheckService, Scheduler } from '../api/grpc.ts'
 import type { ServingError } from '../kit/errors.ts'
+import { toServerCredentials, toServerOptions } from '../kit/grpc-security.ts'
 import type { Running } from '../kit/lifecycle.ts'
 import type { Logger } from '../kit/log.ts'
+import { loadSecurity } from '../kit/security.ts'
 import { createXdsServer, type ListenerOptions } from '../xds/index.ts'
 import type { Backend } from './admin/backend.ts'
 import { serveAdmin } from './admin/serve.ts'
@@ -59,7 +61,8 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
   const health: HealthSource = { controlPlane: undefined, nodes: () => [] }
   const { host } = config
   let backend: Backend | undefined
-  const admin = { source: () => backend, health: healthRoutes(health, registry), version: deps.version, log }
+  const security = loadSecurity(config, host)
+  const admin = { security, source: () => backend, health: healthRoutes(health, registry), version: deps.version, log }
   const http = await serveAdmin(admin, host, config.httpPort) // says what the start waits for
   started('http', http)
 
@@ -94,6 +97,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     log: log.child({ part: 'xds' }),
     now,
     listener: toListenerOptions(config),
+    access: { credentials: toServerCredentials(security), options: toServerOptions(security) },
     events: {
       onNodes: (nodes) => {
         if (config.force && nodes.some((node) => node.heldBecause !== undefined)) xds.releaseHeld()
@@ -164,6 +168,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     [{ definition: AgentService.service, handlers: { ...createAgentService(controlPlane) } }],
     host,
     config.agentPort,
+    security,
   ) // feeds the control plane with what agents report
   started('agent api', agentApi)
   const schedulerService = createSchedulerService({ controlPlane, feed, version: deps.version, now })
@@ -171,11 +176,12 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
   const api = await serveServices(
     [
       { definition: Scheduler.service, handlers: { ...schedulerService } },
-      { definition: HealthCheckService.service, handlers: { ...healthService } },
+      { definition: HealthCheckService.service, handlers: { ...healthService }, isOpen: true },
       { definition: Admin.service, handlers: { ...createAdminService(operations, feed) } },
     ],
     host,
     config.grpcPort,
+    security,
   ) // feeds the control plane with what users ask
   started('api', api)
 

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { ReplicaConfig } from '../../api/generated/millrace/agent/v1/ReplicaConfig.ts'
 import { pause } from '../../kit/backoff.ts'
 import type { Running } from '../../kit/lifecycle.ts'
+import type { CallerSecurity } from '../../kit/grpc-security.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
 import {
@@ -18,6 +19,7 @@ import { openStream, type SchedulerStream } from './stream.ts'
 
 interface Deps {
   readonly scheduler: string
+  readonly security: CallerSecurity
   readonly serverName: string
   readonly replicaIndex: number
   readonly replicaConfig: ReplicaConfig & { readonly memoryBytes: number }
@@ -114,6 +116,7 @@ export class Session implements Running {
     const { reconciler, replicaConfig, log, nowMs } = this.#deps
     const full = this.#fullNeeded
     this.#stream = openStream(address, {
+      security: this.#deps.security,
       reconciler,
       hello: () => toHello({ ...this.#deps, sessionId: this.#sessionId, full }, reconciler.state),
       memoryBytes: replicaConfig.memoryBytes,

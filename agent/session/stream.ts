@@ -1,9 +1,10 @@
 /** One stream to one scheduler, from Hello to its end. What changes while it is up is sent as it changes. */
-import { type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js'
+import { type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js'
 import type { AgentMessage } from '../../api/generated/millrace/agent/v1/AgentMessage.ts'
 import type { Hello } from '../../api/generated/millrace/agent/v1/Hello.ts'
 import type { SchedulerMessage__Output } from '../../api/generated/millrace/agent/v1/SchedulerMessage.ts'
 import { AgentService, GRPC_OPTIONS } from '../../api/grpc.ts'
+import type { CallerSecurity } from '../../kit/grpc-security.ts'
 import type { Logger } from '../../kit/log.ts'
 import { toDesiredChange } from '../desired/desired.ts'
 import { toGrpcReason } from '../grpc-reason.ts'
@@ -12,6 +13,7 @@ import type { SessionEnd } from './connection.ts'
 import { createOutbox } from './outbox.ts'
 
 export interface StreamDeps {
+  readonly security: CallerSecurity
   readonly reconciler: Reconciler
   readonly hello: () => Hello
   readonly memoryBytes: number
@@ -41,7 +43,8 @@ const OPTIONS = {
 
 export function openStream(address: string, deps: StreamDeps): SchedulerStream {
   const { reconciler, log } = deps
-  const client = new AgentService(address, credentials.createInsecure(), OPTIONS)
+  const { security } = deps
+  const client = new AgentService(address, security.credentials, { ...OPTIONS, ...security.options })
   const call: Call = client.Connect()
   const outbox = createOutbox({ call, state: () => reconciler.state, memoryBytes: deps.memoryBytes })
   let answeredAtMs: number | undefined

@@ -1,5 +1,5 @@
 /** The administration API as promises: every call has a deadline, every failure is a ServingError naming the scheduler. */
-import { type CallOptions, credentials, type requestCallback } from '@grpc/grpc-js'
+import type { CallOptions, requestCallback } from '@grpc/grpc-js'
 import type { ApplyResponse__Output as ApplyReply } from '../../api/generated/millrace/admin/v1/ApplyResponse.ts'
 import type { GetResponse__Output as GetReply } from '../../api/generated/millrace/admin/v1/GetResponse.ts'
 import type { ListResponse__Output as ListReply } from '../../api/generated/millrace/admin/v1/ListResponse.ts'
@@ -8,6 +8,7 @@ import { Admin, GRPC_OPTIONS } from '../../api/grpc.ts'
 import type { Kind, Resource } from '../../api/resources/resource.ts'
 import { parseStoredResource, type ResourceEvent, type StoredResource } from '../../api/resources/status.ts'
 import { fromGrpcError } from '../../kit/grpc.ts'
+import { PLAIN } from '../../kit/grpc-security.ts'
 
 const DEADLINE_MS = 10_000
 const PAGE_SIZE = 1_000
@@ -42,8 +43,8 @@ export interface AdminClient {
 }
 
 /** `address` is host:port. Connects on first use. */
-export function createAdminClient(address: string, deadlineMs: number = DEADLINE_MS): AdminClient {
-  const client = new Admin(address, credentials.createInsecure(), GRPC_OPTIONS)
+export function createAdminClient(address: string, deadlineMs: number = DEADLINE_MS, security = PLAIN): AdminClient {
+  const client = new Admin(address, security.credentials, { ...GRPC_OPTIONS, ...security.options })
   const peer = `scheduler ${address}`
 
   const unary = <T>(send: (options: CallOptions, done: requestCallback<T>) => unknown): Promise<T> =>

@@ -3,8 +3,9 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import { fastify, type FastifyInstance } from 'fastify'
 import type { TSchema } from 'typebox'
-import type { HttpRoutes } from '../../kit/http.ts'
+import { createWebServer, type HttpRoutes, isOpenPath } from '../../kit/http.ts'
 import type { Logger } from '../../kit/log.ts'
+import { notAdmitted, type Security } from '../../kit/security.ts'
 import type { BackendSource } from './backend.ts'
 import { answerErrors } from './errors.ts'
 import { healthPlugin } from './plugins/health.ts'
@@ -22,6 +23,7 @@ const MAX_PARAM_LENGTH = 1_024
 
 export interface AdminAppOptions {
   readonly source: BackendSource
+  readonly security: Security
   readonly health: HttpRoutes
   readonly version: string
   readonly log: Logger
@@ -29,15 +31,20 @@ export interface AdminAppOptions {
 }
 
 export async function buildAdminApp(options: AdminAppOptions): Promise<FastifyInstance> {
-  const { source, log, heartbeatMs } = options
+  const { source, security, log, heartbeatMs } = options
   const app = fastify({
     bodyLimit: BODY_LIMIT,
     forceCloseConnections: true,
+    serverFactory: (handler) => createWebServer(security, handler),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
   })
   app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler<TSchema>(compileValidator)
   app.setSerializerCompiler(() => (data) => JSON.stringify(data)) // schemas describe answers, they do not filter them
+  app.addHook('onRequest', (request, _reply, next) => {
+    const isAdmitted = isOpenPath(request.url.split('?')[0] ?? '') || security.admits(request.headers.authorization)
+    next(isAdmitted ? undefined : notAdmitted())
+  })
   answerErrors(app, log, BODY_LIMIT)
   for (const [name, schema] of Object.entries(SCHEMAS)) app.addSchema({ ...schema, $id: name })
 
@@ -45,6 +52,8 @@ export async function buildAdminApp(options: AdminAppOptions): Promise<FastifyIn
     openapi: {
       openapi: '3.1.0',
       info: { title: 'Millrace administration API', version: options.version },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{}, { token: [] }],
     },
     refResolver: { buildLocalReference: (json, _base, _fragment, index) => nameOf(json, index) },
   })

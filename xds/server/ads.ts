@@ -1,4 +1,10 @@
-import { Server, ServerCredentials, type ServerDuplexStream, type ServiceDefinition } from '@grpc/grpc-js'
+import {
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerOptions,
+  type ServiceDefinition,
+} from '@grpc/grpc-js'
 import { type Cache, createCache } from '../cache/cache.ts'
 import type { ChangeIr } from '../ir/types.ts'
 import type { NodeStatus, XdsEvents, XdsLogger } from './events.ts'
@@ -13,6 +19,8 @@ export interface XdsServerDeps {
   /** What every Envoy listens on, and how it is set up. */
   readonly listener: ListenerOptions
   readonly now?: () => number
+  /** Who may connect, and over what; without it anybody, in plain text. */
+  readonly access?: { readonly credentials: ServerCredentials; readonly options: ServerOptions }
 }
 
 /** Serves all Envoys. Nothing is sent before `load` (I9). */
@@ -36,10 +44,10 @@ const SERVER_OPTIONS = {
 
 type Stream = ServerDuplexStream<NodeRequest, Response>
 
-export function createXdsServer({ log, events, listener, now = Date.now }: XdsServerDeps): XdsServer {
+export function createXdsServer({ log, events, listener, now = Date.now, access }: XdsServerDeps): XdsServer {
   const cache: Cache = createCache(listener)
   const nodes = new Map<Stream, Node>()
-  const server = new Server(SERVER_OPTIONS)
+  const server = new Server({ ...SERVER_OPTIONS, ...access?.options })
   server.addService(DELTA_ADS, { DeltaAggregatedResources: serve })
   let lastNotified = ''
   let silenceTimer: NodeJS.Timeout | undefined
@@ -114,7 +122,7 @@ export function createXdsServer({ log, events, listener, now = Date.now }: XdsSe
       notify()
     },
     listen: async (host, port) => {
-      const bound = await bind(server, host, port)
+      const bound = await bind(server, host, port, access?.credentials ?? ServerCredentials.createInsecure())
       silenceTimer = setInterval(notify, SILENCE_MS / 5)
       return {
         port: bound,
@@ -129,9 +137,9 @@ export function createXdsServer({ log, events, listener, now = Date.now }: XdsSe
   }
 }
 
-function bind(server: Server, host: string, port: number): Promise<number> {
+function bind(server: Server, host: string, port: number, credentials: ServerCredentials): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(`${host}:${String(port)}`, ServerCredentials.createInsecure(), (error, bound) => {
+    server.bindAsync(`${host}:${String(port)}`, credentials, (error, bound) => {
       if (error) reject(new Error(`port ${String(port)} on ${host} cannot be used: ${error.message}`, { cause: error }))
       else resolve(bound)
     })
