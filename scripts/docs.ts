@@ -75,7 +75,7 @@ function commandSection(command: Command): readonly string[] {
 function optionTable(options: readonly Option[]): string {
   const rows = options.map((option) => {
     const choices = option.argChoices === undefined ? '' : ` (${option.argChoices.join(', ')})`
-    const standard: unknown = option.defaultValue
+    const standard: unknown = option.defaultValueDescription ?? option.defaultValue
     const shown = typeof standard === 'string' ? ` (default: ${standard})` : ''
     const variable = option.envVar === undefined ? '' : `\`${option.envVar}\``
     return [`\`${option.flags}\``, `${option.description}${choices}${shown}`, variable]

@@ -6,6 +6,6 @@ const STANDARD = join(packageRoot, '.millrace')
 
 /** The folder of the local `up` that is asked about. */
 export const stateDirOption = (): Option =>
-  new Option('--state-dir <path>', 'the state folder of the local millrace up (default: .millrace in the installation)')
+  new Option('--state-dir <path>', 'the state folder of the local millrace up')
     .env('MILLRACE_UP_STATE_DIR')
     .default(STANDARD, '.millrace in the installation')
