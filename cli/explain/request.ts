@@ -40,10 +40,11 @@ export function toAskedRequest(options: RequestOptions): AskedRequest {
 
 function toRest(path: string, { method, headers }: RequestOptions): AskedRequest {
   if (!path.startsWith('/')) throw new ServingError('CONFIG_INVALID', `--path ${path}: must begin with /`)
-  const verb = (method ?? (ACTIONS_OF_GET.test(path.split('?')[0] ?? '') ? 'GET' : 'POST')).toUpperCase()
+  const { pathname, search } = new URL(`http://ingress${path}`) // Envoy judges paths with their dots resolved, too
+  const verb = (method ?? (ACTIONS_OF_GET.test(pathname) ? 'GET' : 'POST')).toUpperCase()
   return {
     protocol: 'rest',
-    line: `${verb} ${path}`,
+    line: `${verb} ${pathname}${search}`,
     headers: [[':method', verb], [':path', path], ...Object.entries(headers)],
     message: undefined,
   }

@@ -25,6 +25,7 @@ describe('the request that is asked about', () => {
     [{ path: '/v2/models/iris' }, 'GET /v2/models/iris'],
     [{ path: '/v2/models/iris/versions/3/ready?x=1' }, 'GET /v2/models/iris/versions/3/ready?x=1'],
     [{ path: '/v2/health/ready' }, 'GET /v2/health/ready'],
+    [{ path: '/v2/models/a/../../repository/index' }, 'POST /v2/repository/index'],
     [{ path: '/v2/models/iris', method: 'head' }, 'HEAD /v2/models/iris'],
     [{ modelName: 'a b' }, 'POST /v2/models/a%20b/infer'],
     [{ grpcMethod: 'ModelInfer' }, 'gRPC /inference.GRPCInferenceService/ModelInfer'],
