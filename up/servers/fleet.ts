@@ -24,6 +24,8 @@ export interface FleetDeps {
   readonly plan: (server: ServerKind, index: number) => Promise<ReplicaPlan>
   /** @throws ServingError PORT_IN_USE */
   readonly checkPorts: (server: ServerKind, index: number) => Promise<void>
+  /** Resolves when the scheduler can hear the replica's agent, or is not expected to in time: only then can it drain. */
+  readonly untilConnected: (server: ServerKind, index: number, signal: AbortSignal) => Promise<void>
   readonly tell: (line: string) => void
   readonly nowMs: () => number
 }
@@ -45,7 +47,7 @@ export function createFleet(deps: FleetDeps): Fleet {
   const fleet = new Map<ServerKind, Map<number, ReplicaState>>()
   const tasks = new Set<Promise<void>>()
   let keeping = false
-  let stopping = false
+  const stopping = new AbortController()
   let retry: NodeJS.Timeout | undefined
 
   const replicasOf = (server: ServerKind): Replicas => fleet.get(server) ?? new Map<number, ReplicaState>()
@@ -57,7 +59,7 @@ export function createFleet(deps: FleetDeps): Fleet {
   }
 
   function reconcile(): void {
-    if (!keeping || stopping) return
+    if (!keeping || stopping.signal.aborted) return
     for (const step of planSteps(desired, replicasOf, deps.nowMs())) take(step)
     wakeForRetry()
   }
@@ -97,7 +99,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       await start(server, index)
       deps.tell(`server replica ${name} runs`)
     } catch (error) {
-      if (stopping) return
+      if (stopping.signal.aborted) return
       const reason = toServingError(error).message
       const failures = before?.kind === 'failed' ? before.failures + 1 : 0
       const delayMs = backoffMs(failures, RETRY)
@@ -111,7 +113,7 @@ export function createFleet(deps: FleetDeps): Fleet {
     set(server, index, { kind: 'starting' })
     await deps.checkPorts(server, index)
     const { repository, modelServer, agent } = await deps.plan(server, index)
-    if (stopping) throw new ServingError('CANCELLED', 'stopped while starting')
+    if (stopping.signal.aborted) throw new ServingError('CANCELLED', 'stopped while starting')
     mkdirSync(repository, { recursive: true })
     const started = await Promise.allSettled([deps.supervisor.add(modelServer), deps.supervisor.add(agent)])
     const failed = started.find((outcome) => outcome.status === 'rejected')
@@ -126,10 +128,12 @@ export function createFleet(deps: FleetDeps): Fleet {
     const name = `${server}/${String(index)}`
     set(server, index, { kind: 'draining' })
     deps.tell(`draining server replica ${name}`)
+    await deps.untilConnected(server, index, stopping.signal)
+    if (stopping.signal.aborted) return // everything is being stopped, this too
     await deps.supervisor.remove(agentName(server, index), AGENT_STOP_MS)
     await deps.supervisor.remove(modelServerName(server, index))
     set(server, index, undefined)
-    if (!stopping) deps.tell(`server replica ${name} has stopped`)
+    if (!stopping.signal.aborted) deps.tell(`server replica ${name} has stopped`)
   }
 
   return {
@@ -147,7 +151,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       reconcile()
     },
     stop: async () => {
-      stopping = true
+      stopping.abort()
       clearTimeout(retry)
       await Promise.all(tasks)
     },

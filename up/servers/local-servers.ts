@@ -6,6 +6,7 @@ import { type PortUse, replicaPorts, replicaPortUses } from '../ports.ts'
 import type { Supervisor } from '../supervisor/supervisor.ts'
 import type { ToolsContext } from '../tools/find-tools.ts'
 import { findMlserver, MLSERVER_CAPABILITIES } from '../tools/mlserver.ts'
+import { untilAgentConnected } from './agent-connection.ts'
 import { createFleet, DRAIN_DEADLINE_MS } from './fleet.ts'
 import { javascriptModelsFlags } from './javascript-models.ts'
 import type { ServerKind } from './kinds.ts'
@@ -72,6 +73,7 @@ export function createLocalServers(options: LocalServersOptions): LocalServers {
         extraFlags: javascriptModelsFlags(server, options.javascriptModels),
       }),
     checkPorts: (server, index) => checkPortsFree(replicaPortUses(replicaPorts(server, index, portOffset)), host),
+    untilConnected: (server, index, signal) => untilAgentConnected(admin, server, index, signal),
     tell: options.tell,
     nowMs: Date.now,
   })

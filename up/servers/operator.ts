@@ -9,7 +9,7 @@ import type { AdminClient } from '../../cli/client/admin-client.ts'
 import { backoffMs, pause } from '../../kit/backoff.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Fleet } from './fleet.ts'
-import type { ServerKind } from './kinds.ts'
+import { isServerKind, type ServerKind } from './kinds.ts'
 import { toWanted, undeclared } from './wanted.ts'
 
 const WATCH_AGAIN = { minMs: 200, maxMs: 2_000 } as const
@@ -43,9 +43,18 @@ export function createOperator({ admin, fleet, asked, tell }: OperatorDeps): Ope
 
   function take(resource: StoredResource): void {
     const wanted = toWanted(resource)
-    if (wanted.kind === 'undeclared') return
+    if (wanted.kind === 'undeclared') {
+      takeDeletion(resource.metadata.name)
+      return
+    }
     tellOnce(wanted.note)
     if (wanted.kind === 'replicas') fleet.want(wanted.server, wanted.count)
+  }
+
+  /** A server whose agents are there is still known when it was deleted, without a count. */
+  function takeDeletion(name: string): void {
+    if (isServerKind(name) && fleet.wanted(name) > 0)
+      tellOnce(`server ${name} was deleted: its replicas run on; to stop them apply it with replicas: 0`)
   }
 
   async function watch(): Promise<void> {
@@ -54,7 +63,7 @@ export function createOperator({ admin, fleet, asked, tell }: OperatorDeps): Ope
         for await (const event of admin.watch('Server', '', stopping.signal)) {
           attempt = 0
           if (event.kind === 'state') take(event.resource)
-          else tell(`server ${event.name} was deleted: its replicas run on; to stop them apply it with replicas: 0`)
+          else takeDeletion(event.name)
         }
       } catch {
         // The scheduler is away or has another leader; its process is somebody else's to report.

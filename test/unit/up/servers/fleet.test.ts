@@ -65,6 +65,10 @@ beforeEach(() => {
       portsTaken
         ? Promise.reject(new ServingError('PORT_IN_USE', 'in use: port 9100 (model server REST)'))
         : Promise.resolve(),
+    untilConnected: (server, index) => {
+      calls.push(`await agent of ${server}-${String(index)}`)
+      return Promise.resolve()
+    },
     tell: (line) => told.push(line),
     nowMs: Date.now,
   })
@@ -102,12 +106,13 @@ test('scaling down drains agents one after the other, highest first, each before
   held = 'agent-embedded-2'
   fleet.want('embedded', 1)
   await settled()
-  expect(calls).toEqual(['remove agent-embedded-2'])
+  expect(calls).toEqual(['await agent of embedded-2', 'remove agent-embedded-2'])
   holding.get('agent-embedded-2')?.()
   await settled()
-  expect(calls).toEqual([
+  expect(calls.slice(1)).toEqual([
     'remove agent-embedded-2',
     'remove embedded-2',
+    'await agent of embedded-1',
     'remove agent-embedded-1',
     'remove embedded-1',
   ])
