@@ -95,7 +95,7 @@ export async function startAgent(
     },
     activity: () => reconciler.activity,
     doubtful: () => reconciler.doubtful,
-    mayBeSilent: () => traits.silentWhileLoading && reconciler.loading,
+    patienceMs: () => (traits.silentWhileLoading && reconciler.loading ? config.loadDeadlineMs : 0),
     log,
     nowMs,
   }) // feeds the reconciler what the server has

@@ -23,8 +23,8 @@ interface Deps {
   readonly activity: () => number
   /** True: do not wait for the next audit. */
   readonly doubtful: () => boolean
-  /** True: it may be too busy to answer, so only a connection that breaks counts against it. */
-  readonly mayBeSilent: () => boolean
+  /** How long it may now be too busy to answer: until then only a connection that breaks counts against it. */
+  readonly patienceMs: () => number
   readonly log: Logger
   readonly nowMs: () => number
 }
@@ -36,6 +36,7 @@ export async function startServerWatch(deps: Deps): Promise<Running> {
   let liveness: Liveness = { kind: 'Down', reason: 'not checked yet' }
   let announced: { kind: 'none' } | { kind: 'down' } | { kind: 'up'; life: number } = { kind: 'none' }
   let auditAtMs = 0
+  let aliveAtMs = -Infinity
 
   const announceDown = (reason: string): void => {
     if (announced.kind === 'down') return
@@ -57,7 +58,8 @@ export async function startServerWatch(deps: Deps): Promise<Running> {
 
   const checkOnce = async (): Promise<void> => {
     const check = await runtime.check()
-    if (check.kind === 'failed' && deps.mayBeSilent()) return
+    if (check.kind === 'alive') aliveAtMs = deps.nowMs()
+    if (check.kind === 'failed' && deps.nowMs() - aliveAtMs < deps.patienceMs()) return
     liveness = nextLiveness(liveness, check)
     if (liveness.kind === 'Down') {
       announceDown(liveness.reason)

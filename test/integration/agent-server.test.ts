@@ -109,6 +109,18 @@ describe('the health of the model server', () => {
     await untilHealth(connection, 'DOWN')
   })
 
+  it('which is silent for longer than a load may take is DOWN, however many loads there are', async () => {
+    const connection = await startWithTwoModels({ serverType: 'mlserver', maxParallelLoads: 1, loadDeadlineMs: 1_000 })
+    rig.server.holdLoads()
+    const uri = await rig.artifact('silent', ANY_SERVER)
+    const models = ['c_1', 'd_1', 'e_1', 'f_1'].map((name) => desiredModel(name, uri))
+    connection.sendDesired({ epoch: 'e1', generation: 2, full: false, models })
+    await rig.server.loadBegun()
+    rig.server.freeze()
+    await untilHealth(connection, 'DOWN')
+    expect(connection.models.get('f_1')?.state).not.toBe('LOAD_FAILED') // its turn had not come
+  })
+
   it('is DOWN from the start without a server, and models wait for it', async () => {
     await rig.server.kill()
     await rig.startAgent()
