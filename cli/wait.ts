@@ -26,9 +26,14 @@ export function judge(event: WatchEvent, condition: Condition): Verdict {
   const reason = status?.reason ? `${state}: ${status.reason}` : state
   if (!isSettled(event.resource)) return { kind: 'pending', reason: 'the scheduler has not seen this change yet' }
   if (condition === 'available' && AVAILABLE_STATES.has(state)) return { kind: 'met' }
-  const failed = condition === 'deleted' ? state === 'ModelTerminateFailed' : FAILED_STATES.has(state)
+  const failed =
+    condition === 'deleted' ? state === 'ModelTerminateFailed' : FAILED_STATES.has(state) && !isRetried(status)
   return { kind: failed ? 'impossible' : 'pending', reason }
 }
+
+/** A load that failed and is tried again by itself can still come. */
+const isRetried = (status: StoredResource['status']): boolean =>
+  status !== undefined && 'retrying' in status && status.retrying === true
 
 /** False while the status speaks of an earlier spec, or an earlier version still answers in place of the wanted one. */
 function isSettled({ kind, metadata, status }: StoredResource): boolean {

@@ -45,6 +45,8 @@ export interface ModelStatus {
   /** ModelProgressing, ModelAvailable, ModelFailed, ScheduleFailed, ... */
   readonly state?: string
   readonly reason?: string
+  /** A failed load is tried again by itself: the state is not the last word. */
+  readonly retrying?: boolean
   readonly conditions?: readonly Condition[]
   /** Desired, and able to serve. */
   readonly replicas?: number

@@ -129,6 +129,8 @@ export type ModelState = (typeof MODEL_STATES)[number]
 export interface ModelStatusDocument {
   readonly state: ModelState
   readonly reason: string
+  /** A failed load is tried again by itself: the state is not the last word. */
+  readonly retrying?: true
   readonly availableReplicas: number
   readonly unavailableReplicas: number
   readonly changedAtMs: number

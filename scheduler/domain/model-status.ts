@@ -19,16 +19,17 @@ import { conditionOf } from './replica-condition.ts'
 /** The status of a model record as it stands; `changedAtMs` moves only when something else does. */
 export function toModelStatus(model: ModelDocument, scene: Scene): ModelStatusDocument {
   const availableReplicas = countAvailable(model, scene)
-  const { state, reason } = decide(model, availableReplicas, scene)
+  const verdict = decide(model, availableReplicas, scene)
   const unavailableReplicas = Math.max(0, wantedReplicas(model) - availableReplicas)
   const { status } = model
   const isSame =
-    status.state === state &&
-    status.reason === reason &&
+    status.state === verdict.state &&
+    status.reason === verdict.reason &&
+    status.retrying === verdict.retrying &&
     status.availableReplicas === availableReplicas &&
     status.unavailableReplicas === unavailableReplicas
   if (isSame) return status
-  return { state, reason, availableReplicas, unavailableReplicas, changedAtMs: scene.context.nowMs }
+  return { ...verdict, availableReplicas, unavailableReplicas, changedAtMs: scene.context.nowMs }
 }
 
 /** Replicas that Envoy was told of, has ACKed, and that answer. Before the ACK of a change no more than before it (I2). */
@@ -42,6 +43,7 @@ function countAvailable(model: ModelDocument, { cluster }: Scene): number {
 interface Verdict {
   readonly state: ModelState
   readonly reason: string
+  readonly retrying?: true
 }
 
 function decide(model: ModelDocument, available: number, scene: Scene): Verdict {
@@ -61,7 +63,8 @@ function decide(model: ModelDocument, available: number, scene: Scene): Verdict 
   if (isServing && (available >= count || (minReplicas > 0 && available >= minReplicas)))
     return { state: 'ModelAvailable', reason: availableReason(wanted, available, count) }
   const failure = failureOf(model, wanted, scene)
-  if (failure !== undefined) return { state: 'ModelFailed', reason: `${failure}${other}` }
+  if (failure !== undefined)
+    return { state: 'ModelFailed', reason: `${failure.reason}${other}`, ...(failure.isFinal ? {} : { retrying: true }) }
   if (wanted.unplaced !== undefined)
     return { state: 'ScheduleFailed', reason: `${explain(wanted, count, wanted.unplaced)}${other}` }
   return { state: 'ModelProgressing', reason: `${progressOf(model, wanted, available, scene)}${other}` }
@@ -86,7 +89,17 @@ function availableReason(wanted: VersionDocument, available: number, count: numb
   return `${version} serves with ${String(available)} of ${String(count)} replicas, enough for minReplicas${lack}`
 }
 
-function failureOf(model: ModelDocument, wanted: VersionDocument, { cluster, context }: Scene): string | undefined {
+interface LoadFailure {
+  readonly reason: string
+  /** It is not tried again by itself. */
+  readonly isFinal: boolean
+}
+
+function failureOf(
+  model: ModelDocument,
+  wanted: VersionDocument,
+  { cluster, context }: Scene,
+): LoadFailure | undefined {
   const failures = wanted.assigned.flatMap((key) => {
     const copy = copyOf(model.name, wanted, key, cluster)
     return copy.kind === 'failed' ? [{ key, copy }] : []
@@ -94,10 +107,12 @@ function failureOf(model: ModelDocument, wanted: VersionDocument, { cluster, con
   const newest = failures.toSorted((a, b) => b.copy.atMs - a.copy.atMs)[0]
   if (newest === undefined) return undefined
   const tries = `attempt ${String(newest.copy.attempt + 1)} of ${String(context.retry.maxAttempts)}`
-  const next = isExhausted(newest.copy, context.retry)
+  const isFinal = isExhausted(newest.copy, context.retry)
+  const next = isFinal
     ? `given up after ${String(newest.copy.attempt + 1)} attempts: correct the model and apply it again`
     : `${tries}, it is tried again by itself`
-  return `Version ${String(wanted.version)} failed to load on ${newest.key}: ${newest.copy.reason} (${next})`
+  const reason = `Version ${String(wanted.version)} failed to load on ${newest.key}: ${newest.copy.reason} (${next})`
+  return { reason, isFinal }
 }
 
 function explain(wanted: VersionDocument, count: number, explanation: PlacementExplanation): string {

@@ -82,6 +82,7 @@ function toModelStatus(model: ModelDocument, cluster: ClusterState): ModelStatus
     ...(generation === undefined ? {} : { observedGeneration: generation }), // reconciled in the commit that changed it
     state: status.state,
     reason: status.reason,
+    ...(status.retrying === true ? { retrying: true } : {}),
     conditions: ['ModelReady', 'Ready'].map((type) => toCondition(type, isReady, status)),
     replicas: wantedReplicas(model),
     availableReplicas: status.availableReplicas,

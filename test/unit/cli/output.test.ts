@@ -112,6 +112,13 @@ describe('judge', () => {
     expect(verdictOf({ state }, condition)).toBe(verdict)
   })
 
+  it('waits for a load that failed and is tried again by itself', () => {
+    expect(judge({ kind: 'state', resource: model({ state: 'ModelFailed', retrying: true }) }, 'available').kind).toBe(
+      'pending',
+    )
+    expect(judge({ kind: 'state', resource: model({ state: 'ModelFailed' }) }, 'available').kind).toBe('impossible')
+  })
+
   it('waits while the status is of an earlier spec, or an earlier version answers', () => {
     expect(verdictOf({ state: 'ModelAvailable', observedGeneration: 1 }, 'available', 2)).toBe('pending')
     expect(verdictOf({ state: 'ModelFailed', observedGeneration: 1 }, 'available', 2)).toBe('pending')

@@ -1,6 +1,10 @@
 /** `dataPath: agent`: from what users write to the endpoints that Envoy is told of. */
 import { describe, expect, test } from 'vitest'
+import { parseResource } from '../../../api/resources/resource.ts'
 import type { ReplicaKey, ServerDocument } from '../../../scheduler/domain/documents.ts'
+import { parseServerDraft } from '../../../scheduler/domain/validate.ts'
+import { planApplyResource } from '../../../scheduler/operations/apply-resource.ts'
+import { planApplyServer } from '../../../scheduler/operations/changes.ts'
 import { createRoutingProjection } from '../../../scheduler/routing/projection.ts'
 import { createSchedulerScene, GRACE_MS, type SchedulerScene } from '../../support/scheduler-scene.ts'
 
@@ -85,6 +89,30 @@ describe('the data path', () => {
     scene.run('iris')
     scene.addServer('s', { dataPath: 'agent' })
     expect(scene.settle('iris').route?.dataPath).toBe('agent')
+  })
+})
+
+describe('a Server', () => {
+  const applied = (scene: SchedulerScene, spec: object): string => {
+    const head = { apiVersion: 'mlops.seldon.io/v1alpha1', kind: 'Server', metadata: { name: 's' } }
+    const plan = planApplyResource(scene.cluster, parseResource({ ...head, spec }), 0, scene.clock.nowMs)
+    scene.commit(...plan.writes)
+    return plan.answer
+  }
+
+  test('keeps its data path until a manifest says otherwise, whatever the compatible API notifies', () => {
+    const scene = createSchedulerScene()
+    expect(applied(scene, { replicas: 1, dataPath: 'agent' })).toBe('CREATED')
+    scene.commit(...planApplyServer(scene.cluster, parseServerDraft({ name: 's', replicas: 2 })).writes)
+    expect(scene.cluster.server('s')).toMatchObject({ expectedReplicas: 2, dataPath: 'agent' })
+    expect(applied(scene, { replicas: 2 })).toBe('CHANGED')
+    expect(scene.cluster.server('s')?.dataPath).toBeUndefined()
+    expect(applied(scene, { replicas: 2, dataPath: 'direct' })).toBe('CHANGED') // as its manifest is kept
+    expect(applied(scene, { replicas: 2, dataPath: 'direct' })).toBe('UNCHANGED')
+  })
+
+  test('with a data path that is none is refused by the field', () => {
+    expect(() => applied(createSchedulerScene(), { dataPath: 'proxy' })).toThrow(/spec\.dataPath/)
   })
 })
 

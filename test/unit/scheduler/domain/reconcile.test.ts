@@ -589,6 +589,7 @@ describe('a failed load', () => {
     const last = scene.step('iris')
     expect(last.wakeAtMs).toBeUndefined()
     expect(last.document?.status.reason).toContain('given up after 5 attempts')
+    expect(last.document?.status.retrying).toBeUndefined()
   })
 
   test('goes to another replica when given up, and not back to the first', () => {

@@ -27,13 +27,14 @@ const full: ModelResource = {
     parameters: [{ name: 'a', value: 'b' }],
     dataflow: { cleanTopicsOnDelete: true },
     timeoutMs: 50,
+    dataPath: 'agent',
   },
 }
 const server: Resource = {
   apiVersion: 'mlops.seldon.io/v1alpha1',
   kind: 'Server',
   metadata: { name: 'embedded' },
-  spec: { serverConfig: 'x', replicas: 2, podSpec: { nodeName: 'n' } },
+  spec: { serverConfig: 'x', replicas: 2, podSpec: { nodeName: 'n' }, dataPath: 'agent' },
 }
 
 function apply(scene: SchedulerScene, resource: Resource, expectedGeneration = 0) {
@@ -51,7 +52,7 @@ describe('a manifest', () => {
     for (const resource of printed) expect(apply(scene, parseResource(resource))).toBe('UNCHANGED')
     expect(printed[0]).toMatchObject({
       metadata: { name: 'iris', namespace: 'ns', labels: { team: 'a' }, generation: 1 },
-      spec: { requirements: ['onnx', 'classifier'], memory: 1_048_576, artifactVersion: 0 },
+      spec: { requirements: ['onnx', 'classifier'], memory: 1_048_576, artifactVersion: 0, dataPath: 'agent' },
     })
     expect(printed[1]).toMatchObject({ spec: { serverConfig: 'x', replicas: 2, podSpec: { nodeName: 'n' } } })
   })
@@ -83,7 +84,7 @@ test('a model goes to clients of the compatible API as it would come from them',
   const message = toModelMessage(model, version)
   const back = parseModelDraft(toModelDraft(JSON.parse(JSON.stringify(withPresence(message)))))
   expect(back.spec).toEqual(version.spec)
-  expect({ ...back.deployment, timeoutMs: 50 }).toEqual(model.deployment)
+  expect({ ...back.deployment, timeoutMs: 50, dataPath: 'agent' }).toEqual(model.deployment)
   expect(back.kubernetesMeta).toEqual({ namespace: 'ns', generation: 1 })
 })
 
