@@ -12,6 +12,8 @@ import { PLAIN } from '../../kit/grpc-security.ts'
 
 const DEADLINE_MS = 10_000
 const PAGE_SIZE = 1_000
+/** A scheduler that was away is found again soon after it is back, however long it was away. */
+const MAX_RECONNECT_MS = 2_000
 
 export type ApplyOutcome = 'created' | 'changed' | 'unchanged'
 export interface Applied {
@@ -44,7 +46,11 @@ export interface AdminClient {
 
 /** `address` is host:port. Connects on first use. */
 export function createAdminClient(address: string, deadlineMs: number = DEADLINE_MS, security = PLAIN): AdminClient {
-  const client = new Admin(address, security.credentials, { ...GRPC_OPTIONS, ...security.options })
+  const client = new Admin(address, security.credentials, {
+    ...GRPC_OPTIONS,
+    ...security.options,
+    'grpc.max_reconnect_backoff_ms': MAX_RECONNECT_MS,
+  })
   const peer = `scheduler ${address}`
 
   const unary = <T>(send: (options: CallOptions, done: requestCallback<T>) => unknown): Promise<T> =>
