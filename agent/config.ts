@@ -99,7 +99,7 @@ const schema = Type.Object(
     host: Type.String({
       minLength: 1,
       default: '127.0.0.1',
-      description: "Host of the agent's own HTTP port and of its proxy.",
+      description: "Host of the agent's own HTTP port and of its proxy, which Envoy asks at --server-host.",
     }),
     httpPort: port('Port for /healthz, /readyz and /metrics.'),
     logLevel: Type.Enum([...LOG_LEVELS], { default: 'info', description: 'Least severe level that is logged.' }),

@@ -59,11 +59,13 @@ export type ServerOutcome = 'created' | 'changed' | 'unchanged'
 /** Who says nothing of the manifest or of the data path keeps what is there; whether a server is shared is said once. */
 export function planApplyServer(cluster: ClusterState, input: ServerInput): Plan<ServerOutcome> {
   const existing = cluster.server(input.name)
+  const { dataPath: told, ...rest } = input
+  const dataPath = told ?? existing?.dataPath ?? 'direct'
   const document: ServerDocument = {
     ...(existing?.manifest === undefined ? {} : { manifest: existing.manifest }),
     ...(existing?.kubernetesMeta === undefined ? {} : { kubernetesMeta: existing.kubernetesMeta }),
-    ...(existing?.dataPath === undefined ? {} : { dataPath: existing.dataPath }),
-    ...input,
+    ...rest,
+    ...(dataPath === 'direct' ? {} : { dataPath }),
     shared: existing?.shared ?? input.shared,
     schemaVersion: SCHEMA_VERSION,
     revision: existing?.revision ?? 0,
