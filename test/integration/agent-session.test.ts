@@ -117,7 +117,7 @@ describe('the connection to the scheduler', () => {
   })
 
   it('drains before it stops: models stay loaded and nothing is dropped before the scheduler agrees', async () => {
-    const agent = await rig.startAgent()
+    const agent = await rig.startAgent({ drainDeadlineMs: 5_000 })
     const connection = await loadOne()
     let stopped = false
     const stopping = agent.stop().then(() => {

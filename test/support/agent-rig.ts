@@ -56,7 +56,7 @@ export async function createAgentRig(): Promise<AgentRig> {
     loadDeadlineMs: 5_000,
     unloadDeadlineMs: 5_000,
     maxParallelLoads: 4,
-    drainDeadlineMs: 5_000,
+    drainDeadlineMs: 0, // its scheduler is gone when it stops
     proxyRestPort: 0,
     proxyGrpcPort: 0,
     proxyMaxConnections: 16,
