@@ -87,7 +87,11 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     log,
   })
   const changed = (changes: readonly DocumentChange[]): void => {
-    for (const change of changes) reconciler.mark(cluster.affectedModels(change))
+    for (const change of changes) {
+      const isOfOneModel = change.kind === 'model' || change.kind === 'observed'
+      const mark = isOfOneModel ? reconciler.mark : reconciler.markLater
+      mark(cluster.affectedModels(change))
+    }
     agents.push(changes)
     if (changes.some(hasDrainedAndLeft)) void forgetReplicas()
   }

@@ -30,8 +30,11 @@ export interface ReconcilerDeps {
 }
 
 export interface Reconciler {
+  /** Models that something happened to: they do not wait for all that are only looked at again. */
   readonly mark: (models: Iterable<string>) => void
-  /** Every model; at the start of a leadership. */
+  /** Models to look at again, because something near them changed. */
+  readonly markLater: (models: Iterable<string>) => void
+  /** Every model, later; at the start of a leadership. */
   readonly markAll: () => void
   /** Every model that is not where it shall be. */
   readonly sweep: () => void
@@ -43,11 +46,19 @@ export interface Reconciler {
 export function createReconciler(deps: ReconcilerDeps): Reconciler {
   const { cluster } = deps
   const dirty = new Set<string>()
+  /** Never holds what is dirty. */
+  const later = new Set<string>()
   /** Moves that wait for others to end, in the order in which they came. */
   const withheld = new Set<string>()
 
   const mark = (models: Iterable<string>): void => {
-    for (const model of models) dirty.add(model)
+    for (const model of models) {
+      later.delete(model)
+      dirty.add(model)
+    }
+  }
+  const markLater = (models: Iterable<string>): void => {
+    for (const model of models) if (!dirty.has(model)) later.add(model)
   }
 
   /** One model; a model that cannot be reconciled is a bug that must not stop the others. */
@@ -75,7 +86,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     let admitted = 0
     for (const name of withheld) {
       if (admitted === ADMITTED_AT_ONCE) return
-      dirty.add(name)
+      mark([name])
       admitted += 1
     }
   }
@@ -84,9 +95,10 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     const taken: string[] = []
     const wakeUps: WakeUp[] = []
     admitWithheld()
-    for (const name of dirty) {
+    for (const name of inTurn(dirty, later)) {
       if (batch.size() >= BATCH_TARGET_WRITES || taken.length >= BATCH_TARGET_WRITES) break
       dirty.delete(name)
+      later.delete(name)
       withheld.delete(name)
       taken.push(name)
       const wakeUp = reconcile(name, batch)
@@ -102,14 +114,29 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
 
   return {
     mark,
+    markLater,
     markAll: () => {
-      for (const model of cluster.models()) dirty.add(model.name)
+      markLater([...cluster.models()].map(({ name }) => name))
     },
     sweep: () => {
-      for (const model of cluster.models()) if (!isSettled(model)) dirty.add(model.name)
+      markLater([...cluster.models()].filter((model) => !isSettled(model)).map(({ name }) => name))
     },
-    size: () => dirty.size + (mayAdmit() ? 1 : 0),
+    size: () => dirty.size + later.size + (mayAdmit() ? 1 : 0),
     fill,
+  }
+}
+
+/** One of each, while both last: neither waits for the whole of the other. */
+function* inTurn(first: Iterable<string>, second: Iterable<string>): Generator<string> {
+  const sources = [first[Symbol.iterator](), second[Symbol.iterator]()]
+  for (let open = true; open;) {
+    open = false
+    for (const source of sources) {
+      const next = source.next()
+      if (next.done === true) continue
+      open = true
+      yield next.value
+    }
   }
 }
 
