@@ -33,8 +33,8 @@ it('a machine without Python and tools: each with its fix, exit code 1', async (
   mkdirSync(bin)
   symlinkSync(process.execPath, join(bin, 'node'))
   const state = join(folder, 'state')
-  const result = await runCli(['doctor', '-o', 'json', '--state-dir', state], {
-    env: { PATH: bin, ENVOY_BIN: join(folder, 'no-envoy'), REDIS_URL: '' },
+  const result = await runCli(['doctor', '-o', 'json', '--state-dir', state, '--tools-dir', state], {
+    env: { PATH: bin, ENVOY_BIN: join(folder, 'no-envoy'), MLSERVER_BIN: join(folder, 'no-mlserver'), REDIS_URL: '' },
   })
   expect(result.code).toBe(1)
   const findings = byCheck(result.out)
@@ -43,6 +43,7 @@ it('a machine without Python and tools: each with its fix, exit code 1', async (
   expect(findings.get('python')?.fix).toContain('install Python')
   expect(findings.get('envoy')).toMatchObject({ state: 'wrong', found: expect.stringContaining('no-envoy') as string })
   expect(findings.get('redis-server')).toMatchObject({ state: 'wrong' })
+  expect(findings.get('mlserver')).toMatchObject({ found: expect.stringContaining('no such file') as string })
   expect(findings.get('state folder')?.state).toBe('ok')
   expect(findings.get('millrace')?.state).toBe('skipped')
 })

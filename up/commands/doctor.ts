@@ -6,12 +6,11 @@ import { toTable } from '../../cli/output/table.ts'
 import type { Run, Session } from '../../cli/session.ts'
 import { findingColumns, type Finding, verdictOf } from '../doctor/finding.ts'
 import { diagnose } from '../doctor/diagnose.ts'
-import { stateDirOption } from './options.ts'
+import { stateDirOption, toolsDirOption } from './options.ts'
 
 interface DoctorOptions {
   readonly stateDir: string
-  readonly toolsDir?: string
-  readonly portOffset?: string
+  readonly toolsDir: string
 }
 
 /** `doctor`: what is missing or wrong on this machine, one line each with the fix. */
@@ -24,17 +23,15 @@ export function addDoctor(program: Command, run: Run): void {
         'Exit code 1 when something is wrong.',
     )
     .addOption(stateDirOption())
-    .option('--tools-dir <path>', 'where fetched tools are kept (default: the state folder)')
-    .action((_options: DoctorOptions, command: Command) =>
-      run(command, (session) => doctor(session, command.optsWithGlobals())),
-    )
+    .addOption(toolsDirOption())
+    .action((options: DoctorOptions, command: Command) => run(command, (session) => doctor(session, options)))
 }
 
 async function doctor(session: Session, options: DoctorOptions): Promise<ExitCode> {
   const findings = await diagnose({
     stateDir: resolve(options.stateDir),
-    toolsDir: resolve(options.toolsDir ?? options.stateDir),
-    portOffset: Number(options.portOffset ?? '0'),
+    toolsDir: resolve(options.toolsDir),
+    portOffset: session.portOffset,
     environment: process.env,
     admin: session.admin,
     now: session.now,

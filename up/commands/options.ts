@@ -9,3 +9,9 @@ export const stateDirOption = (): Option =>
   new Option('--state-dir <path>', 'the state folder of the local millrace up')
     .env('MILLRACE_UP_STATE_DIR')
     .default(STANDARD, '.millrace in the installation')
+
+/** Where that `up` keeps what it fetched. */
+export const toolsDirOption = (): Option =>
+  new Option('--tools-dir <path>', 'where fetched tools are kept')
+    .env('MILLRACE_UP_TOOLS_DIR')
+    .default(STANDARD, '.millrace in the installation')

@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { formatBytes } from '../../cli/output/format.ts'
 import { type CommandEnd, runCommand } from '../tools/command.ts'
 import { envoyWheel } from '../tools/envoy.ts'
+import { installedMlserver } from '../tools/mlserver.ts'
 import { isUsableRedis, redisWheel } from '../tools/redis.ts'
 import { findUnpacked, type WheelTool } from '../tools/wheel.ts'
 import { type Finding, ok, warning, wrong } from './finding.ts'
@@ -27,6 +28,7 @@ export async function checkMachine(context: MachineContext): Promise<readonly Fi
     python,
     await checkEnvoy(context, canFetch),
     await checkRedisServer(context, canFetch),
+    await checkMlserver(context),
     await checkSpace(context.stateDir),
   ]
 }
@@ -86,6 +88,16 @@ async function checkRedisServer(context: MachineContext, canFetch: boolean): Pro
   const end = await probe(path, ['--version'], context)
   if (isUsableRedis(end)) return ok('redis-server', `${outputOf(end).replace(/ sha=.*/, '')} at ${path}`)
   return wrong('redis-server', `${path} does not run here${reasonOf(end)}`, redisWheel.instead)
+}
+
+/** Only those who start servers of this kind need it. */
+async function checkMlserver(context: MachineContext): Promise<Finding> {
+  const own = context.environment['MLSERVER_BIN'] ?? ''
+  const path = own === '' ? installedMlserver(context.toolsDir) : own
+  if (path === undefined) return ok('mlserver', 'not there; a start with --servers mlserver=1 fetches it')
+  const end = await probe(path, ['--version'], context)
+  if (succeeded(end)) return ok('mlserver', `${outputOf(end)} at ${path}`)
+  return wrong('mlserver', `${path} does not run here${reasonOf(end)}`, 'remove its folder, or correct MLSERVER_BIN')
 }
 
 const notFetched = (check: string, tool: WheelTool, canFetch: boolean): Finding =>

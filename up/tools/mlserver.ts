@@ -34,7 +34,7 @@ export async function findMlserver(context: ToolsContext): Promise<string> {
   const own = fromEnvironment('MLSERVER_BIN', 'MLServer', context.environment)
   if (own !== undefined) return own
   const folder = join(context.toolsDir, `mlserver-${VERSION}`)
-  const installed = findInstalled(folder)
+  const installed = installedMlserver(context.toolsDir)
   if (installed !== undefined) return installed
   return context.progress.step(`installing ${tool.name}`, async (note) => {
     const lock = await waitForLock(join(context.toolsDir, 'mlserver.lock'), {
@@ -52,7 +52,11 @@ export async function findMlserver(context: ToolsContext): Promise<string> {
   })
 }
 
-/** The command of an earlier start, if it is whole and has today's pins. Touches no network. */
+/** The `mlserver` that an earlier start installed. Touches no network. */
+export const installedMlserver = (toolsDir: string): string | undefined =>
+  findInstalled(join(toolsDir, `mlserver-${VERSION}`))
+
+/** The command of an earlier start, if it is whole and has today's pins. */
 function findInstalled(folder: string): string | undefined {
   const marker = join(folder, MARKER)
   const command = join(folder, 'bin', 'mlserver')
