@@ -39,11 +39,20 @@ const RECONNECT_MS = 1_000
 /** Failures that no killed process had in flight. A process that is only paused answers late, but it answers. */
 export function unexplained(outcomes: readonly Outcome[], disturbances: readonly Disturbance[]): readonly Outcome[] {
   const kills = disturbances.filter((disturbance) => disturbance.kind === 'kill')
+  const explains = (kill: Disturbance, outcome: Outcome): boolean =>
+    kill.process.startsWith('envoy')
+      ? outcome.endedAtMs >= kill.fromMs && outcome.sentAtMs <= kill.untilMs + RECONNECT_MS
+      : kill.process.startsWith('embedded') && // the others are on no request's path
+        outcome.endedAtMs >= kill.fromMs &&
+        outcome.sentAtMs <= noticedMs(kill, disturbances) + CLOCK_SLOP_MS
   return outcomes.filter((outcome) => !outcome.ok && !kills.some((kill) => explains(kill, outcome)))
 }
 
-function explains(kill: Disturbance, { sentAtMs, endedAtMs }: Outcome): boolean {
-  if (kill.process.startsWith('envoy')) return endedAtMs >= kill.fromMs && sentAtMs <= kill.untilMs + RECONNECT_MS
-  if (!kill.process.startsWith('embedded')) return false // on no request's path
-  return sentAtMs <= kill.fromMs + CLOCK_SLOP_MS && endedAtMs >= kill.fromMs
+/** A paused Envoy sends what came meanwhile over connections whose end it reads only then. */
+function noticedMs({ fromMs }: Disturbance, disturbances: readonly Disturbance[]): number {
+  const pauses = disturbances.filter(
+    ({ process, kind, ...pause }) =>
+      process.startsWith('envoy') && kind === 'pause' && pause.fromMs <= fromMs && fromMs <= pause.untilMs,
+  )
+  return Math.max(fromMs, ...pauses.map(({ untilMs }) => untilMs))
 }

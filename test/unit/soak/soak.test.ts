@@ -77,6 +77,12 @@ describe('a failed request', () => {
   ])('%s', (_, disturbance, outcome, explained) => {
     expect(unexplained([outcome], [disturbance])).toEqual(explained ? [] : [outcome])
   })
+
+  it('is in flight until a paused Envoy can read that the server is gone', () => {
+    const pause = { process: 'envoy-0', kind: 'pause' as const, fromMs: 900, untilMs: 3_000 }
+    const outcomes = [sentFrom(2_900, 3_050), sentFrom(3_500, 3_550)]
+    expect(unexplained(outcomes, [pause, killed('embedded-0')])).toEqual(outcomes.slice(1))
+  })
 })
 
 describe('shrinking', () => {
