@@ -12,6 +12,20 @@ const CHECKS = [
   'response_schema_conformance',
   'response_headers_conformance',
 ]
+const OPTIONS = [
+  `--checks=${CHECKS.join(',')}`,
+  '--mode=all',
+  '--phases=examples,coverage,fuzzing',
+  '--max-examples=25',
+  '--max-time=15',
+  '--seed=1',
+  '--generation-database=none',
+  '--request-timeout=10',
+  '--exclude-path=/v1/watch', // does not end
+  '--continue-on-failure',
+  '--max-failures=10',
+  '--warnings=off',
+]
 /** The first run installs schemathesis. */
 const TIMEOUT_MS = 360_000
 
@@ -37,13 +51,7 @@ describe('the OpenAPI document', () => {
     'is kept to, for requests that fit it and for those that do not',
     async () => {
       const url = `http://127.0.0.1:${String(scene.rig.ports.http)}/docs/json`
-      const { isClean, output } = await runSchemathesis(url, [
-        ...['--checks', CHECKS.join(',')],
-        ...['--mode', 'all', '--phases', 'examples,coverage,fuzzing', '--max-examples', '25'],
-        ...['--max-time', '15', '--seed', '1', '--generation-database', 'none', '--request-timeout', '10'],
-        ...['--exclude-path', '/v1/watch'], // does not end
-        ...['--continue-on-failure', '--max-failures', '10', '--warnings', 'off'],
-      ])
+      const { isClean, output } = await runSchemathesis(url, OPTIONS)
       expect(isClean, output).toBe(true)
       const asked = /(?<count>\d+) generated/.exec(output)?.groups?.['count']
       expect(Number(asked), output).toBeGreaterThan(500)
