@@ -123,8 +123,8 @@ const PROSE: readonly string[] = [
 ]
 
 /** What depends on the machine that makes the document is named, not shown. */
-const onlyHere = (text: string): string =>
-  text.replaceAll(packageRoot, '<installation>').replaceAll(hostname(), '<host name>')
+const onlyHere = (standard: string): string =>
+  standard === JSON.stringify(hostname()) ? '"<host name>"' : standard.replaceAll(packageRoot, '<installation>')
 
 function optionSection<S extends TObject>(definition: ProcessDefinition<S>): readonly string[] {
   const rows = describeOptions(definition).map(({ flag, environment, standard, meaning }) => [
