@@ -19,6 +19,8 @@ export interface ProxyDeps {
 
 export interface ProxyListener {
   readonly port: number
+  /** Still takes requests, and asks for no more of them on their connections. */
+  readonly retire: () => void
   /** Takes nothing new; resolves when what was in flight has ended. */
   readonly drain: () => Promise<void>
   /** Ends what is in flight. */

@@ -38,9 +38,11 @@ export async function startRestProxy(deps: ProxyDeps, port: number): Promise<Pro
   const listening = await listen(server, deps.host, port)
   return {
     port: listening,
+    retire: () => {
+      stopping = true
+    },
     drain: () =>
       new Promise((resolve) => {
-        stopping = true
         server.close(() => {
           agent.destroy()
           resolve()

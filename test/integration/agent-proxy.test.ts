@@ -219,7 +219,8 @@ describe('REST', () => {
     await arrived
     const stopping = performance.now()
     const stopped = rig.proxy.stop()
-    await expect(fetch(url(INFER), { method: 'POST', headers: NAME, body: '{}' })).rejects.toThrow()
+    const isTaken = () => fetch(url('/metrics')).then(Boolean, () => false)
+    await until('nothing new to be taken', async () => !(await isTaken()))
     answer()
     expect((await inFlight).status).toBe(200)
     await stopped
