@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { type MeshOptions, planMesh } from '../../../up/plan.ts'
-import { portUses, standardPorts } from '../../../up/ports.ts'
+import { portUses, replicaPorts, replicaPortUses, standardPorts } from '../../../up/ports.ts'
+import { MAX_REPLICAS, SERVER_KINDS } from '../../../up/servers/kinds.ts'
 
 const options: MeshOptions = {
   millrace: ['node', 'millrace.js'],
@@ -103,4 +104,18 @@ test('every port moves by the offset and none is used twice', () => {
   const uses = portUses(standardPorts(0, 3))
   expect(new Set(uses.map((use) => use.port)).size).toBe(uses.length)
   expect(portUses(standardPorts(1000, 3)).map((use) => use.port)).toEqual(uses.map((use) => use.port + 1000))
+})
+
+test('ports of the kinds of servers never meet, nor those of everything else, with as many replicas as there may be', () => {
+  const replicas = SERVER_KINDS.flatMap((kind) =>
+    Array.from({ length: MAX_REPLICAS }, (_, index) => replicaPortUses(replicaPorts(kind, index, 7))).flat(),
+  )
+  const ports = [...portUses(standardPorts(7, 0)), ...replicas].map(({ port }) => port)
+  expect(new Set(ports).size).toBe(ports.length)
+  expect(replicaPorts('mlserver', 1, 0)).toMatchObject({
+    rest: 9210,
+    grpc: 9211,
+    agentHttp: 9212,
+    modelServerMetrics: 9213,
+  })
 })
