@@ -54,14 +54,13 @@ export function createDesiredFile({ folder, log }: { readonly folder: string; re
       await rename(`${path}.new`, path)
     },
     async load() {
-      const text = await readFile(path, 'utf8').catch(() => undefined)
-      if (text === undefined) return NOTHING_KNOWN
       try {
-        const { epoch, generation, models } = Value.Parse(DesiredFileSchema, JSON.parse(text))
+        const { epoch, generation, models } = Value.Parse(DesiredFileSchema, JSON.parse(await readFile(path, 'utf8')))
         const byName = new Map(models.map((model) => [model.internalName, { ...model, specKey: toSpecKey(model) }]))
         return { kind: 'Known', epoch, generation, confirmed: false, models: byName }
       } catch (error) {
-        log.warn({ path, error: String(error) }, 'saved desired state is not readable and ignored')
+        const isFirstStart = (error as NodeJS.ErrnoException).code === 'ENOENT'
+        if (!isFirstStart) log.warn({ path, error: String(error) }, 'saved desired state is not readable and ignored')
         return NOTHING_KNOWN
       }
     },
