@@ -44,8 +44,8 @@ const schema = Type.Object(
       description: 'Folder of the compiled Wasm filters, as Envoy sees it.',
     }),
     metricsModels: Type.Integer({
-      minimum: 0,
-      maximum: 100_000,
+      minimum: 1,
+      maximum: 65_535, // what the router filter can number
       default: 2_000,
       description: 'Models that the metrics of Envoy tell apart; the rest is counted together.',
     }),

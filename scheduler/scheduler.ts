@@ -227,7 +227,6 @@ function leading(controlPlane: ControlPlane): LeadershipRun | undefined {
 const toListenerOptions = (config: SchedulerConfig): ListenerOptions => ({
   host: config.ingressHost,
   port: config.ingressPort,
-  maxRequestBytes: config.maxRequestBytes,
   wasmFolder: config.wasmFolder,
-  router: { shards: config.shards, maxModels: config.metricsModels },
+  router: { shards: config.shards, maxModels: config.metricsModels, maxRequestBytes: config.maxRequestBytes },
 })

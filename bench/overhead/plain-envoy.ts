@@ -34,9 +34,8 @@ export function toPlainBootstrap(options: PlainEnvoyOptions): string {
           toListener({
             host: HOST,
             port: options.ingressPort,
-            maxRequestBytes: MAX_REQUEST_BYTES,
             wasmFolder: '/',
-            router: { shards: 256, maxModels: 1 },
+            router: { shards: 256, maxModels: 1, maxRequestBytes: MAX_REQUEST_BYTES },
           }),
           set.id,
         ),

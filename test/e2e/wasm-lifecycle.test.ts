@@ -104,7 +104,7 @@ it('a new table is taken over while requests run, with none of them failing', as
   const routerTableFile = join(folder, 'ecds.json')
   let version = 0
   const publish = (splits: readonly SplitIr[]) => {
-    const router = toRouterConfig({ shards: 256, maxModels: 2_000 }, splits, WASM_FOLDER)
+    const router = toRouterConfig({ shards: 256, maxModels: 2_000, maxRequestBytes: 1e8 }, splits, WASM_FOLDER)
     const resource = { '@type': typeUrl('envoy.config.core.v3.TypedExtensionConfig'), ...router }
     writeFileSync(`${routerTableFile}.new`, JSON.stringify({ version_info: String(++version), resources: [resource] }))
     renameSync(`${routerTableFile}.new`, routerTableFile)

@@ -41,8 +41,8 @@ export const goldenFile = (kind: Kind): string => `${kind.toLowerCase()}.json`
 
 /** All resources of a state, as the cache makes them. */
 export function translate({ shards, endpointSets, routes, splits }: GoldenCase): Resources {
-  const router = { shards, maxModels: 2_000 }
-  const listener = { host: '127.0.0.1', port: 9000, maxRequestBytes: 104_857_600, wasmFolder: WASM_FOLDER, router }
+  const router = { shards, maxModels: 2_000, maxRequestBytes: 104_857_600 }
+  const listener = { host: '127.0.0.1', port: 9000, wasmFolder: WASM_FOLDER, router }
   const indexes = Array.from({ length: shards }, (_, index) => index)
   const perCluster = (make: (set: EndpointSetIr, protocol: 'rest' | 'grpc') => Json): Json[] =>
     endpointSets.flatMap((set) => PROTOCOLS.map((protocol) => make(set, protocol)))

@@ -60,9 +60,8 @@ beforeAll(async () => {
     listener: {
       host: HOST,
       port: listenPort,
-      maxRequestBytes: 1_000_000,
       wasmFolder: join(packageRoot, 'wasm-filter/build'),
-      router: { shards: 256, maxModels: 2_000 },
+      router: { shards: 256, maxModels: 2_000, maxRequestBytes: 1_000_000 },
     },
   })
   const ads = await xdsServer.listen(HOST, 0)

@@ -15,7 +15,7 @@ import { buildIfStale } from '../../scripts/build.mjs'
 import type { EndpointSetIr } from '../../xds/index.ts'
 import { freePorts } from '../support/free-ports.ts'
 import { grpcCall } from '../support/grpc-call.ts'
-import { change, endpointSet, route, startXds, type XdsScene } from '../support/xds-scene.ts'
+import { change, endpointSet, route, SHARDS, startXds, type XdsScene } from '../support/xds-scene.ts'
 
 const MAX_REQUEST_BYTES = 1_000
 const MODELS = 100
@@ -40,7 +40,7 @@ const start = () =>
   startXds(
     {
       port: Number(ingress.split(':')[1]),
-      maxRequestBytes: MAX_REQUEST_BYTES,
+      router: { shards: SHARDS, maxModels: 2_000, maxRequestBytes: MAX_REQUEST_BYTES },
       wasmFolder: join(packageRoot, 'wasm-filter/build'),
     },
     xdsPort,

@@ -15,7 +15,7 @@ import { shardOf } from '../../xds/translate/shard.ts'
 
 export const WASM_FOLDER = join(import.meta.dirname, '../../wasm-filter/build')
 const SHARDS = 256
-const ROUTER = { shards: SHARDS, maxModels: 2_000 }
+const ROUTER = { shards: SHARDS, maxModels: 2_000, maxRequestBytes: 1e8 }
 
 export interface BootstrapOptions {
   readonly listenPort: number
@@ -36,7 +36,6 @@ export function toStaticBootstrap(options: BootstrapOptions): Json {
   const listener = toListener({
     host: '127.0.0.1',
     port: options.listenPort,
-    maxRequestBytes: 1e8,
     wasmFolder,
     router: ROUTER,
   })

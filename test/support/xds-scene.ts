@@ -8,9 +8,8 @@ export const SHARDS = 256
 export const listenerOptions = (overrides: Partial<ListenerOptions> = {}): ListenerOptions => ({
   host: '127.0.0.1',
   port: 9000,
-  maxRequestBytes: 100 * 1024 * 1024,
   wasmFolder: '/filters',
-  router: { shards: SHARDS, maxModels: 2_000 },
+  router: { shards: SHARDS, maxModels: 2_000, maxRequestBytes: 100 * 1024 * 1024 },
   ...overrides,
 })
 

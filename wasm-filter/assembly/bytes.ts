@@ -56,6 +56,18 @@ export function indexOf(ptr: usize, size: i32, byte: u8, from: i32): i32 {
   return at
 }
 
+/** The number; -1 for anything but 1 to 15 decimal digits. */
+export function decimal(ptr: usize, size: i32): i64 {
+  if (size == 0 || size > 15) return -1
+  let number: i64 = 0
+  for (let at: usize = ptr; at < ptr + size; at++) {
+    const digit: u32 = <u32>load<u8>(at) - 0x30
+    if (digit > 9) return -1
+    number = number * 10 + digit
+  }
+  return number
+}
+
 /** The value of a hexadecimal digit; -1 for any other byte. */
 export function hexValue(byte: u8): i32 {
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30

@@ -13,12 +13,15 @@ export namespace Verdict {
   export const REFUSE_NAME: i32 = 3
   /** Only the message can say which model is asked for. */
   export const HOLD: i32 = 4
+  /** The request says that its body is larger than the limit. */
+  export const REFUSE_SIZE: i32 = 5
 }
 
 /** Where a request goes (ROUTE), or what it asks for in vain (REFUSE_NAME). */
 export const target = new View()
 
-export function decide(request: Request): i32 {
+export function decide(request: Request, maxRequestBytes: i64): i32 {
+  if (request.contentLength > maxRequestBytes) return Verdict.REFUSE_SIZE
   const call = request.grpc ? grpcCall(request.path) : restCall(request.path, request.method)
   switch (call) {
     case Call.MODEL:

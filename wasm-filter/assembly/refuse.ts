@@ -19,6 +19,7 @@ const NO_HEADERS = new View()
 const DETAILS_LIVE = text('millrace_live')
 const DETAILS_CALL = text('millrace_call_refused')
 const DETAILS_NAME = text('millrace_name_refused')
+const DETAILS_SIZE = text('millrace_size_refused')
 const DETAILS_MESSAGE = text('millrace_message_refused')
 
 const LIVE_BODY = text('{"live":true}')
@@ -26,6 +27,8 @@ const ERROR_OPEN = text('{"error":"')
 const ERROR_CLOSE = text('"}')
 const NOT_SERVED_REST = text(' is not served here: inference, metadata and ready of models and pipelines are')
 const NOT_SERVED_GRPC = text(' is not served here: ModelInfer, ModelStreamInfer, ModelMetadata and ModelReady are')
+const TOO_LARGE = text('the request body is larger than the limit of ')
+const BYTES = text(' bytes')
 const MODEL = text('model ')
 const NAME_RULE = text(' not found: a name has letters, digits, - and at most 63 characters')
 
@@ -51,6 +54,14 @@ export function refuseName(grpc: bool, name: View): void {
   }
   jsonQuote(body.reset().view(ERROR_OPEN).view(MODEL), name).view(NAME_RULE).view(ERROR_CLOSE)
   answer(404, DETAILS_NAME, body, JSON_HEADERS, NO_GRPC_STATUS)
+}
+
+export function refuseSize(grpc: bool, most: i64): void {
+  body.reset()
+  if (!grpc) body.view(ERROR_OPEN)
+  body.view(TOO_LARGE).decimal(<u32>most).view(BYTES)
+  if (grpc) answer(200, DETAILS_SIZE, body, NO_HEADERS, GrpcStatus.RESOURCE_EXHAUSTED)
+  else answer(413, DETAILS_SIZE, body.view(ERROR_CLOSE), JSON_HEADERS, NO_GRPC_STATUS)
 }
 
 /** Refuses a gRPC message for what is in it. */

@@ -1,5 +1,5 @@
 // The headers of a request that the filters look at, found in one pass. Pure.
-import { isText, startsWith, text, View } from './bytes'
+import { decimal, isText, startsWith, text, View } from './bytes'
 import { HeaderPairs } from './header-pairs'
 import { HEADER_CONTENT_LENGTH, HEADER_INTERNAL, HEADER_MODEL, HEADER_PROTO, HEADER_SHARD, HEADER_TARGET, lastElement } from './names'
 
@@ -16,6 +16,8 @@ export class Request {
   readonly internal: View = new View()
   grpc: bool = false
   hasContentLength: bool = false
+  /** What `content-length` says, in bytes; 0 without one, `i64.MAX_VALUE` when it is no number that a body can have. */
+  contentLength: i64 = 0
   /** The client sent a header that only we may set. */
   forged: bool = false
   private readonly pairs: HeaderPairs = new HeaderPairs()
@@ -27,6 +29,7 @@ export class Request {
     this.internal.clear()
     this.grpc = false
     this.hasContentLength = false
+    this.contentLength = 0
     this.forged = false
     const pairs = this.pairs
     pairs.start(serialized)
@@ -47,7 +50,7 @@ export class Request {
         else if (isText(name.ptr, 12, HEADER_MODEL)) this.ask(value)
         break
       case 14:
-        if (isText(name.ptr, 14, HEADER_CONTENT_LENGTH)) this.hasContentLength = true
+        if (isText(name.ptr, 14, HEADER_CONTENT_LENGTH)) this.announce(value)
         break
       case 16:
         if (isText(name.ptr, 16, HEADER_PROTO) || isText(name.ptr, 16, HEADER_SHARD)) this.forged = true
@@ -62,6 +65,12 @@ export class Request {
         }
         break
     }
+  }
+
+  private announce(length: View): void {
+    this.hasContentLength = true
+    const bytes = decimal(length.ptr, length.size)
+    this.contentLength = bytes < 0 ? i64.MAX_VALUE : bytes
   }
 
   /** The last name wins; an empty header asks for nothing. */

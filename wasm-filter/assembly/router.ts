@@ -9,7 +9,7 @@ import { addRequestHeader, getBytes, getHeaders, nowNanoseconds, removeRequestHe
 import { HEADER_CONTENT_LENGTH, HEADER_INTERNAL, HEADER_PROTO, HEADER_SHARD, HEADER_TARGET, PROTO_GRPC, PROTO_REST } from './names'
 import { forgetHeld, holdForName, NO_MESSAGE, Peek, peekedName, peekName, peekProblem, TOO_MANY } from './peek'
 import { seed } from './random'
-import { answerLive, GrpcStatus, refuseCall, refuseMessage, refuseName } from './refuse'
+import { answerLive, GrpcStatus, refuseCall, refuseMessage, refuseName, refuseSize } from './refuse'
 import { Request } from './request'
 import { SeriesTable } from './series'
 import { noteStart } from './started'
@@ -56,7 +56,7 @@ export function proxy_on_request_headers(contextId: u32, headers: i32, endOfStre
   resetArena()
   getHeaders(HeaderMap.REQUEST, view)
   request.read(view)
-  const verdict = decide(request)
+  const verdict = decide(request, table.maxRequestBytes)
   switch (verdict) {
     case Verdict.ROUTE:
       admit(contextId)
@@ -72,6 +72,9 @@ export function proxy_on_request_headers(contextId: u32, headers: i32, endOfStre
       return HeadersAction.STOP
     case Verdict.REFUSE_NAME:
       refuseName(request.grpc, target)
+      return HeadersAction.STOP
+    case Verdict.REFUSE_SIZE:
+      refuseSize(request.grpc, table.maxRequestBytes)
       return HeadersAction.STOP
     default:
       refuseCall(request.grpc, request.method, request.path)

@@ -1,17 +1,20 @@
 // Reads the text of a table (see README.md). One block of memory holds everything of one table.
-import { indexOf, isText, text, View } from './bytes'
+import { decimal, indexOf, isText, text, View } from './bytes'
 import { fnv1a32 } from './hash'
 import { isTarget } from './names'
 import { Candidate, findSplit, Split, Table } from './table'
 
 const SHARDS_DEFAULT: u32 = 256
-const SHARDS_MAX: u32 = 65536
+const SHARDS_MAX: i64 = 65536
 const MAX_MODELS_DEFAULT: u32 = 2000
-const MAX_MODELS_MAX: u32 = 65535
-const WEIGHT_MAX: u32 = 1000000
+const MAX_MODELS_MAX: i64 = 65535
+const MAX_REQUEST_BYTES_DEFAULT: i64 = 104857600
+const MAX_REQUEST_BYTES_MAX: i64 = u32.MAX_VALUE
+const WEIGHT_MAX: i64 = 1000000
 
 const SHARDS = text('shards')
 const MAX_MODELS = text('max_models')
+const MAX_REQUEST_BYTES = text('max_request_bytes')
 const SPLIT = text('split')
 
 /** The line, from 1, that made the last `parseTable` fail. */
@@ -33,6 +36,7 @@ export function parseTable(source: View): Table | null {
   const table = changetype<Table>(block)
   table.shards = SHARDS_DEFAULT
   table.maxModels = MAX_MODELS_DEFAULT
+  table.maxRequestBytes = MAX_REQUEST_BYTES_DEFAULT
   table.splitCount = 0
   table.indexSize = indexSize
   table.index = block + offsetof<Table>()
@@ -71,13 +75,16 @@ function parseLine(table: Table): bool {
   if (at == lineEnd) return true
   if (!nextField()) return false
   if (isText(field.ptr, field.size, SPLIT)) return parseSplit(table)
-  const shards = isText(field.ptr, field.size, SHARDS)
-  if (!shards && !isText(field.ptr, field.size, MAX_MODELS)) return false
-  const value = nextNumber(shards ? SHARDS_MAX : MAX_MODELS_MAX)
-  if (value < 1 || at < lineEnd) return false
-  if (shards) table.shards = <u32>value
-  else table.maxModels = <u32>value
-  return true
+  if (isText(field.ptr, field.size, SHARDS)) return (table.shards = <u32>onlyNumber(SHARDS_MAX)) > 0
+  if (isText(field.ptr, field.size, MAX_MODELS)) return (table.maxModels = <u32>onlyNumber(MAX_MODELS_MAX)) > 0
+  if (isText(field.ptr, field.size, MAX_REQUEST_BYTES)) return (table.maxRequestBytes = onlyNumber(MAX_REQUEST_BYTES_MAX)) > 0
+  return false
+}
+
+/** The number that ends the line, from 1 to `most`; 0 when there is none. */
+function onlyNumber(most: i64): i64 {
+  const value = nextNumber(most)
+  return value < 1 || at < lineEnd ? 0 : value
 }
 
 function parseSplit(table: Table): bool {
@@ -101,7 +108,7 @@ function parseSplit(table: Table): bool {
     const weight = nextNumber(WEIGHT_MAX)
     if (weight < 0) return false
     candidate.weight = <u32>weight
-    total += weight
+    total += <u64>weight
     split.candidateCount++
   }
   if (total < 1 || total > u32.MAX_VALUE) return false
@@ -116,15 +123,10 @@ function nextTarget(): bool {
 }
 
 /** The next number of the line, at most `most`; -1 when there is none. */
-function nextNumber(most: u32): i32 {
-  if (!nextField() || field.size > 7) return -1
-  let value: u32 = 0
-  for (let i = 0; i < field.size; i++) {
-    const digit: u32 = <u32>load<u8>(field.ptr + i) - 0x30
-    if (digit > 9) return -1
-    value = value * 10 + digit
-  }
-  return value > most ? -1 : <i32>value
+function nextNumber(most: i64): i64 {
+  if (!nextField()) return -1
+  const value = decimal(field.ptr, field.size)
+  return value > most ? -1 : value
 }
 
 /** The next field of the line into `field`; false when there is none, or it is empty. */

@@ -24,6 +24,8 @@ export class Candidate {
 export class Table {
   shards: u32
   maxModels: u32
+  /** The most that a request's `content-length` may say. */
+  maxRequestBytes: i64
   splitCount: i32
   /** Power of two; addresses of splits by the hash of their target, 0 where free. */
   indexSize: i32

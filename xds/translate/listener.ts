@@ -1,15 +1,12 @@
 import type { Json } from '../proto/encode.ts'
 import { toAccessLog } from './access-log.ts'
 import { toRouterFilter } from './extension-config.ts'
-import { toBodyLimit, tooLargeReply } from './body-limit.ts'
 import { ADS, LISTENER_NAME, ROUTER_CONFIG_NAME, SHARD_HEADER, typeUrl } from './names.ts'
 import type { RouterOptions } from './router-table.ts'
 
 export interface ListenerOptions {
   readonly host: string
   readonly port: number
-  /** Larger request bodies are answered 413. */
-  readonly maxRequestBytes: number
   /** The folder of the compiled filters, as Envoy sees it. */
   readonly wasmFolder: string
   readonly router: RouterOptions
@@ -39,10 +36,8 @@ function toConnectionManager(options: ListenerOptions): Json {
     use_remote_address: true, // a client's x-envoy-* headers are not ours: retries are decided here
     ...REQUEST_ID,
     access_log: toAccessLog(),
-    local_reply_config: { mappers: [tooLargeReply(options.maxRequestBytes)] },
     scoped_routes: SCOPED_ROUTES,
     http_filters: [
-      toBodyLimit(options.maxRequestBytes),
       toDiscoveredRouter(options),
       {
         name: 'envoy.filters.http.router',

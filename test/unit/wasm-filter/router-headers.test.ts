@@ -50,6 +50,37 @@ it('keeps the name that was asked for', () => {
   expect(valueOf(headers, TARGET_HEADER)).toBe('iris')
 })
 
+const GRPC_INFER: readonly Header[] = [
+  [':method', 'POST'],
+  [':path', '/inference.GRPCInferenceService/ModelInfer'],
+  ['content-type', 'application/grpc'],
+  ['seldon-model', 'iris'],
+]
+
+it.each(['0', '1', '1000'])('lets a body of %s bytes through when 1000 are the limit', (length) => {
+  const host = routerWith('max_request_bytes 1000\n')
+  expect(valueOf(runStream(host, { headers: infer('iris', ['content-length', length]) }).headers, TARGET_HEADER)).toBe(
+    'iris',
+  )
+})
+
+it.each(['1001', '99999999999999999999', '1e3', '-1', ''])(
+  'answers 413 to a content-length of "%s", and the same in gRPC',
+  (length) => {
+    const host = routerWith('max_request_bytes 1000\n')
+    const rest = runStream(host, { headers: infer('iris', ['content-length', length]) })
+    expect(rest.localReply).toMatchObject({
+      httpStatus: 413,
+      body: '{"error":"the request body is larger than the limit of 1000 bytes"}',
+    })
+    const grpc = runStream(host, { headers: [...GRPC_INFER, ['content-length', length]] })
+    expect(grpc.localReply).toMatchObject({
+      grpcStatus: 8,
+      body: 'the request body is larger than the limit of 1000 bytes',
+    })
+  },
+)
+
 it('removes content-length from gRPC calls alone', () => {
   const length: Header = ['content-length', '12']
   const grpc: Header[] = [

@@ -39,7 +39,7 @@ describe('a split', () => {
       candidates: [{ target: `c-${String(index)}`, weight: 1 }],
     }))
     const host = new ProxyHost(module)
-    expect(host.configure(toRouterTable({ shards: 256, maxModels: 2_000 }, splits))).toBe(true)
+    expect(host.configure(toRouterTable({ shards: 256, maxModels: 2_000, maxRequestBytes: 1_000 }, splits))).toBe(true)
     for (const index of [0, 1, 2_499, 4_999])
       expect(targetsOf(host, `t-${String(index)}`, 1)).toEqual(new Map([[`c-${String(index)}`, 1]]))
   })
@@ -53,9 +53,12 @@ describe('a split', () => {
 })
 
 describe('a table', () => {
-  it.each(['', '\n', 'shards 1\n', 'shards 65536', 'max_models 1\nsplit a b 1\n'])('%j is accepted', (table) => {
-    expect(new ProxyHost(module).configure(table)).toBe(true)
-  })
+  it.each(['', '\n', 'shards 1\n', 'shards 65536', 'max_models 1\nsplit a b 1\n', 'max_request_bytes 4294967295\n'])(
+    '%j is accepted',
+    (table) => {
+      expect(new ProxyHost(module).configure(table)).toBe(true)
+    },
+  )
 
   it.each([
     ['shards 0\n', 1],
@@ -68,6 +71,8 @@ describe('a table', () => {
     [' shards 1\n', 1],
     ['\nmax_models 0\n', 2],
     ['max_models 65536\n', 1],
+    ['max_request_bytes 0\n', 1],
+    ['max_request_bytes 4294967296\n', 1],
     ['unknown 1\n', 1],
     ['split\n', 1],
     ['split a\n', 1],

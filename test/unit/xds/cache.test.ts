@@ -45,9 +45,9 @@ describe('the cache', () => {
   it('two caches that were told the same in different orders give every resource the same version (I9)', () => {
     const sets = ['s0', 's1'].map((id) => endpointSet(id))
     const routes = ['a', 'b', 'c', 'd', 'e'].map((name, index) => route(name, `s${String(index % 2)}`))
-    const one = createCache(listenerOptions({ router: { shards: 2, maxModels: 10 } }))
+    const one = createCache(listenerOptions({ router: { shards: 2, maxModels: 10, maxRequestBytes: 1_000 } }))
     one.load(change(1, { upsertEndpointSets: sets, upsertRoutes: routes }))
-    const two = createCache(listenerOptions({ router: { shards: 2, maxModels: 10 } }))
+    const two = createCache(listenerOptions({ router: { shards: 2, maxModels: 10, maxRequestBytes: 1_000 } }))
     two.load(change(9, { upsertEndpointSets: sets.toReversed(), upsertRoutes: [route('gone', 's0')] }))
     two.update(change(10, { upsertRoutes: routes.toReversed(), removeTargets: ['gone'] }))
     for (const kind of ['CDS', 'EDS', 'LDS', 'SRDS', 'RDS', 'ECDS'] as const)

@@ -27,7 +27,7 @@ type Action = typeof action extends fc.Arbitrary<infer A> ? A : never
 
 /** Plays the actions against one node, then lets it catch up. */
 function play(actions: readonly Action[], { mayRefuse = false, mayReconnect = false }) {
-  const cache = createCache(listenerOptions({ router: { shards: 3, maxModels: 10 } }))
+  const cache = createCache(listenerOptions({ router: { shards: 3, maxModels: 10, maxRequestBytes: 1_000 } }))
   const isBad = (target: string, bytes: Uint8Array) =>
     mayRefuse && new RegExp(`${target}_\\d*${String(BAD_REMAINDER)}:`).test(Buffer.from(bytes).toString('latin1'))
   cache.load(change(1))

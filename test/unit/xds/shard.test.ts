@@ -21,7 +21,7 @@ it('the router table lists its splits in the order of their targets', () => {
     { target: 'wine', weight: 10 },
   ]
   const splits = ['e.z', 'e.a'].map((target) => ({ target, candidates }))
-  expect(toRouterTable({ shards: 256, maxModels: 2_000 }, splits)).toBe(
-    'shards 256\nmax_models 2000\nsplit e.a iris 90 wine 10\nsplit e.z iris 90 wine 10\n',
+  expect(toRouterTable({ shards: 256, maxModels: 2_000, maxRequestBytes: 1_000 }, splits)).toBe(
+    'shards 256\nmax_models 2000\nmax_request_bytes 1000\nsplit e.a iris 90 wine 10\nsplit e.z iris 90 wine 10\n',
   )
 })
