@@ -5,6 +5,7 @@ import { loadSync } from '@grpc/proto-loader'
 import { packageRoot } from '../kit/root.ts'
 import type { ProtoGrpcType as AdminProto } from './generated/admin.ts'
 import type { ProtoGrpcType as AgentProto } from './generated/agent.ts'
+import type { ProtoGrpcType as DataflowProto } from './generated/dataflow.ts'
 import type { ProtoGrpcType as HealthProto } from './generated/health.ts'
 import type { ProtoGrpcType as OipProto } from './generated/oip.ts'
 import type { ProtoGrpcType as SchedulerProto } from './generated/scheduler.ts'
@@ -19,21 +20,26 @@ export const GRPC_OPTIONS = {
 } as const
 
 // The flags of scripts/build.mjs `generate`: the declarations are only true with these.
-const definition = loadSync(['scheduler.proto', 'agent.proto', 'oip.proto', 'health.proto', 'admin.proto'], {
-  includeDirs: [join(packageRoot, 'api/proto')],
-  longs: String,
-  enums: String,
-  defaults: true,
-  oneofs: true,
-})
+const definition = loadSync(
+  ['scheduler.proto', 'agent.proto', 'oip.proto', 'health.proto', 'admin.proto', 'dataflow.proto'],
+  {
+    includeDirs: [join(packageRoot, 'api/proto')],
+    longs: String,
+    enums: String,
+    defaults: true,
+    oneofs: true,
+  },
+)
 const loaded = loadPackageDefinition(definition) as unknown as SchedulerProto &
   AgentProto &
   OipProto &
   HealthProto &
-  AdminProto
+  AdminProto &
+  DataflowProto
 
 export const Scheduler = loaded.seldon.mlops.scheduler.Scheduler
 export const HealthCheckService = loaded.seldon.mlops.health.HealthCheckService
 export const AgentService = loaded.millrace.agent.v1.AgentService
 export const GRPCInferenceService = loaded.inference.GRPCInferenceService
 export const Admin = loaded.millrace.admin.v1.Admin
+export const Dataflow = loaded.millrace.dataflow.Dataflow
