@@ -99,6 +99,12 @@ export const catalogue = {
     retryable: true,
     help: 'The model has as many requests waiting as it may: send fewer at once, add replicas, or raise the limit.',
   },
+  JOURNAL_OVERLOADED: {
+    grpc: 8,
+    http: 429,
+    retryable: true,
+    help: 'Records come faster than Kafka takes them: send less at once, or raise the bound that the message names.',
+  },
   REMOVAL_REFUSED: {
     grpc: 9,
     http: 409,
@@ -130,6 +136,12 @@ export const catalogue = {
     http: 500,
     retryable: false,
     help: 'Correct the Redis option or the REDIS_URL that the message names.',
+  },
+  KAFKA_UNAVAILABLE: {
+    grpc: 14,
+    http: 503,
+    retryable: true,
+    help: 'Kafka does not take or give records: check the brokers and their addresses; the message says which.',
   },
   SCHEDULER_UNAVAILABLE: { grpc: 14, http: 503, retryable: true, help: 'Start the scheduler, or check its address.' },
   INGRESS_UNAVAILABLE: {

@@ -26,6 +26,7 @@ const SOURCE_FOLDERS = [
   'agent',
   'model-server',
   'mesh',
+  'dataflow',
   'envoy',
   'cli',
   'up',

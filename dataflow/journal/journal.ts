@@ -1,0 +1,73 @@
+/**
+ * What the journal of a pipeline is, for those who record: every edge of a request as a record in Kafka. One journal serves
+ * all pipelines of a process.
+ *
+ * I8: a promise of `record` that was kept means that the broker has the record (or, with `fail-open`, that it lies in the
+ * spill file or was counted as lost).
+ */
+import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
+import type { TopicEnd } from './topics.ts'
+
+/** What an edge carried. Any topic may carry an error's text where it carries messages: `<p>.outputs` does. */
+export type JournalMessage =
+  | { readonly kind: 'request'; readonly request: InferenceRequest }
+  | { readonly kind: 'response'; readonly response: InferenceResponse }
+  | { readonly kind: 'error'; readonly text: string }
+
+/** What a pipeline wants while Kafka does not take its records. */
+export const JOURNAL_FAILURES = ['fail-closed', 'fail-open'] as const
+export type JournalFailure = (typeof JOURNAL_FAILURES)[number]
+
+export type JournalHeaders = readonly (readonly [name: string, value: string])[]
+
+export interface JournalRecord {
+  readonly topic: TopicEnd
+  /** See `compositeKey`. */
+  readonly key: string
+  /** From 0 to `partitions` - 1, the same for all records of one request. */
+  readonly partition: number
+  readonly headers: JournalHeaders
+  readonly message: JournalMessage
+  readonly onFailure: JournalFailure
+}
+
+/** Facts for a status and a health page. */
+export type JournalStatus =
+  | { readonly kind: 'none' }
+  | {
+      readonly kind: 'kafka'
+      readonly available: boolean
+      readonly brokers: number
+      readonly replicationFactor: number
+      /** False: one copy, gone with its disk. `remark` then says so, for people. */
+      readonly replicated: boolean
+      readonly remark: string
+      readonly spilledBytes: number
+    }
+
+export interface Journal {
+  /** How many partitions every topic has; a request takes one of them. */
+  readonly partitions: number
+  /**
+   * Settles when the broker has acknowledged. Tensors are not copied: nobody may change their bytes before.
+   * @throws ServingError KAFKA_UNAVAILABLE (fail-closed), JOURNAL_OVERLOADED (the bound of what waits), REQUEST_TOO_LARGE
+   */
+  record(record: JournalRecord): Promise<void>
+  /** Creates what is missing. @throws ServingError KAFKA_UNAVAILABLE, CONFIG_INVALID */
+  ensureTopics(ends: readonly TopicEnd[]): Promise<void>
+  /** Topics that are not there are no error. @throws ServingError KAFKA_UNAVAILABLE */
+  deleteTopics(ends: readonly TopicEnd[]): Promise<void>
+  status(): JournalStatus
+  /** Sends what waits, within a deadline, and disconnects. */
+  close(): Promise<void>
+}
+
+/** Without Kafka: nothing is recorded, nothing is waited for. */
+export const nullJournal: Journal = {
+  partitions: 1,
+  record: () => Promise.resolve(),
+  ensureTopics: () => Promise.resolve(),
+  deleteTopics: () => Promise.resolve(),
+  status: () => ({ kind: 'none' }),
+  close: () => Promise.resolve(),
+}
