@@ -110,7 +110,7 @@ it('a new table is taken over while requests run, with none of them failing', as
     renameSync(`${routerTableFile}.new`, routerTableFile)
   }
   const split = (candidate: string): SplitIr[] => [
-    { target: 'e.experiment', candidates: [{ target: candidate, weight: 1 }] },
+    { target: 'e.experiment', seed: 'e', candidates: [{ target: candidate, weight: 1 }] },
   ]
   publish(split('iris'))
   const { envoy, infer } = await startScene({ routerTableFile })

@@ -3,7 +3,7 @@ import { bytesEqual, View } from './bytes'
 import { fnv1a32 } from './hash'
 import { randomBelow } from './random'
 
-/** `split <target> ...`, as stored: this, then its candidates. */
+/** A split, as stored: this, then its candidates. */
 @unmanaged
 export class Split {
   target: usize
@@ -11,6 +11,13 @@ export class Split {
   hash: u32
   candidateCount: i32
   totalWeight: u32
+  /** The experiment's name; the target when none was given. */
+  seed: usize
+  seedSize: i32
+  /** The header of stickiness; size 0: none. */
+  sticky: usize
+  stickySize: i32
+  measured: bool
 }
 
 @unmanaged
@@ -18,6 +25,27 @@ export class Candidate {
   target: usize
   targetSize: i32
   weight: u32
+  /** What is routed to when it is chosen: itself, or a route with mirrors. */
+  routed: usize
+  routedSize: i32
+  /** The first `Condition`, 0 when there is none. */
+  conditions: usize
+}
+
+export namespace ConditionKind {
+  export const PRESENT: i32 = 0
+  export const EXACT: i32 = 1
+  export const PREFIX: i32 = 2
+}
+
+@unmanaged
+export class Condition {
+  next: usize
+  kind: i32
+  header: usize
+  headerSize: i32
+  value: usize
+  valueSize: i32
 }
 
 @unmanaged
@@ -44,16 +72,19 @@ export function findSplit(table: Table, ptr: usize, size: i32, hash: u32): usize
   }
 }
 
+@inline
+export function candidateOf(split: Split, index: i32): Candidate {
+  return changetype<Candidate>(changetype<usize>(split) + offsetof<Split>() + <usize>index * offsetof<Candidate>())
+}
+
 /** Replaces a target that has a split by one of its candidates, by weight. */
 export function applySplit(table: Table, target: View): void {
   if (table.splitCount == 0) return
   const split = changetype<Split | null>(load<usize>(findSplit(table, target.ptr, target.size, fnv1a32(target.ptr, target.size))))
   if (split == null) return
   let left = randomBelow(split.totalWeight)
-  let candidate = changetype<Candidate>(changetype<usize>(split) + offsetof<Split>())
-  while (left >= candidate.weight) {
-    left -= candidate.weight
-    candidate = changetype<Candidate>(changetype<usize>(candidate) + offsetof<Candidate>())
-  }
-  target.set(candidate.target, candidate.targetSize)
+  let index = 0
+  while (left >= candidateOf(split, index).weight) left -= candidateOf(split, index++).weight
+  const candidate = candidateOf(split, index)
+  target.set(candidate.routed, candidate.routedSize)
 }

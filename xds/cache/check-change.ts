@@ -1,5 +1,6 @@
+import type { IrIssue } from '../ir/issue.ts'
 import type { ChangeIr } from '../ir/types.ts'
-import { type IrIssue, validateChange } from '../ir/validate.ts'
+import { validateChange } from '../ir/validate.ts'
 import type { ShardTable } from './shard-table.ts'
 
 interface Standing {

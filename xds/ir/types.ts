@@ -39,10 +39,43 @@ export interface RouteIr {
   readonly timeoutMs: number
 }
 
-/** A target that the router filter replaces by one of several targets, by weight (delivered by ECDS). */
+/**
+ * A target that the router filter replaces by one of its candidates (delivered by ECDS). In this order: a candidate all of
+ * whose conditions hold; one that a token of the request header `x-seldon-route` names; by the hash of the sticky header; by
+ * chance. The last three share by weight, and never choose a candidate of weight 0.
+ */
 export interface SplitIr {
+  /** What is addressed: `iris` (an experiment's default), `p.pipeline`, `e.experiment`. */
   readonly target: string
-  readonly candidates: readonly { readonly target: string; readonly weight: number }[]
+  /** The experiment's name. Stickiness is computed from it, and it labels what is measured. */
+  readonly seed: string
+  readonly candidates: readonly CandidateIr[]
+  /** The request header, in lower case, whose value always meets the same candidate. Without it: by chance. */
+  readonly stickyHeader?: string
+  /** Requests, errors and durations are counted per candidate, as wasm-filter/README.md says. */
+  readonly measured?: boolean
+  /** Gets copies of this split's traffic, whose answers are dropped. Only targets that have a route are sent any. */
+  readonly mirrors?: readonly SplitMirrorIr[]
+}
+
+export interface CandidateIr {
+  readonly target: string
+  /** 0 to 1,000,000; not all of a split's may be 0. */
+  readonly weight: number
+  /** All of them must hold; none: only weights decide. The first candidate whose conditions hold gets the request. */
+  readonly match?: readonly HeaderMatchIr[]
+}
+
+/** A condition on a request header, named in lower case. Of several values one is enough. */
+export type HeaderMatchIr =
+  | { readonly header: string; readonly exact: string }
+  | { readonly header: string; readonly prefix: string }
+  | { readonly header: string; readonly present: true }
+
+export interface SplitMirrorIr {
+  readonly target: string
+  /** Above 0, up to 100; fractions work, in steps of 0.0001. */
+  readonly percent: number
 }
 
 /** What changed, at most once per key. Its cost is what it holds, never what stands. */

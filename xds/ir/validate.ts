@@ -1,19 +1,14 @@
-import type { ChangeIr, EndpointIr, EndpointSetIr, RouteIr, SplitIr } from './types.ts'
-
-/** One thing wrong with a change. */
-export interface IrIssue {
-  readonly path: string
-  readonly message: string
-}
+import type { IrIssue } from './issue.ts'
+import type { ChangeIr, EndpointIr, EndpointSetIr, RouteIr } from './types.ts'
+import { splitIssues } from './validate-split.ts'
+import { weightIssues } from './validate-weights.ts'
 
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,73}$/
-const SPLIT_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,73}$/ // the grammar of wasm-filter/README.md
 const SET_ID = /^[\x21-\x7e]{1,200}$/
 const HEADER_VALUE = /^[\x20-\x7e]*$/
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/
 const IPV6 = /^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$/
 const RESERVED = new Set(['_', '_ready'])
-const MAX_WEIGHT = 1_000_000
 
 /** Everything that is wrong with a change by itself; what it refers to is checked against the state when it is applied. */
 export function validateChange(change: ChangeIr): readonly IrIssue[] {
@@ -61,31 +56,6 @@ function routeIssues(route: RouteIr, path: string): IrIssue[] {
         issues.push({ path: `${path}.destinations[${String(index)}].${key}`, message: 'must be printable ASCII' })
   issues.push(...weightIssues(route.destinations, `${path}.destinations`))
   return issues
-}
-
-function splitIssues(split: SplitIr, path: string): IrIssue[] {
-  const named = [split, ...split.candidates].filter(({ target }) => !SPLIT_NAME.test(target))
-  return [
-    ...(split.candidates.length === 0 ? [{ path: `${path}.candidates`, message: 'must not be empty' }] : []),
-    ...named.map(({ target }) => ({ path, message: `"${target}" cannot be a target` })),
-    ...weightIssues(split.candidates, `${path}.candidates`),
-  ]
-}
-
-function weightIssues(weighted: readonly { readonly weight: number }[], path: string): IrIssue[] {
-  const wrong = weighted.flatMap(({ weight }, index) =>
-    Number.isInteger(weight) && weight >= 0 && weight <= MAX_WEIGHT
-      ? []
-      : [
-          {
-            path: `${path}[${String(index)}].weight`,
-            message: `${String(weight)} must be a whole number, 0 to ${String(MAX_WEIGHT)}`,
-          },
-        ],
-  )
-  if (wrong.length > 0) return wrong
-  const sum = weighted.reduce((total, { weight }) => total + weight, 0)
-  return weighted.length > 0 && sum === 0 ? [{ path, message: 'at least one weight must be above 0' }] : []
 }
 
 function duplicates(keys: readonly string[], what: string): IrIssue[] {

@@ -17,6 +17,9 @@ export const ROUTER_CONFIG_NAME = 'router'
 export const PROTOCOLS = ['rest', 'grpc'] as const
 export type Protocol = (typeof PROTOCOLS)[number]
 
+/** The route that only a mirrored split's choice of a candidate takes. No client can ask for it: a name has no `_` at its front, nor a `/`. */
+export const mirroredTarget = (splitTarget: string, candidate: string): string => `_${splitTarget}/${candidate}`
+
 /** The cluster, and the endpoints resource, of one set and protocol. */
 export const clusterName = (endpointSetId: string, protocol: Protocol): string => `${endpointSetId}/${protocol}`
 

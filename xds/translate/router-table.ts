@@ -1,4 +1,5 @@
-import type { SplitIr } from '../ir/types.ts'
+import type { CandidateIr, HeaderMatchIr, SplitIr } from '../ir/types.ts'
+import { mirroredTarget } from './names.ts'
 
 /** What the router filter is told apart from the splits. */
 export interface RouterOptions {
@@ -17,8 +18,33 @@ export function toRouterTable(options: RouterOptions, splits: readonly SplitIr[]
     `max_request_bytes ${String(options.maxRequestBytes)}`,
   ]
   for (const split of splits.toSorted((a, b) => (a.target < b.target ? -1 : 1))) {
-    const candidates = split.candidates.map(({ target, weight }) => `${target} ${String(weight)}`)
-    lines.push(`split ${split.target} ${candidates.join(' ')}`)
+    lines.push(...toSplitLines(split))
   }
   return lines.map((line) => `${line}\n`).join('')
 }
+
+function toSplitLines({ target, seed, candidates, stickyHeader, measured, mirrors = [] }: SplitIr): string[] {
+  const shares = candidates.map((candidate) => `${candidate.target} ${String(candidate.weight)}`)
+  return [
+    `split ${target} ${shares.join(' ')}`,
+    `seed ${seed}`,
+    ...(stickyHeader === undefined ? [] : [`sticky ${stickyHeader}`]),
+    ...(measured === true ? ['measured'] : []),
+    ...candidates.flatMap(toMatchLines),
+    ...(mirrors.length === 0
+      ? []
+      : candidates.map((candidate) => `route ${candidate.target} ${mirroredTarget(target, candidate.target)}`)),
+  ]
+}
+
+const toMatchLines = ({ target, match = [] }: CandidateIr): string[] =>
+  match.map((condition) => `match ${target} ${condition.header} ${toCondition(condition)}`)
+
+function toCondition(condition: HeaderMatchIr): string {
+  if ('exact' in condition) return `exact ${escape(condition.exact)}`
+  return 'prefix' in condition ? `prefix ${escape(condition.prefix)}` : 'present'
+}
+
+/** Every byte but letters, digits, `-`, `_` and `.` as `%XX`, so that a value is one field. */
+const escape = (value: string): string =>
+  value.replaceAll(/[^A-Za-z0-9_.-]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)

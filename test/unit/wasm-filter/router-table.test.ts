@@ -36,6 +36,7 @@ describe('a split', () => {
   it('is found among thousands', () => {
     const splits = Array.from({ length: 5_000 }, (_, index) => ({
       target: `t-${String(index)}`,
+      seed: 'many',
       candidates: [{ target: `c-${String(index)}`, weight: 1 }],
     }))
     const host = new ProxyHost(module)

@@ -82,7 +82,11 @@ describe('the cache', () => {
     ],
     ['no destination', { upsertRoutes: [{ target: 'a', destinations: [], timeoutMs: 0 }] }, 'must not be empty'],
     ['the same target twice', { upsertRoutes: [route('a', 's0'), route('a', 's0')] }, 'more than once'],
-    ['weights without any', { splits: [{ target: 'a', candidates: [{ target: 'b', weight: 0 }] }] }, 'above 0'],
+    [
+      'weights without any',
+      { splits: [{ target: 'a', seed: 'a', candidates: [{ target: 'b', weight: 0 }] }] },
+      'above 0',
+    ],
     [
       'a header value that breaks the line',
       {

@@ -20,8 +20,8 @@ it('the router table lists its splits in the order of their targets', () => {
     { target: 'iris', weight: 90 },
     { target: 'wine', weight: 10 },
   ]
-  const splits = ['e.z', 'e.a'].map((target) => ({ target, candidates }))
+  const splits = ['e.z', 'e.a'].map((target) => ({ target, seed: 'ab', candidates }))
   expect(toRouterTable({ shards: 256, maxModels: 2_000, maxRequestBytes: 1_000 }, splits)).toBe(
-    'shards 256\nmax_models 2000\nmax_request_bytes 1000\nsplit e.a iris 90 wine 10\nsplit e.z iris 90 wine 10\n',
+    'shards 256\nmax_models 2000\nmax_request_bytes 1000\nsplit e.a iris 90 wine 10\nseed ab\nsplit e.z iris 90 wine 10\nseed ab\n',
   )
 })

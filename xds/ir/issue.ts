@@ -1,0 +1,5 @@
+/** One thing wrong with a change. */
+export interface IrIssue {
+  readonly path: string
+  readonly message: string
+}
