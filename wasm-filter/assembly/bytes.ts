@@ -39,6 +39,11 @@ export function isText(ptr: usize, size: i32, constant: View): bool {
 }
 
 @inline
+export function startsWithBytes(ptr: usize, size: i32, prefix: usize, prefixSize: i32): bool {
+  return size >= prefixSize && bytesEqual(ptr, prefix, prefixSize)
+}
+
+@inline
 export function startsWith(ptr: usize, size: i32, prefix: View): bool {
   return size >= prefix.size && bytesEqual(ptr, prefix.ptr, prefix.size)
 }

@@ -5,8 +5,9 @@ import { HeaderMap } from './abi'
 import { isText, text, View } from './bytes'
 import { HeaderPairs } from './header-pairs'
 import { addToCounter, getHeader, getHeaders, getProperty, nowNanoseconds, recordInHistogram } from './host'
+import { measure, takeCandidate } from './measure'
 import { ADDRESS_NONE } from './metric-names'
-import { HEADER_INTERNAL } from './names'
+import { HEADER_INTERNAL, HEADER_ROUTE } from './names'
 import { isGrpc } from './request'
 import { SeriesTable } from './series'
 import { startOf, wasGrpc } from './started'
@@ -14,7 +15,6 @@ import { startOf, wasGrpc } from './started'
 const STATUS = text(':status')
 const GRPC_STATUS = text('grpc-status')
 const CONTENT_TYPE = text('content-type')
-const ROUTE_TOKEN = text('x-seldon-route')
 const UPSTREAM_ADDRESS = text('upstream\0address')
 const REQUEST_DURATION = text('request\0duration')
 const COLON: u8 = 0x3a
@@ -40,7 +40,7 @@ class Answer {
   private header(name: View, value: View): void {
     if (isText(name.ptr, name.size, STATUS)) this.httpStatus = decimalOf(value, 0)
     else if (isText(name.ptr, name.size, GRPC_STATUS)) this.grpcStatus = decimalOf(value, GRPC_UNKNOWN)
-    else if (isText(name.ptr, name.size, ROUTE_TOKEN) && isToken(value)) this.internal.set(value.ptr + 1, value.size - 2)
+    else if (isText(name.ptr, name.size, HEADER_ROUTE) && isToken(value)) this.internal.set(value.ptr + 1, value.size - 2)
   }
 }
 
@@ -56,12 +56,16 @@ export function countRequest(table: SeriesTable, contextId: u32): void {
   getHeaders(HeaderMap.RESPONSE, view)
   answer.read(view)
   const internal = answer.internal
+  const candidate = takeCandidate(contextId)
   // An answer without the token (the client left first, or Envoy answered) may still be one of a model's route.
-  if (internal.size == 0 && !getHeader(HeaderMap.REQUEST, HEADER_INTERNAL, internal)) return
+  const routed = internal.size > 0 || getHeader(HeaderMap.REQUEST, HEADER_INTERNAL, internal)
+  if (!routed && candidate == 0) return
   const start = startOf(contextId)
   const microseconds = (start != 0 ? nowNanoseconds() - start : durationByEnvoy()) / 1000
   const grpc = start != 0 ? wasGrpc(contextId) : wasGrpcByHeader()
   const code = grpc ? grpcCode() : answer.httpStatus
+  if (candidate != 0) measure(candidate, grpc, answer.httpStatus != 0, code, microseconds)
+  if (!routed) return
   if (!getProperty(UPSTREAM_ADDRESS, address) || address.size == 0) address.set(ADDRESS_NONE.ptr, ADDRESS_NONE.size)
   const series = table.find(internal, address, grpc, code)
   addToCounter(series.requests, 1)

@@ -1,11 +1,14 @@
 // The names of our metrics, as README.md documents them for whoever reads Envoy's stats.
-import { text, View } from './bytes'
+import { indexOf, text, View } from './bytes'
 import { PROTO_GRPC, PROTO_REST } from './names'
 import { Writer } from './writer'
 
 const REQUESTS = text('millrace.requests')
 const MICROSECONDS = text('millrace.microseconds')
 const DURATION_US = text('millrace.duration_us')
+const CANDIDATE_REQUESTS = text('millrace.candidate_requests')
+const CANDIDATE_ERRORS = text('millrace.candidate_errors')
+const CANDIDATE_US = text('millrace.candidate_us')
 const OTHER = text('_other')
 const NONE = text('_none')
 const DOT: u8 = 0x2e
@@ -37,6 +40,26 @@ export function microsecondsName(labels: Labels): Writer {
 
 export function durationName(labels: Labels): Writer {
   return serverFields(name.reset().view(DURATION_US), labels)
+}
+
+/** `candidate`: `<experiment>\0<candidate>`. */
+export function candidateRequestsName(candidate: View, grpc: bool): Writer {
+  return candidateName(CANDIDATE_REQUESTS, candidate, grpc)
+}
+
+export function candidateErrorsName(candidate: View, grpc: bool): Writer {
+  return candidateName(CANDIDATE_ERRORS, candidate, grpc)
+}
+
+export function candidateMicrosecondsName(candidate: View, grpc: bool): Writer {
+  return candidateName(CANDIDATE_US, candidate, grpc)
+}
+
+function candidateName(kind: View, candidate: View, grpc: bool): Writer {
+  const end = indexOf(candidate.ptr, candidate.size, 0, 0)
+  name.reset().view(kind).byte(DOT).field(candidate.ptr, end)
+  name.byte(DOT).field(candidate.ptr + end + 1, candidate.size - end - 1)
+  return name.byte(DOT).view(grpc ? PROTO_GRPC : PROTO_REST)
 }
 
 function seriesName(kind: View, labels: Labels): Writer {

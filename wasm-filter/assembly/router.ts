@@ -2,22 +2,25 @@
 import { BodyAction, BufferKind, HeaderMap, HeadersAction } from './abi'
 import { allocate, resetArena } from './arena'
 import { text, View } from './bytes'
+import { choose } from './choose'
 import { countRequest } from './count'
 import { decide, decideByName, target, Verdict } from './decide'
 import { fnv1a32 } from './hash'
 import { addRequestHeader, getBytes, getHeaders, nowNanoseconds, removeRequestHeader, warn } from './host'
 import { HEADER_CONTENT_LENGTH, HEADER_INTERNAL, HEADER_PROTO, HEADER_SHARD, HEADER_TARGET, PROTO_GRPC, PROTO_REST } from './names'
+import { noteCandidate, numberCandidates } from './measure'
 import { forgetHeld, holdForName, NO_MESSAGE, Peek, peekedName, peekName, peekProblem, TOO_MANY } from './peek'
 import { seed } from './random'
 import { answerLive, GrpcStatus, refuseCall, refuseMessage, refuseName, refuseSize } from './refuse'
 import { Request } from './request'
 import { SeriesTable } from './series'
 import { noteStart } from './started'
-import { applySplit, Table } from './table'
+import { splitOf, Split, Table } from './table'
 import { badLine, parseTable } from './table-parse'
 import { Writer } from './writer'
 
 const BAD_LINE = text('router table refused: cannot read line ')
+const NOT_MEASURED = text('more candidates than 4,096 were measured since Envoy started: new ones are not')
 
 const request = new Request()
 const view = new View()
@@ -49,6 +52,7 @@ export function proxy_on_configure(rootId: u32, size: i32): i32 {
   table = parsed
   seed(nowNanoseconds() ^ rootId)
   series.prepare(parsed.maxModels)
+  if (!numberCandidates(parsed)) warn(digits.reset().view(NOT_MEASURED))
   return 1
 }
 
@@ -60,7 +64,7 @@ export function proxy_on_request_headers(contextId: u32, headers: i32, endOfStre
   switch (verdict) {
     case Verdict.ROUTE:
       admit(contextId)
-      route(request.grpc)
+      route(contextId, request.grpc, true)
       return HeadersAction.CONTINUE
     case Verdict.HOLD:
       admit(contextId)
@@ -94,13 +98,13 @@ export function proxy_on_request_body(contextId: u32, size: i32, endOfStream: i3
       refuseMessage(GrpcStatus.INVALID_ARGUMENT, peekProblem)
       return BodyAction.STOP
     default:
-      return routeByName()
+      return routeByName(contextId)
   }
 }
 
-function routeByName(): i32 {
+function routeByName(contextId: u32): i32 {
   if (decideByName(peekedName) == Verdict.ROUTE) {
-    route(true)
+    route(contextId, true, false)
     return BodyAction.CONTINUE
   }
   refuseName(true, target)
@@ -121,14 +125,28 @@ function removeForged(): void {
   removeRequestHeader(HEADER_INTERNAL)
 }
 
-/** Names the target. A changed request header makes Envoy (for ABI 0.2.1) forget the route and choose it again, by these. */
-function route(grpc: bool): void {
-  applySplit(table, target)
+/**
+ * Names the target. A changed request header makes Envoy (for ABI 0.2.1) forget the route and choose it again, by these.
+ * `read`: `view` holds the headers of this request.
+ */
+function route(contextId: u32, grpc: bool, read: bool): void {
+  let hash = fnv1a32(target.ptr, target.size)
+  const split = splitOf(table, target, hash)
+  if (split != null) hash = applySplit(contextId, split, read)
   const proto = grpc ? PROTO_GRPC : PROTO_REST
-  digits.reset().decimal(fnv1a32(target.ptr, target.size) % table.shards)
+  digits.reset().decimal(hash % table.shards)
   addRequestHeader(HEADER_TARGET, target.ptr, target.size)
   addRequestHeader(HEADER_PROTO, proto.ptr, proto.size)
   addRequestHeader(HEADER_SHARD, digits.ptr, digits.size)
+}
+
+/** Replaces the target by a candidate of its split; its hash. A call that waited for its name has to fetch its headers again. */
+function applySplit(contextId: u32, split: Split, read: bool): u32 {
+  if (!read) getHeaders(HeaderMap.REQUEST, view)
+  const candidate = choose(split, view)
+  if (candidate.measured != 0) noteCandidate(contextId, candidate.measured)
+  target.set(candidate.routed, candidate.routedSize)
+  return fnv1a32(target.ptr, target.size)
 }
 
 export function proxy_on_log(contextId: u32): void {

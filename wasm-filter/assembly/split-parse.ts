@@ -8,7 +8,7 @@ import { Candidate, candidateOf, Condition, ConditionKind, findSplit, Split, Tab
 
 /** Enough for what is written of any line: a split, and for each two fields a candidate, for each three a condition. */
 export const BYTES_PER_LINE: i32 = 48
-export const BYTES_PER_SPACE: i32 = 12
+export const BYTES_PER_SPACE: i32 = 14
 
 const WEIGHT_MAX: i64 = 1000000
 const HEADER_MAX_BYTES: i32 = 64
@@ -45,8 +45,8 @@ export function parseSplitLine(table: Table): bool {
   if (isText(field.ptr, field.size, STICKY)) return parseSticky(split)
   if (isText(field.ptr, field.size, MATCH)) return parseMatch(split)
   if (isText(field.ptr, field.size, ROUTE)) return parseRoute(split)
-  if (!isText(field.ptr, field.size, MEASURED) || split.measured) return false
-  split.measured = true
+  if (!isText(field.ptr, field.size, MEASURED) || split.isMeasured) return false
+  split.isMeasured = true
   return true
 }
 
@@ -77,6 +77,9 @@ function parseSplit(table: Table): bool {
   split.totalWeight = <u32>total
   store<usize>(place, changetype<usize>(split))
   table.splitCount++
+  const before = current
+  if (before == null) table.firstSplit = changetype<usize>(split)
+  else before.next = changetype<usize>(split)
   current = split
   return true
 }

@@ -29,6 +29,7 @@ export function parseTable(source: View): Table | null {
   table.maxModels = MAX_MODELS_DEFAULT
   table.maxRequestBytes = MAX_REQUEST_BYTES_DEFAULT
   table.splitCount = 0
+  table.firstSplit = 0
   table.indexSize = indexSize
   table.index = block + offsetof<Table>()
   memory.fill(table.index, 0, indexSize << 2)

@@ -1,11 +1,11 @@
 // The configuration of `router`: one block on the heap, which holds everything that it points to.
 import { bytesEqual, View } from './bytes'
-import { fnv1a32 } from './hash'
-import { randomBelow } from './random'
 
 /** A split, as stored: this, then its candidates. */
 @unmanaged
 export class Split {
+  /** The next one of the text; 0: none. */
+  next: usize
   target: usize
   targetSize: i32
   hash: u32
@@ -17,7 +17,7 @@ export class Split {
   /** The header of stickiness; size 0: none. */
   sticky: usize
   stickySize: i32
-  measured: bool
+  isMeasured: bool
 }
 
 @unmanaged
@@ -30,6 +30,8 @@ export class Candidate {
   routedSize: i32
   /** The first `Condition`, 0 when there is none. */
   conditions: usize
+  /** Under which number it is measured; 0: it is not. */
+  measured: u32
 }
 
 export namespace ConditionKind {
@@ -55,6 +57,8 @@ export class Table {
   /** The most that a request's `content-length` may say. */
   maxRequestBytes: i64
   splitCount: i32
+  /** The first split of the text; each names the one after it. */
+  firstSplit: usize
   /** Power of two; addresses of splits by the hash of their target, 0 where free. */
   indexSize: i32
   index: usize
@@ -77,14 +81,9 @@ export function candidateOf(split: Split, index: i32): Candidate {
   return changetype<Candidate>(changetype<usize>(split) + offsetof<Split>() + <usize>index * offsetof<Candidate>())
 }
 
-/** Replaces a target that has a split by one of its candidates, by weight. */
-export function applySplit(table: Table, target: View): void {
-  if (table.splitCount == 0) return
-  const split = changetype<Split | null>(load<usize>(findSplit(table, target.ptr, target.size, fnv1a32(target.ptr, target.size))))
-  if (split == null) return
-  let left = randomBelow(split.totalWeight)
-  let index = 0
-  while (left >= candidateOf(split, index).weight) left -= candidateOf(split, index++).weight
-  const candidate = candidateOf(split, index)
-  target.set(candidate.routed, candidate.routedSize)
+/** The split of a target; null for one that no experiment concerns. */
+@inline
+export function splitOf(table: Table, target: View, hash: u32): Split | null {
+  if (table.splitCount == 0) return null
+  return changetype<Split | null>(load<usize>(findSplit(table, target.ptr, target.size, hash)))
 }

@@ -65,10 +65,13 @@ export class ProxyHost {
   configuration = new Uint8Array()
   localReply: LocalReply | undefined
   nowNanoseconds = 1_000_000_000n
+  /** Calls of the module to the host, and bytes that these handed to it. */
+  hostCalls = 0
+  bytesHanded = 0
   private readonly metrics = new Map<number, { readonly name: string; readonly kind: number }>()
 
   constructor(module: WebAssembly.Module) {
-    const instance = new WebAssembly.Instance(module, { env: this.imports() })
+    const instance = new WebAssembly.Instance(module, { env: this.counted(this.imports()) })
     this.exports = instance.exports as unknown as FilterExports
   }
 
@@ -80,6 +83,16 @@ export class ProxyHost {
   configure(text: string, rootId = 1): boolean {
     this.configuration = Buffer.from(text)
     return this.exports.proxy_on_configure?.(rootId, this.configuration.length) !== 0
+  }
+
+  private counted(imports: Record<string, (...args: never[]) => number>): Record<string, unknown> {
+    const count =
+      (call: (...args: never[]) => number) =>
+      (...args: never[]) => {
+        this.hostCalls += 1
+        return call(...args)
+      }
+    return Object.fromEntries(Object.entries(imports).map(([name, call]) => [name, count(call)]))
   }
 
   private read(ptr: number, size: number): Uint8Array {
@@ -96,6 +109,7 @@ export class ProxyHost {
 
   /** Hands bytes to the module in memory that the module gives, as the real host does. */
   private hand(bytes: Uint8Array, outPtr: number, outSize: number): number {
+    this.bytesHanded += bytes.length
     const ptr = bytes.length === 0 ? 0 : this.exports.proxy_on_memory_allocate(bytes.length)
     if (bytes.length > 0) new Uint8Array(this.exports.memory.buffer).set(bytes, ptr)
     this.writeNumber(outPtr, ptr)

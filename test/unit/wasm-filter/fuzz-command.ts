@@ -1,6 +1,7 @@
 /** `npm run fuzz -- --cases N --seed S`: the property test of the filters, as long as one likes. */
 import { parseArgs } from 'node:util'
 import { fuzzFilters } from './fuzz.ts'
+import { fuzzTables } from './fuzz-tables.ts'
 
 const { values } = parseArgs({
   options: { cases: { type: 'string', default: '100000' }, seed: { type: 'string', default: String(Date.now()) } },
@@ -14,4 +15,8 @@ if (!Number.isSafeInteger(cases) || cases < 1 || !Number.isSafeInteger(seed)) {
 const { admitted, refused } = fuzzFilters({ cases, seed })
 console.log(
   `${String(cases)} cases of seed ${String(seed)}: ${String(admitted)} let through, ${String(refused)} refused, no trap`,
+)
+const tables = fuzzTables({ cases, seed })
+console.log(
+  `${String(cases)} tables of seed ${String(seed)}: ${String(tables.accepted)} accepted, ${String(tables.refused)} refused, no trap`,
 )

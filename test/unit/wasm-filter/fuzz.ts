@@ -7,6 +7,7 @@ import { compileFilter } from '../../support/compile-filter.ts'
 import { ProxyHost, type FilterModule, type Header } from '../../../wasm-filter/host/proxy-host.ts'
 import { runStream, type StreamRequest, type StreamResult, valueOf } from '../../../wasm-filter/host/stream.ts'
 import { concat, cut, field, frame } from '../../support/grpc-frames.ts'
+import { Random } from './random.ts'
 
 export interface FuzzOptions {
   readonly cases: number
@@ -20,12 +21,21 @@ export interface FuzzReport {
 }
 
 const MODULES = ['router', 'rename-rest', 'rename-grpc'] as const satisfies readonly FilterModule[]
+const TABLE = `shards 256
+max_models 50
+split iris a 1 b 1 p.pipeline 0
+seed exp
+sticky x-user
+measured
+match p.pipeline x-beta prefix a%20
+route a _iris/a
+`
 const MEMORY_MAX_BYTES = 16 * 1024 * 1024
 
 /** Runs the cases; throws at the first that breaks a rule, naming the seed and case that repeat it. */
 export function fuzzFilters({ cases, seed }: FuzzOptions): FuzzReport {
   const hosts = new Map(MODULES.map((name) => [name, new ProxyHost(compileFilter(name))]))
-  hosts.get('router')?.configure('shards 256\nmax_models 50\nsplit iris a 1 b 1\n')
+  hosts.get('router')?.configure(TABLE)
   let admitted = 0
   for (let number = 0; number < cases; number++) {
     const request = mutatedRequest(new Random(seed + number * 7919))
@@ -57,7 +67,7 @@ const ADMITTED_WRITE = new RegExp(
 )
 const ADMITTED_GRPC =
   /^\/inference\.GRPCInferenceService\/(Model(Infer|StreamInfer|Metadata|Ready)|Server(Live|Ready|Metadata))$/
-const TARGET = new RegExp(`^(${NAME}|_|_mesh|_ready)$`)
+const TARGET = new RegExp(`^(${NAME}|_|_mesh|_ready|_iris/a)$`)
 
 /** Whether the request was let through; throws when it should not have been, or not with these headers. */
 function checkRouted(request: StreamRequest, { headers, localReply, held }: StreamResult): boolean {
@@ -80,32 +90,6 @@ function checkRouted(request: StreamRequest, { headers, localReply, held }: Stre
 function describe(request: StreamRequest): string {
   const body = Buffer.concat(request.chunks ?? []).subarray(0, 64)
   return `${JSON.stringify(request.headers)} body ${body.toString('hex')}`
-}
-
-/** mulberry32: the same seed gives the same cases everywhere. */
-class Random {
-  private state: number
-
-  constructor(seed: number) {
-    this.state = seed
-  }
-
-  below(bound: number): number {
-    this.state = (this.state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % bound
-  }
-
-  chance(percent: number): boolean {
-    return this.below(100) < percent
-  }
-
-  pick<T>(values: readonly T[]): T {
-    const value = values[this.below(values.length)]
-    if (value === undefined) throw new Error('nothing to pick from')
-    return value
-  }
 }
 
 const PATHS = [
@@ -169,6 +153,10 @@ function mutatedRequest(random: Random): StreamRequest {
   while (random.chance(20)) headers.push([random.pick(INTERNAL_HEADERS), mutateText(random, 'iris_3')])
   if (random.chance(10)) headers.push([mutateText(random, 'x-other'), mutateText(random, 'x')])
   if (random.chance(30)) headers.push(['content-length', '5'])
+  while (random.chance(30))
+    headers.push(['x-seldon-route', mutateText(random, random.pick([':a_1:', ':p.pipeline: :b_2:']))])
+  if (random.chance(30)) headers.push(['x-user', mutateText(random, 'u')])
+  if (random.chance(10)) headers.push(['x-beta', mutateText(random, 'a b')])
   if (random.chance(2)) headers.push(['cookie', 'c'.repeat(random.below(200_000))])
   const answered = {
     headers: [
