@@ -11,6 +11,8 @@ export interface Reference {
 const ALIASES: Readonly<Record<Kind, readonly string[]>> = {
   Model: ['model', 'models', 'mlm'],
   Server: ['server', 'servers', 'mls'],
+  Pipeline: ['pipeline', 'pipelines', 'mlp'],
+  Experiment: ['experiment', 'experiments', 'mlx'],
 }
 
 /** `model iris`, `models/iris`, `mls`. @throws ServingError CONFIG_INVALID */

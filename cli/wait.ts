@@ -14,8 +14,8 @@ export type Verdict =
   /** It cannot come unless somebody changes something. */
   | { readonly kind: 'impossible'; readonly reason: string }
 
-const AVAILABLE_STATES = new Set(['ModelAvailable', 'ServerReady'])
-const FAILED_STATES = new Set(['ModelFailed', 'ScheduleFailed', 'ModelTerminateFailed'])
+const AVAILABLE_STATES = new Set(['ModelAvailable', 'ServerReady', 'PipelineReady', 'ExperimentActive'])
+const FAILED_STATES = new Set(['ModelFailed', 'ScheduleFailed', 'ModelTerminateFailed', 'PipelineFailed'])
 const RECONNECT: Backoff = { minMs: 200, maxMs: 2_000 }
 
 export function judge(event: WatchEvent, condition: Condition): Verdict {
@@ -36,12 +36,14 @@ const isRetried = (status: StoredResource['status']): boolean =>
   status !== undefined && 'retrying' in status && status.retrying === true
 
 /** False while the status speaks of an earlier spec, or an earlier version still answers in place of the wanted one. */
-function isSettled({ kind, metadata, status }: StoredResource): boolean {
-  const { generation } = metadata
-  const observed = status?.observedGeneration
+function isSettled(resource: StoredResource): boolean {
+  const { generation } = resource.metadata
+  const observed = resource.status?.observedGeneration
   if (generation !== undefined && observed !== undefined && observed < generation) return false
-  if (kind !== 'Model' || status?.state !== 'ModelAvailable') return true
-  return status.servingVersion === undefined || status.servingVersion === status.version
+  if (resource.kind !== 'Model' && resource.kind !== 'Pipeline') return true
+  const { status } = resource
+  if (!AVAILABLE_STATES.has(status?.state ?? '')) return true
+  return status?.servingVersion === undefined || status.servingVersion === status.version
 }
 
 /**

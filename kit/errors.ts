@@ -6,6 +6,8 @@ export const catalogue = {
   // invalid input: the caller edits
   MODEL_SPEC_INVALID: { grpc: 3, http: 400, retryable: false, help: 'Correct the fields that the message lists.' },
   SERVER_SPEC_INVALID: { grpc: 3, http: 400, retryable: false, help: 'Correct the fields that the message lists.' },
+  PIPELINE_SPEC_INVALID: { grpc: 3, http: 400, retryable: false, help: 'Correct the fields that the message lists.' },
+  EXPERIMENT_SPEC_INVALID: { grpc: 3, http: 400, retryable: false, help: 'Correct the fields that the message lists.' },
   MANIFEST_INVALID: {
     grpc: 3,
     http: 400,
@@ -49,6 +51,13 @@ export const catalogue = {
   },
   NOT_FOUND: { grpc: 5, http: 404, retryable: false, help: 'Check the name or the path that the message gives.' },
   SERVER_NOT_FOUND: { grpc: 5, http: 404, retryable: false, help: 'Check the name with `millrace get servers`.' },
+  PIPELINE_NOT_FOUND: { grpc: 5, http: 404, retryable: false, help: 'Check the name with `millrace get pipelines`.' },
+  EXPERIMENT_NOT_FOUND: {
+    grpc: 5,
+    http: 404,
+    retryable: false,
+    help: 'Check the name with `millrace get experiments`.',
+  },
   VERSION_NOT_FOUND: {
     grpc: 5,
     http: 404,
@@ -78,6 +87,12 @@ export const catalogue = {
     http: 409,
     retryable: true,
     help: 'The model is still being deleted: apply again when it is gone.',
+  },
+  IN_USE: {
+    grpc: 9,
+    http: 409,
+    retryable: false,
+    help: 'Delete or change the experiment that the message names first.',
   },
   VERSION_CONFLICT: {
     grpc: 10,

@@ -16,7 +16,7 @@ export interface FieldIssue {
 
 /** The part of JSON Schema that the resource schemas use. */
 interface Schema {
-  readonly type?: 'object' | 'array' | 'string' | 'integer' | 'boolean'
+  readonly type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean'
   readonly properties?: Readonly<Record<string, Schema>>
   readonly required?: readonly string[]
   readonly patternProperties?: Readonly<Record<string, Schema>>
@@ -37,6 +37,7 @@ const NOUNS = {
   array: 'a list',
   string: 'text',
   integer: 'a whole number',
+  number: 'a number',
   boolean: 'true or false',
 }
 const MAX_SHOWN = 60
@@ -127,6 +128,8 @@ function hasType(type: NonNullable<Schema['type']>, value: unknown): boolean {
       return Array.isArray(value)
     case 'integer':
       return Number.isSafeInteger(value)
+    case 'number':
+      return Number.isFinite(value)
     case 'string':
     case 'boolean':
       return typeof value === type

@@ -8,7 +8,7 @@ const StringMap = Type.Record(Type.String(), Type.String())
 export const FreeMapping = Type.Record(Type.String(), Type.Unknown())
 const closed = { additionalProperties: false } as const
 
-/** The name of a model or server. */
+/** The name of a resource. */
 export const NameSchema = Type.String({
   refusal: (value: unknown) => (typeof value === 'string' ? nameProblem(value) : undefined),
 })

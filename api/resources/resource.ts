@@ -2,13 +2,17 @@
 import type { TSchema } from 'typebox'
 import { issuesError } from '../../kit/errors.ts'
 import { checkFields, type FieldIssue, formatPath, isMapping } from './check.ts'
+import { type ExperimentSpec, ExperimentSchema, experimentWarnings } from './experiment.ts'
 import { API_VERSION, type Metadata } from './metadata.ts'
 import { type ModelManifestSpec, ModelSchema, modelWarnings } from './model.ts'
 import { nearest } from './nearest.ts'
+import { type PipelineSpec, PipelineSchema, pipelineWarnings } from './pipeline.ts'
 import { type ServerManifestSpec, ServerSchema, serverWarnings } from './server.ts'
 
-export const KINDS = ['Model', 'Server'] as const
+export const KINDS = ['Model', 'Server', 'Pipeline', 'Experiment'] as const
 export type Kind = (typeof KINDS)[number]
+/** For messages. */
+export const KNOWN_KINDS = 'Model, Server, Pipeline or Experiment'
 
 interface ResourceOf<K extends Kind, Spec> {
   readonly apiVersion: typeof API_VERSION
@@ -18,9 +22,16 @@ interface ResourceOf<K extends Kind, Spec> {
 }
 export type ModelResource = ResourceOf<'Model', ModelManifestSpec>
 export type ServerResource = ResourceOf<'Server', ServerManifestSpec>
-export type Resource = ModelResource | ServerResource
+export type PipelineResource = ResourceOf<'Pipeline', PipelineSpec>
+export type ExperimentResource = ResourceOf<'Experiment', ExperimentSpec>
+export type Resource = ModelResource | ServerResource | PipelineResource | ExperimentResource
 
-const SCHEMAS: Readonly<Record<Kind, TSchema>> = { Model: ModelSchema, Server: ServerSchema }
+const SCHEMAS: Readonly<Record<Kind, TSchema>> = {
+  Model: ModelSchema,
+  Server: ServerSchema,
+  Pipeline: PipelineSchema,
+  Experiment: ExperimentSchema,
+}
 const UNKEPT_METADATA = ['annotations', 'finalizers', 'generateName', 'ownerReferences'] as const
 
 export type CheckResult =
@@ -40,9 +51,9 @@ export function checkResource(raw: unknown): CheckResult {
 function kindIssues(raw: unknown): readonly FieldIssue[] {
   if (!isMapping(raw)) return [{ path: [], message: `must be a mapping with apiVersion, kind, metadata and spec` }]
   const found = raw['kind']
-  if (found === undefined) return [{ path: ['kind'], message: `is required; use ${KINDS.join(' or ')}` }]
+  if (found === undefined) return [{ path: ['kind'], message: `is required; use ${KNOWN_KINDS}` }]
   const suggestion = typeof found === 'string' ? nearest(found, KINDS) : undefined
-  const hint = suggestion === undefined ? `use ${KINDS.join(' or ')}` : `did you mean ${suggestion}?`
+  const hint = suggestion === undefined ? `use ${KNOWN_KINDS}` : `did you mean ${suggestion}?`
   return [{ path: ['kind'], message: `${JSON.stringify(found)} is not a kind of this version; ${hint}` }]
 }
 
@@ -72,5 +83,9 @@ export function warningsOf(resource: Resource): readonly string[] {
       return [...metadata, ...modelWarnings(resource.spec)]
     case 'Server':
       return [...metadata, ...serverWarnings(resource.spec)]
+    case 'Pipeline':
+      return [...metadata, ...pipelineWarnings(resource.spec)]
+    case 'Experiment':
+      return [...metadata, ...experimentWarnings(resource.spec)]
   }
 }

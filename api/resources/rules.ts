@@ -8,7 +8,7 @@ export const MAX_NAME_LENGTH = 63
 /** No upper bound. */
 export const UNLIMITED_REPLICAS = 0xffff_ffff
 
-/** What is wrong with a name of a model or server; undefined when it is good. No underscore: it separates the version. */
+/** What is wrong with a resource's name; undefined when it is good. No underscore: it separates the version. */
 export function nameProblem(name: string): string | undefined {
   if (name === '') return 'is empty: give the resource a name'
   if (name.length > MAX_NAME_LENGTH)
@@ -72,6 +72,96 @@ export function parameterProblems(names: readonly unknown[]): readonly RuleProbl
     ),
   )
 }
+
+/** The part of an Experiment that its rules read, perhaps not of its shape yet. */
+export interface ExperimentDraft {
+  readonly default?: unknown
+  readonly candidates?: unknown
+  readonly mirror?: unknown
+  readonly rollout?: unknown
+}
+
+/** Something to send to, each name once, a default among the candidates, and weights that say something. */
+export function experimentProblems(spec: ExperimentDraft): readonly RuleProblem[] {
+  const candidates = recordsOf(spec.candidates)
+  const names = candidates.map(({ name }) => textOf(name))
+  const weights = candidates.map(({ weight }) => weight)
+  const mirror = isRecord(spec.mirror) ? textOf(spec.mirror['name']) : undefined
+  const baseline = textOf(spec.default)
+  return [
+    ...problemIf(
+      spec.mirror === undefined && (spec.candidates === undefined || isEmpty(spec.candidates)),
+      'candidates',
+      'is empty and there is no mirror: name at least one candidate',
+    ),
+    ...names.flatMap((name, index) =>
+      problemIf(
+        name !== undefined && names.indexOf(name) < index,
+        `candidates[${String(index)}].name`,
+        `"${name ?? ''}" is named twice: keep one`,
+      ),
+    ),
+    ...problemIf(
+      mirror !== undefined && names.includes(mirror),
+      'mirror.name',
+      `"${mirror ?? ''}" is a candidate already: a mirror is somebody else`,
+    ),
+    ...problemIf(
+      weights.length > 0 && weights.every((weight) => weight === 0),
+      'candidates',
+      'have weights that sum up to 0: give one of them more',
+    ),
+    ...problemIf(
+      baseline !== undefined && !names.includes(baseline),
+      'default',
+      `"${baseline ?? ''}" is not among the candidates: add it, or name one of them`,
+    ),
+    ...rolloutProblems(spec),
+  ]
+}
+
+/** A rollout compares one candidate with the default, at shares that grow. */
+function rolloutProblems({ rollout, default: baseline, candidates }: ExperimentDraft): readonly RuleProblem[] {
+  if (!isRecord(rollout)) return []
+  const steps: unknown = rollout['steps']
+  const shares = Array.isArray(steps) ? (steps as readonly unknown[]) : []
+  const isGrowing = shares.every((share, index) => {
+    const before = shares[index - 1]
+    return typeof share !== 'number' || typeof before !== 'number' || share > before
+  })
+  return [
+    ...problemIf(baseline === undefined, 'rollout', 'needs spec.default: there is nothing to compare with'),
+    ...problemIf(
+      Array.isArray(candidates) && candidates.length !== 2,
+      'rollout',
+      `is between the default and one other candidate, not ${String(recordsOf(candidates).length)}`,
+    ),
+    ...problemIf(isEmpty(steps), 'rollout.steps', 'is empty: give the shares in percent, as in [5, 25, 50]'),
+    ...problemIf(!isGrowing, 'rollout.steps', 'must grow from step to step'),
+  ]
+}
+
+/** What is wrong with the name of a request header; undefined when it is good. */
+export function headerProblem(name: string): string | undefined {
+  if (/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name)) return undefined
+  return `${JSON.stringify(name)} is not the name of a header: use lower-case letters, digits and dashes`
+}
+
+/** A condition says exactly one thing of its header. */
+export function matchProblem(match: Readonly<Record<string, unknown>>): string | undefined {
+  const said = ['exact', 'prefix', 'present'].filter((key) => match[key] !== undefined)
+  return said.length === 1 ? undefined : 'must say one of exact, prefix and present'
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const recordsOf = (value: unknown): readonly Readonly<Record<string, unknown>>[] =>
+  Array.isArray(value) ? value.map((entry: unknown) => (isRecord(entry) ? entry : {})) : []
+
+const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
+
+const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0
 
 const problemIf = (wrong: boolean, field: string, message: string): readonly RuleProblem[] =>
   wrong ? [{ field, message }] : []

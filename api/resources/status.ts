@@ -4,7 +4,14 @@
  */
 import { ServingError } from '../../kit/errors.ts'
 import { isMapping } from './check.ts'
-import { type ModelResource, KINDS, type ServerResource, subjectOf } from './resource.ts'
+import {
+  type ExperimentResource,
+  KINDS,
+  type ModelResource,
+  type PipelineResource,
+  type ServerResource,
+  subjectOf,
+} from './resource.ts'
 
 export interface Condition {
   readonly type: string
@@ -94,6 +101,51 @@ export interface ServerStatus {
   readonly replicaStatuses?: readonly ServerReplicaStatus[]
 }
 
+export interface PipelineVersionStatus {
+  readonly version: number
+  /** Made by the scheduler, another one for each version. */
+  readonly uid: string
+  readonly steps: readonly string[]
+  readonly at?: string
+}
+
+export interface PipelineStatus {
+  readonly observedGeneration?: number
+  /** PipelineCreate, PipelineCreating, PipelineReady, PipelineFailed, PipelineTerminating, ... */
+  readonly state?: string
+  readonly reason?: string
+  readonly conditions?: readonly Condition[]
+  /** The version that users want, and the one that answers. */
+  readonly version?: number
+  readonly servingVersion?: number
+  /** Whether every model of the wanted version is available, and those that are not. */
+  readonly modelsReady?: boolean
+  readonly missingModels?: readonly string[]
+  /** The wanted version last; earlier ones can be rolled back to. */
+  readonly versions?: readonly PipelineVersionStatus[]
+}
+
+/** A candidate or the mirror. */
+export interface ExperimentTargetStatus {
+  readonly name: string
+  readonly ready: boolean
+  readonly reason?: string
+}
+
+export interface ExperimentStatus {
+  readonly observedGeneration?: number
+  /** ExperimentActive: requests follow it; ExperimentInactive: they do not; ExperimentTerminating. */
+  readonly state?: string
+  readonly reason?: string
+  readonly conditions?: readonly Condition[]
+  readonly active?: boolean
+  readonly candidatesReady?: boolean
+  readonly mirrorReady?: boolean
+  readonly createdAt?: string
+  readonly candidates?: readonly ExperimentTargetStatus[]
+  readonly mirror?: ExperimentTargetStatus
+}
+
 /** What happened to a resource, for `describe`. */
 export interface ResourceEvent {
   readonly atMs: number
@@ -105,7 +157,9 @@ export interface ResourceEvent {
 
 export type StoredModel = ModelResource & { readonly status?: ModelStatus }
 export type StoredServer = ServerResource & { readonly status?: ServerStatus }
-export type StoredResource = StoredModel | StoredServer
+export type StoredPipeline = PipelineResource & { readonly status?: PipelineStatus }
+export type StoredExperiment = ExperimentResource & { readonly status?: ExperimentStatus }
+export type StoredResource = StoredModel | StoredServer | StoredPipeline | StoredExperiment
 
 /**
  * A resource as the administration API sent it. Only its identity is checked: a newer scheduler may say more.

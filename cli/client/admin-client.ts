@@ -38,7 +38,7 @@ export interface AdminClient {
   list(kind: Kind): Promise<readonly StoredResource[]>
   delete(kind: Kind, name: string, options?: { force?: boolean }): Promise<void>
   /** Version 0 is the one before the latest. */
-  rollback(model: string, version: number): Promise<RolledBack>
+  rollback(name: string, version: number, kind?: 'Model' | 'Pipeline'): Promise<RolledBack>
   /** The current state, then every change, until the signal aborts. Throws when the stream breaks. */
   watch(kind: Kind, name: string, signal: AbortSignal): AsyncIterable<WatchEvent>
   close(): void
@@ -90,8 +90,8 @@ export function createAdminClient(address: string, deadlineMs: number = DEADLINE
     async delete(kind, name, { force = false } = {}) {
       await unary((options, done) => client.delete({ kind, name, force }, options, done))
     },
-    rollback: (model, version) =>
-      unary<RolledBack>((options, done) => client.rollback({ name: model, version }, options, done)),
+    rollback: (name, version, kind = 'Model') =>
+      unary<RolledBack>((options, done) => client.rollback({ kind, name, version }, options, done)),
     async *watch(kind, name, signal) {
       const call = client.watch({ kind, name })
       const cancel = (): void => {

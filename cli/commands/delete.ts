@@ -22,7 +22,7 @@ export function addDelete(program: Command, run: Run): void {
     .command('delete')
     .summary('delete resources, by name or by manifest')
     .description('Deletes one resource by name, or every resource that the manifests name.')
-    .argument('[kind]', 'model, mlm, server, mls; or kind/name')
+    .argument('[kind]', 'model, mlm, server, mls, pipeline, mlp, experiment, mlx; or kind/name')
     .argument('[name]')
     .option('-f, --file <path>', 'a file, a folder, or - for standard input; repeatable', appendTo, [])
     .option('--force', 'allow it to remove more than 20 % of all routes at once')

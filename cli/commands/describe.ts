@@ -10,8 +10,8 @@ export function addDescribe(program: Command, run: Run): void {
   program
     .command('describe')
     .summary('show a resource with its versions, replicas, placement and events')
-    .description('Shows a resource: its spec, versions and replicas, why it found no place, and what happened to it.')
-    .argument('<kind>', 'model, mlm, server, mls; or kind/name')
+    .description('Shows a resource: its spec, versions and replicas, why it is not ready, and what happened to it.')
+    .argument('<kind>', 'model, mlm, server, mls, pipeline, mlp, experiment, mlx; or kind/name')
     .argument('[name]')
     .action((kind: string, name: string | undefined, _options: object, command: Command) =>
       run(command, (session) => describeResource(session, kind, name)),

@@ -1,9 +1,17 @@
 import type { Command } from 'commander'
-import { type StoredModel, type StoredResource, type StoredServer } from '../../api/resources/status.ts'
+import type {
+  StoredExperiment,
+  StoredModel,
+  StoredPipeline,
+  StoredResource,
+  StoredServer,
+} from '../../api/resources/status.ts'
 import type { Kind } from '../../api/resources/resource.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
+import { experimentColumns } from '../output/experiment-table.ts'
 import { toDocument } from '../output/format.ts'
 import { modelColumns } from '../output/model-table.ts'
+import { pipelineColumns } from '../output/pipeline-table.ts'
 import { serverColumns } from '../output/server-table.ts'
 import { toTable } from '../output/table.ts'
 import { formatReference, parseKind, parseReference } from '../reference.ts'
@@ -15,7 +23,7 @@ export function addGet(program: Command, run: Run): void {
     .command('get')
     .summary('list resources, or show one')
     .description('Lists the resources of a kind with their states, or shows one of them.')
-    .argument('<kind>', 'model(s), mlm, server(s), mls; or kind/name')
+    .argument('<kind>', 'model(s), mlm, server(s), mls, pipeline(s), mlp, experiment(s), mlx; or kind/name')
     .argument('[name]', 'only this one')
     .action((kind: string, name: string | undefined, _options: object, command: Command) =>
       run(command, (session) => get(session, kind, name)),
@@ -61,5 +69,9 @@ function tableOf(
       return toTable(modelColumns(terminal, nowMs), resources as readonly StoredModel[])
     case 'Server':
       return toTable(serverColumns(terminal, nowMs), resources as readonly StoredServer[])
+    case 'Pipeline':
+      return toTable(pipelineColumns(terminal, nowMs), resources as readonly StoredPipeline[])
+    case 'Experiment':
+      return toTable(experimentColumns(terminal, nowMs), resources as readonly StoredExperiment[])
   }
 }

@@ -9,9 +9,9 @@ import type { Run, Session } from '../session.ts'
 export function addRollback(program: Command, run: Run): void {
   program
     .command('rollback')
-    .summary('return a model to an earlier version')
-    .description('Makes a new version of a model out of an earlier version; `describe` lists them.')
-    .argument('<kind>', 'model; or model/name')
+    .summary('return a model or pipeline to an earlier version')
+    .description('Makes a new version of a model or pipeline out of an earlier version; `describe` lists them.')
+    .argument('<kind>', 'model, pipeline; or kind/name')
     .argument('[name]')
     .option('--to-version <n>', 'the version to return to (default: the one before the latest)')
     .action((kind: string, name: string | undefined, options: { toVersion?: string }, command: Command) =>
@@ -27,9 +27,12 @@ async function rollback(
 ): Promise<ExitCode> {
   const { terminal, format } = session
   const target = parseReference(kind, name)
-  if (target.kind !== 'Model')
-    throw new ServingError('CONFIG_INVALID', `${formatReference(target)}: only models have versions to roll back to`)
-  const result = await session.admin.rollback(target.name, parseVersion(toVersion))
+  if (target.kind !== 'Model' && target.kind !== 'Pipeline')
+    throw new ServingError(
+      'CONFIG_INVALID',
+      `${formatReference(target)}: only models and pipelines have versions to roll back to`,
+    )
+  const result = await session.admin.rollback(target.name, parseVersion(toVersion), target.kind)
   if (format === 'json' || format === 'yaml') terminal.out(toDocument(format, [result], true))
   else if (format === 'name') terminal.out(formatReference(target))
   else

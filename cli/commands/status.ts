@@ -3,6 +3,7 @@ import type { StoredResource } from '../../api/resources/status.ts'
 import { parseDurationMs } from '../duration.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
 import { toDocument } from '../output/format.ts'
+import { modelsText } from '../output/pipeline-table.ts'
 import { stateColour } from '../output/state.ts'
 import { formatReference, parseReference, type Reference } from '../reference.ts'
 import type { Run, Session } from '../session.ts'
@@ -47,9 +48,23 @@ async function show({ admin, terminal, format }: Session, target: Reference): Pr
   return EXIT.ok
 }
 
-function stateLine({ status: known, spec }: StoredResource, terminal: Session['terminal']): string {
+function stateLine(resource: StoredResource, terminal: Session['terminal']): string {
+  const { status: known } = resource
   const state = terminal.paint(stateColour(known?.state), known?.state ?? 'Unknown')
-  const wanted = known?.replicas ?? spec.replicas ?? 1
-  const replicas = `${String(known?.availableReplicas ?? 0)} of ${String(wanted)} replicas available`
-  return [`${state}, ${replicas}`, ...(known?.reason ? [known.reason] : [])].join(': ')
+  return [[state, ...factsOf(resource)].join(', '), ...(known?.reason ? [known.reason] : [])].join(': ')
+}
+
+function factsOf(resource: StoredResource): readonly string[] {
+  switch (resource.kind) {
+    case 'Model':
+    case 'Server': {
+      const { status, spec } = resource
+      const wanted = status?.replicas ?? spec.replicas ?? 1
+      return [`${String(status?.availableReplicas ?? 0)} of ${String(wanted)} replicas available`]
+    }
+    case 'Pipeline':
+      return [`${modelsText(resource)} models available`]
+    case 'Experiment':
+      return []
+  }
 }

@@ -12,7 +12,9 @@ import type { ResourceEvent } from '../../api/resources/status.ts'
 import { formatAge } from '../duration.ts'
 import type { Terminal } from '../terminal.ts'
 import { formatBytes } from './format.ts'
+import { experimentTargetTable, pipelineVersionTable } from './dependent-description.ts'
 import { ageText, createdAt, versionText } from './model-table.ts'
+import { modelsText } from './pipeline-table.ts'
 import { stateColour } from './state.ts'
 import { type Column, toTable } from './table.ts'
 
@@ -29,15 +31,26 @@ export function descriptionOf(
     ...headOf(resource, terminal, nowMs),
     ...section(terminal, 'Spec', spec),
     ...section(terminal, 'Warnings', warningsOf(resource)),
-    ...(resource.kind === 'Model'
-      ? modelSections(resource.status ?? {}, terminal)
-      : section(terminal, 'Replicas', replicaTable(resource))),
+    ...sectionsOf(resource, terminal),
     ...section(terminal, 'Events', eventTable(events, nowMs)),
   ]
 }
 
+function sectionsOf(resource: StoredResource, terminal: Terminal): Lines {
+  switch (resource.kind) {
+    case 'Model':
+      return modelSections(resource.status ?? {}, terminal)
+    case 'Server':
+      return section(terminal, 'Replicas', replicaTable(resource))
+    case 'Pipeline':
+      return section(terminal, 'Versions (millrace rollback)', pipelineVersionTable(resource))
+    case 'Experiment':
+      return section(terminal, 'Candidates', experimentTargetTable(resource))
+  }
+}
+
 function headOf(resource: StoredResource, terminal: Terminal, nowMs: number): Lines {
-  const { kind, metadata, spec, status } = resource
+  const { kind, metadata, status } = resource
   const facts: readonly (readonly [string, string | undefined])[] = [
     ['Name', metadata.name],
     ['Kind', kind],
@@ -48,20 +61,24 @@ function headOf(resource: StoredResource, terminal: Terminal, nowMs: number): Li
           .map((label) => label.join('='))
           .join(', '),
     ],
-    ['Age', ageText(resource.kind === 'Model' ? createdAt(resource) : metadata.creationTimestamp, nowMs)],
+    ['Age', ageText(createdAt(resource), nowMs)],
     ['State', terminal.paint(stateColour(status?.state), status?.state ?? 'Unknown')],
     ['Reason', status?.reason],
-    [
-      'Replicas',
-      `${String(status?.availableReplicas ?? 0)} of ${String(status?.replicas ?? spec.replicas ?? 1)} available`,
-    ],
-    ['Version', resource.kind === 'Model' ? versionText(resource) : undefined],
+    ['Replicas', replicasText(resource)],
+    ['Models', resource.kind === 'Pipeline' ? `${modelsText(resource)} available` : undefined],
+    ['Version', resource.kind === 'Model' || resource.kind === 'Pipeline' ? versionText(resource) : undefined],
     ['Server', resource.kind === 'Model' ? resource.status?.server : undefined],
   ]
   const shown = facts.filter((fact): fact is readonly [string, string] => Boolean(fact[1]))
   return shown.map(([label, value]) => `${`${label}:`.padEnd(LABEL_WIDTH)}${value}`)
 }
 const LABEL_WIDTH = 11
+
+function replicasText(resource: StoredResource): string | undefined {
+  if (resource.kind !== 'Model' && resource.kind !== 'Server') return undefined
+  const { status, spec } = resource
+  return `${String(status?.availableReplicas ?? 0)} of ${String(status?.replicas ?? spec.replicas ?? 1)} available`
+}
 
 function section(terminal: Terminal, title: string, lines: Lines): Lines {
   return lines.length === 0 ? [] : ['', terminal.paint('bold', `${title}:`), ...lines.map((line) => `  ${line}`)]

@@ -1,4 +1,4 @@
-import type { StoredModel } from '../../api/resources/status.ts'
+import type { StoredModel, StoredPipeline, StoredResource } from '../../api/resources/status.ts'
 import { formatAge } from '../duration.ts'
 import type { Terminal } from '../terminal.ts'
 import type { Column } from './table.ts'
@@ -25,7 +25,7 @@ export function modelColumns(terminal: Terminal, nowMs: number): readonly Column
 }
 
 /** `3`, or `2 -> 3` while the version before still answers. */
-export function versionText({ status }: StoredModel): string {
+export function versionText({ status }: StoredModel | StoredPipeline): string {
   const { version, servingVersion } = status ?? {}
   if (version === undefined) return ''
   return servingVersion === undefined || servingVersion === version
@@ -34,8 +34,19 @@ export function versionText({ status }: StoredModel): string {
 }
 
 /** When it was made; without that, when the oldest version that is still known was. */
-export const createdAt = ({ metadata, status }: StoredModel): unknown =>
-  metadata.creationTimestamp ?? status?.history?.[0]?.at
+export function createdAt({ kind, metadata, status }: StoredResource): unknown {
+  if (metadata.creationTimestamp !== undefined) return metadata.creationTimestamp
+  switch (kind) {
+    case 'Model':
+      return status?.history?.[0]?.at
+    case 'Pipeline':
+      return status?.versions?.[0]?.at
+    case 'Experiment':
+      return status?.createdAt
+    case 'Server':
+      return undefined
+  }
+}
 
 export function ageText(timestamp: unknown, nowMs: number): string {
   const atMs = typeof timestamp === 'string' ? Date.parse(timestamp) : Number.NaN

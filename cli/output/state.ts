@@ -4,7 +4,7 @@ import type { Colour } from '../terminal.ts'
 export function stateColour(state: string | undefined): Colour {
   if (state === undefined) return 'dim'
   if (/Failed|Unavailable/.test(state)) return 'red'
-  return /Available|Ready/.test(state) ? 'green' : 'yellow'
+  return /Available|Ready|Active/.test(state) ? 'green' : 'yellow'
 }
 
 const MAX_REASON_LENGTH = 80

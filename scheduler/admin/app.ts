@@ -61,6 +61,8 @@ export async function buildAdminApp(options: AdminAppOptions): Promise<FastifyIn
   await app.register(healthPlugin, { routes: options.health })
   await app.register(resourceRoutes, { prefix: '/v1/models', kind: 'Model', source })
   await app.register(resourceRoutes, { prefix: '/v1/servers', kind: 'Server', source })
+  await app.register(resourceRoutes, { prefix: '/v1/pipelines', kind: 'Pipeline', source })
+  await app.register(resourceRoutes, { prefix: '/v1/experiments', kind: 'Experiment', source })
   await app.register(watchRoutes, {
     prefix: '/v1/watch',
     source,

@@ -1,7 +1,7 @@
 /** One watcher over server-sent events. What waits for a slow one is names (see `operations/subscription.ts`). */
 import type { ServerResponse } from 'node:http'
 import type { Kind } from '../../api/resources/resource.ts'
-import { namesIn } from '../operations/operations.ts'
+import { namesIn } from '../operations/kinds.ts'
 import { startSubscription } from '../operations/subscription.ts'
 import type { Backend } from './backend.ts'
 import type { LabelSelector } from './label-selector.ts'

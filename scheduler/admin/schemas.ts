@@ -1,7 +1,9 @@
 /** The API's shapes, for its OpenAPI document. What is sent in is checked by the schemas of `api/resources`. */
 import { type TSchema, Type } from 'typebox'
 import { FreeMapping, MetadataSchema, API_VERSION } from '../../api/resources/metadata.ts'
+import { ExperimentSchema, ExperimentSpecSchema } from '../../api/resources/experiment.ts'
 import { ModelSchema, ModelSpecSchema } from '../../api/resources/model.ts'
+import { PipelineSchema, PipelineSpecSchema } from '../../api/resources/pipeline.ts'
 import { ServerSchema } from '../../api/resources/server.ts'
 import type { Kind } from '../../api/resources/resource.ts'
 
@@ -79,6 +81,39 @@ const ServerStatus = Type.Object(
   open,
 )
 
+const PipelineStatus = Type.Object(
+  {
+    observedGeneration: Type.Optional(Count),
+    state: Text,
+    reason: Text,
+    conditions: Type.Array(Condition),
+    version: Count,
+    servingVersion: Type.Optional(Count),
+    modelsReady: Type.Boolean(),
+    missingModels: Type.Array(Text),
+    versions: Type.Array(
+      Type.Object({ version: Count, uid: Text, steps: Type.Array(Text), at: Type.Optional(Text) }, open),
+    ),
+  },
+  open,
+)
+const Target = Type.Object({ name: Text, ready: Type.Boolean(), reason: Type.Optional(Text) }, open)
+const ExperimentStatus = Type.Object(
+  {
+    observedGeneration: Type.Optional(Count),
+    state: Text,
+    reason: Text,
+    conditions: Type.Array(Condition),
+    active: Type.Boolean({ description: 'Requests follow it.' }),
+    candidatesReady: Type.Boolean(),
+    mirrorReady: Type.Boolean(),
+    createdAt: Text,
+    candidates: Type.Array(Target),
+    mirror: Type.Optional(Target),
+  },
+  open,
+)
+
 const stored = (kind: Kind, spec: TSchema, status: TSchema): TSchema =>
   Type.Object({
     apiVersion: Type.Literal(API_VERSION),
@@ -92,8 +127,12 @@ const stored = (kind: Kind, spec: TSchema, status: TSchema): TSchema =>
 export const SCHEMAS = {
   Model: plain(ModelSchema),
   Server: plain(ServerSchema),
+  Pipeline: plain(PipelineSchema),
+  Experiment: plain(ExperimentSchema),
   StoredModel: stored('Model', ModelSpecSchema, ModelStatus),
   StoredServer: stored('Server', FreeMapping, ServerStatus),
+  StoredPipeline: stored('Pipeline', PipelineSpecSchema, PipelineStatus),
+  StoredExperiment: stored('Experiment', ExperimentSpecSchema, ExperimentStatus),
   Event: Type.Object({ atMs: Type.Integer(), type: Text, reason: Text, message: Text }),
   Error: Type.Object({
     code: Type.String({ description: 'One of docs/errors.md.' }),

@@ -5,13 +5,16 @@
 import type { DocumentChange } from './document-change.ts'
 import { desiredReplicas, toDesired, type DesiredModelVersion } from './desired.ts'
 import type {
+  ExperimentDocument,
   InternalName,
   ModelDocument,
   ObservedDocument,
+  PipelineDocument,
   ReplicaDocument,
   ReplicaKey,
   ServerDocument,
 } from './documents.ts'
+import { createDependents, type DependentKey } from './index/dependents.ts'
 import { createGroups } from './index/groups.ts'
 import { createObservedIndex } from './index/observed.ts'
 import { createReplicaSets, type ReplicaSets } from './index/replica-sets.ts'
@@ -25,6 +28,10 @@ import type { StoreSnapshot, Write } from './store.ts'
 export interface ClusterView {
   readonly model: (name: string) => ModelDocument | undefined
   readonly server: (name: string) => ServerDocument | undefined
+  readonly pipeline: (name: string) => PipelineDocument | undefined
+  readonly experiment: (name: string) => ExperimentDocument | undefined
+  /** Pipelines and experiments that name this model (or experiments that name this pipeline). */
+  readonly dependentsOf: (kind: 'model' | 'pipeline', name: string) => ReadonlySet<DependentKey>
   readonly replica: (key: ReplicaKey) => ReplicaDocument | undefined
   /** Names of servers that are applied or have replicas, sorted. */
   readonly serverNames: () => readonly string[]
@@ -52,6 +59,8 @@ export interface ClusterState extends ClusterView {
    */
   readonly apply: (write: Write) => DocumentChange | undefined
   readonly models: () => IterableIterator<ModelDocument>
+  readonly pipelines: () => IterableIterator<PipelineDocument>
+  readonly experiments: () => IterableIterator<ExperimentDocument>
   readonly replicas: () => IterableIterator<ReplicaDocument>
   readonly modelCount: () => number
   /** Models that have a route: what the removal guard (I9) counts against. */
@@ -73,15 +82,18 @@ export interface ClusterState extends ClusterView {
   readonly lowestFreeVersion: (model: string) => number
   /** Models to reconcile because of this change (already applied). */
   readonly affectedModels: (change: DocumentChange) => ReadonlySet<string>
+  /** Pipelines and experiments to reconcile because of this change (already applied). */
+  readonly affectedDependents: (change: DocumentChange) => ReadonlySet<DependentKey>
 }
 
 /** Starts from what the store holds; costs all of it, once. */
-export function createClusterState(
-  snapshot?: Pick<StoreSnapshot, 'models' | 'servers' | 'replicas' | 'observed'>,
-): ClusterState {
+export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | 'storeId'>): ClusterState {
   const models = new Map<string, ModelDocument>()
   const servers = new Map<string, ServerDocument>()
   const replicas = new Map<ReplicaKey, ReplicaDocument>()
+  const pipelines = new Map<string, PipelineDocument>()
+  const experiments = new Map<string, ExperimentDocument>()
+  const dependents = createDependents()
   const replicasByServer = createGroups<string, ReplicaKey>()
   const modelsByReplica = createGroups<ReplicaKey, string>()
   const facts = {
@@ -120,6 +132,22 @@ export function createClusterState(
     return { kind: 'server', name, before, after }
   }
 
+  function applyPipeline(name: string, after: PipelineDocument | undefined): DocumentChange {
+    const before = pipelines.get(name)
+    if (after === undefined) pipelines.delete(name)
+    else pipelines.set(name, after)
+    dependents.followPipeline(before, after)
+    return { kind: 'pipeline', name, before, after }
+  }
+
+  function applyExperiment(name: string, after: ExperimentDocument | undefined): DocumentChange {
+    const before = experiments.get(name)
+    if (after === undefined) experiments.delete(name)
+    else experiments.set(name, after)
+    dependents.followExperiment(before, after)
+    return { kind: 'experiment', name, before, after }
+  }
+
   function applyReplica(name: ReplicaKey, after: ReplicaDocument | undefined): DocumentChange {
     const before = replicas.get(name)
     if (before !== undefined) replicasByServer.remove(before.server, name)
@@ -146,6 +174,10 @@ export function createClusterState(
         return applyServer(write.name, write.document)
       case 'replica':
         return applyReplica(write.name, write.document)
+      case 'pipeline':
+        return applyPipeline(write.name, write.document)
+      case 'experiment':
+        return applyExperiment(write.name, write.document)
       case 'observed':
         return applyObserved(write.replica, write.name, write.document)
       case 'event':
@@ -172,6 +204,9 @@ export function createClusterState(
           ...[...replicasByServer.get(change.name)].flatMap((key) => [...modelsByReplica.get(key)]),
           ...facts.unplaced,
         ])
+      case 'pipeline':
+      case 'experiment':
+        return new Set()
     }
   }
 
@@ -179,6 +214,9 @@ export function createClusterState(
     apply,
     model: (name) => models.get(name),
     server: (name) => servers.get(name),
+    pipeline: (name) => pipelines.get(name),
+    experiment: (name) => experiments.get(name),
+    dependentsOf: dependents.of,
     replica: (key) => replicas.get(key),
     serverNames: () => [...new Set([...servers.keys(), ...replicasByServer.keys()])].toSorted(),
     replicasOf: (server) =>
@@ -192,6 +230,8 @@ export function createClusterState(
     copiesOn: (replica) => modelsByReplica.get(replica).size,
     replicaSets: replicaSets.ofServer,
     models: () => models.values(),
+    pipelines: () => pipelines.values(),
+    experiments: () => experiments.values(),
     replicas: () => replicas.values(),
     modelCount: () => models.size,
     routeCount: () => routeCount,
@@ -209,11 +249,14 @@ export function createClusterState(
     movesInProgress: () => facts.moving.size,
     lowestFreeVersion: (model) => observed.highestVersion(model) + 1,
     affectedModels,
+    affectedDependents: dependents.affectedBy,
   }
   for (const server of snapshot?.servers ?? []) applyServer(server.name, server)
   for (const replica of snapshot?.replicas ?? []) applyReplica(replica.key, replica)
   for (const entry of snapshot?.observed ?? []) observed.put(entry.replica, entry.document.internalName, entry.document)
   for (const model of snapshot?.models ?? []) applyModel(model.name, model)
+  for (const pipeline of snapshot?.pipelines ?? []) applyPipeline(pipeline.name, pipeline)
+  for (const experiment of snapshot?.experiments ?? []) applyExperiment(experiment.name, experiment)
   for (const entry of snapshot?.observed ?? []) reservations.refresh(entry.replica, entry.document.internalName)
   return state
 }

@@ -1,8 +1,10 @@
 /** What one write did to the documents in memory; everything that follows from it is computed from this. */
 import type {
+  ExperimentDocument,
   InternalName,
   ModelDocument,
   ObservedDocument,
+  PipelineDocument,
   ReplicaDocument,
   ReplicaKey,
   ServerDocument,
@@ -19,6 +21,8 @@ interface BeforeAfter<Document> {
 export type DocumentChange =
   | ({ readonly kind: 'model'; readonly name: string } & BeforeAfter<ModelDocument>)
   | ({ readonly kind: 'server'; readonly name: string } & BeforeAfter<ServerDocument>)
+  | ({ readonly kind: 'pipeline'; readonly name: string } & BeforeAfter<PipelineDocument>)
+  | ({ readonly kind: 'experiment'; readonly name: string } & BeforeAfter<ExperimentDocument>)
   | ({ readonly kind: 'replica'; readonly name: ReplicaKey } & BeforeAfter<ReplicaDocument>)
   | ({
       readonly kind: 'observed'
@@ -34,6 +38,10 @@ export function atRevision(write: Write, revision: number): Write {
     case 'server':
       return write.document === undefined ? write : { ...write, document: { ...write.document, revision } }
     case 'replica':
+      return write.document === undefined ? write : { ...write, document: { ...write.document, revision } }
+    case 'pipeline':
+      return write.document === undefined ? write : { ...write, document: { ...write.document, revision } }
+    case 'experiment':
       return write.document === undefined ? write : { ...write, document: { ...write.document, revision } }
     case 'observed':
     case 'event':

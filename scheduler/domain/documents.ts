@@ -6,6 +6,9 @@
  * (ReplicaDocument, ObservedDocument) are separate records; agents change only the latter.
  */
 
+import type { ExperimentSpec } from '../../api/resources/experiment.ts'
+import type { PipelineSpec } from '../../api/resources/pipeline.ts'
+
 export const SCHEMA_VERSION = 1
 
 /**
@@ -149,6 +152,73 @@ export interface ServerDocument extends Versioned {
   readonly kubernetesMeta?: KubernetesMeta
   /** The resource as applied, podSpec included; stored, not acted upon without an orchestrator. */
   readonly manifest?: Readonly<Record<string, unknown>>
+}
+
+/** One version of a pipeline. Gateways know it by its uid, which no other record of the name ever has. */
+export interface PipelineVersionDocument {
+  readonly version: number
+  readonly uid: string
+  readonly spec: PipelineSpec
+  readonly kubernetesMeta?: KubernetesMeta
+  readonly atMs: number
+}
+
+export interface PipelineDocument extends Versioned {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly deleted: boolean
+  /** Ascending, at most 10; the last is what users want, earlier ones can be rolled back to. */
+  readonly versions: readonly PipelineVersionDocument[]
+  /** The version that answers. */
+  readonly serving?: number
+  readonly status: PipelineStatusDocument
+}
+
+export const PIPELINE_STATES = [
+  'PipelineCreate',
+  'PipelineCreating',
+  'PipelineReady',
+  'PipelineFailed',
+  'PipelineTerminate',
+  'PipelineTerminating',
+  'PipelineTerminated',
+] as const
+export type PipelineState = (typeof PIPELINE_STATES)[number]
+
+export interface PipelineStatusDocument {
+  readonly state: PipelineState
+  readonly reason: string
+  /** Models of the wanted version's steps that are not available, sorted. */
+  readonly missingModels: readonly string[]
+  readonly changedAtMs: number
+}
+
+/** Whose traffic is split. Applying it again replaces it; there are no versions. */
+export interface ExperimentDocument extends Versioned {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly deleted: boolean
+  readonly spec: ExperimentSpec
+  readonly kubernetesMeta?: KubernetesMeta
+  readonly createdAtMs: number
+  readonly status: ExperimentStatusDocument
+}
+
+/** A candidate or the mirror, as it is now. */
+export interface ExperimentTargetDocument {
+  readonly name: string
+  readonly ready: boolean
+  /** Why it is not ready; empty when it is. */
+  readonly reason: string
+}
+
+export interface ExperimentStatusDocument {
+  /** Requests follow it. */
+  readonly active: boolean
+  readonly reason: string
+  readonly candidates: readonly ExperimentTargetDocument[]
+  readonly mirror?: ExperimentTargetDocument
+  readonly changedAtMs: number
 }
 
 // ---- what agents reported

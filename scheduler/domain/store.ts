@@ -4,19 +4,25 @@
  */
 import type {
   EventDocument,
+  ExperimentDocument,
   InternalName,
   ModelDocument,
   ObservedDocument,
+  PipelineDocument,
   ReplicaDocument,
   ReplicaKey,
   ServerDocument,
 } from './documents.ts'
 
-export type DocumentKind = 'model' | 'server' | 'replica'
+export type DocumentKind = 'model' | 'server' | 'replica' | 'pipeline' | 'experiment'
+/** Whose events are kept. */
+export type EventSubject = `${Exclude<DocumentKind, 'replica'>}/${string}`
 export interface DocumentByKind {
   readonly model: ModelDocument
   readonly server: ServerDocument
   readonly replica: ReplicaDocument
+  readonly pipeline: PipelineDocument
+  readonly experiment: ExperimentDocument
 }
 
 /** One change of a commit. `document` undefined deletes. `expectedRevision` 0 = must not exist. */
@@ -40,12 +46,24 @@ export type Write =
       readonly document: ReplicaDocument | undefined
     }
   | {
+      readonly kind: 'pipeline'
+      readonly name: string
+      readonly expectedRevision: number
+      readonly document: PipelineDocument | undefined
+    }
+  | {
+      readonly kind: 'experiment'
+      readonly name: string
+      readonly expectedRevision: number
+      readonly document: ExperimentDocument | undefined
+    }
+  | {
       readonly kind: 'observed'
       readonly replica: ReplicaKey
       readonly name: InternalName
       readonly document: ObservedDocument | undefined
     }
-  | { readonly kind: 'event'; readonly subject: `${'model' | 'server'}/${string}`; readonly event: EventDocument }
+  | { readonly kind: 'event'; readonly subject: EventSubject; readonly event: EventDocument }
 
 export type CommitResult =
   | { readonly kind: 'committed'; readonly revision: number }
@@ -58,6 +76,8 @@ export interface StoreSnapshot {
   readonly models: readonly ModelDocument[]
   readonly servers: readonly ServerDocument[]
   readonly replicas: readonly ReplicaDocument[]
+  readonly pipelines: readonly PipelineDocument[]
+  readonly experiments: readonly ExperimentDocument[]
   readonly observed: readonly { readonly replica: ReplicaKey; readonly document: ObservedDocument }[]
   /** The newest commit revision. */
   readonly revision: number
@@ -86,7 +106,7 @@ export interface Store {
   load(): Promise<StoreSnapshot>
   /** All or nothing; documents get `revision` = the commit's revision. */
   commit(writes: readonly Write[]): Promise<CommitResult>
-  events(subject: `${'model' | 'server'}/${string}`): Promise<readonly EventDocument[]>
+  events(subject: EventSubject): Promise<readonly EventDocument[]>
   /** Changes after `afterRevision` that are there now. @throws ServingError STORE_GAP when some are lost: load again. */
   changesSince(afterRevision: number): Promise<readonly StoreChange[]>
   /** Changes after `afterRevision` made by anybody; for schedulers that do not lead. Ends when the signal aborts. */

@@ -6,7 +6,8 @@ import type { WatchResponse } from '../../api/generated/millrace/admin/v1/WatchR
 import { parseResource } from '../../api/resources/resource.ts'
 import { ServingError } from '../../kit/errors.ts'
 import type { Feed } from '../loop/feed.ts'
-import { namesIn, type Operations, parseKind } from '../operations/operations.ts'
+import { namesIn, parseKind } from '../operations/kinds.ts'
+import type { Operations } from '../operations/operations.ts'
 import { ownStatus, streaming, unary } from './answer.ts'
 import { serveSubscription } from './subscription.ts'
 
@@ -37,7 +38,9 @@ export function createAdminService(operations: Operations, feed: Feed): AdminHan
       await operations.remove(parseKind(kind), name, force)
       return {}
     }),
-    Rollback: unary(ownStatus, ({ name, version }) => operations.rollback(name, version)),
+    Rollback: unary(ownStatus, ({ kind, name, version }) =>
+      operations.rollback(parseRollbackKind(kind), name, version),
+    ),
     Watch: streaming(
       ownStatus,
       ({ kind, name }: WatchRequest__Output, stream: ServerWritableStream<WatchRequest__Output, WatchResponse>) => {
@@ -58,6 +61,13 @@ export function createAdminService(operations: Operations, feed: Feed): AdminHan
       },
     ),
   }
+}
+
+/** A client of before pipelines names no kind. @throws ServingError REQUEST_INVALID */
+function parseRollbackKind(kind: string): 'Model' | 'Pipeline' {
+  if (kind === '' || kind === 'Model') return 'Model'
+  if (kind === 'Pipeline') return 'Pipeline'
+  throw new ServingError('REQUEST_INVALID', `kind ${JSON.stringify(kind)} has no versions: use Model or Pipeline`)
 }
 
 function parseJson(text: string): unknown {

@@ -171,6 +171,8 @@ function serversOf(change: DocumentChange): Iterable<string> {
     case 'observed':
       return [parseReplicaKey(change.replica).server]
     case 'model':
+    case 'pipeline':
+    case 'experiment':
       return []
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Wake-ups that must survive: "reconcile this model then" (a retry, the end of a drain, of a grace). Jobs are hints: doing
+ * Wake-ups that must survive: "reconcile this then" (a retry, the end of a drain, of a grace). Jobs are hints: doing
  * one twice is harmless, losing all of them costs the time until the next sweep, so nothing here is fenced.
  */
 import { Queue, Worker } from 'bullmq'
@@ -18,7 +18,7 @@ const MAX_JITTER_MS = 100
 export interface WakeUpsDeps {
   readonly redisUrl: string
   readonly prefix: string
-  readonly onDue: (model: string) => void
+  readonly onDue: (key: string) => void
   readonly now: () => number
   readonly log: Logger
 }
@@ -28,12 +28,12 @@ export interface WakeUps extends Running {
 }
 
 interface WakeUpJob {
-  readonly model: string
+  readonly key: string
 }
 
 export function startWakeUps(deps: WakeUpsDeps): WakeUps {
   const { prefix, now, log } = deps
-  // Waits out an outage; what is to be added meanwhile waits in `pending`, once per model.
+  // Waits out an outage; what is to be added meanwhile waits in `pending`, once per key.
   const redis = new Redis(deps.redisUrl, { maxRetriesPerRequest: null })
   const queue = new Queue<WakeUpJob>(QUEUE, {
     prefix,
@@ -44,8 +44,8 @@ export function startWakeUps(deps: WakeUpsDeps): WakeUps {
   const worker = new Worker<WakeUpJob>(
     QUEUE,
     (job) => {
-      scheduled.delete(job.data.model)
-      deps.onDue(job.data.model)
+      scheduled.delete(job.data.key)
+      deps.onDue(job.data.key)
       return Promise.resolve()
     },
     { prefix, connection: redis, concurrency: CONCURRENCY, lockDuration: LOCK_MS, stalledInterval: LOCK_MS },
@@ -65,11 +65,11 @@ export function startWakeUps(deps: WakeUpsDeps): WakeUps {
       const taken = pending
       pending = new Map()
       try {
-        await queue.addBulk([...taken].map(([model, atMs]) => toJob(model, atMs - now())))
+        await queue.addBulk([...taken].map(([key, atMs]) => toJob(key, atMs - now())))
       } catch (error) {
-        for (const model of taken.keys()) scheduled.delete(model)
+        for (const key of taken.keys()) scheduled.delete(key)
         if (stopping) return
-        log.warn({ error: toServingError(error).message, models: taken.size }, 'wake-ups left to the sweep')
+        log.warn({ error: toServingError(error).message, count: taken.size }, 'wake-ups left to the sweep')
       }
     }
   }
@@ -77,10 +77,10 @@ export function startWakeUps(deps: WakeUpsDeps): WakeUps {
   return {
     schedule: (wakeUps) => {
       // A time that has passed is asked for again: its job may be lost.
-      const fresh = wakeUps.filter(({ model, atMs }) => scheduled.get(model) !== atMs || atMs <= now())
-      for (const { model, atMs } of fresh) {
-        scheduled.set(model, atMs)
-        pending.set(model, atMs)
+      const fresh = wakeUps.filter(({ key, atMs }) => scheduled.get(key) !== atMs || atMs <= now())
+      for (const { key, atMs } of fresh) {
+        scheduled.set(key, atMs)
+        pending.set(key, atMs)
       }
       adding ??= addPending().finally(() => {
         adding = undefined
@@ -95,14 +95,14 @@ export function startWakeUps(deps: WakeUpsDeps): WakeUps {
   }
 }
 
-function toJob(model: string, delayMs: number) {
+function toJob(key: string, delayMs: number) {
   return {
     name: 'reconcile',
-    data: { model },
+    data: { key },
     opts: {
       delay: Math.round(Math.max(0, delayMs) + Math.random() * MAX_JITTER_MS),
       // The newest time counts; one that comes while its twin runs is kept.
-      deduplication: { id: model, replace: true, keepLastIfActive: true },
+      deduplication: { id: key, replace: true, keepLastIfActive: true },
     },
   }
 }

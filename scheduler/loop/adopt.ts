@@ -8,6 +8,8 @@ export function toWrites(cluster: ClusterState, found: StoreSnapshot): Write[] {
   const models = new Set(found.models.map((model) => model.name))
   const replicas = new Set(found.replicas.map((replica) => replica.key))
   const servers = new Set(found.servers.map((server) => server.name))
+  const pipelines = new Set(found.pipelines.map((pipeline) => pipeline.name))
+  const experiments = new Set(found.experiments.map((experiment) => experiment.name))
   const observed = new Set(found.observed.map(({ replica, document }) => `${replica} ${document.internalName}`))
   const gone: Write[] = [
     ...[...cluster.models()].filter(({ name }) => !models.has(name)).map(({ name }) => deletion('model', name)),
@@ -15,6 +17,12 @@ export function toWrites(cluster: ClusterState, found: StoreSnapshot): Write[] {
       .serverNames()
       .filter((name) => cluster.server(name) !== undefined && !servers.has(name))
       .map((name) => deletion('server', name)),
+    ...[...cluster.pipelines()]
+      .filter(({ name }) => !pipelines.has(name))
+      .map(({ name }) => deletion('pipeline', name)),
+    ...[...cluster.experiments()]
+      .filter(({ name }) => !experiments.has(name))
+      .map(({ name }) => deletion('experiment', name)),
     ...[...cluster.replicas()].flatMap(({ key }): Write[] => [
       ...[...cluster.observedOn(key).keys()]
         .filter((name) => !observed.has(`${key} ${name}`))
@@ -32,11 +40,23 @@ export function toWrites(cluster: ClusterState, found: StoreSnapshot): Write[] {
       document,
     })),
     ...found.models.map((document): Write => ({ kind: 'model', name: document.name, expectedRevision, document })),
+    ...found.pipelines.map((document): Write => ({
+      kind: 'pipeline',
+      name: document.name,
+      expectedRevision,
+      document,
+    })),
+    ...found.experiments.map((document): Write => ({
+      kind: 'experiment',
+      name: document.name,
+      expectedRevision,
+      document,
+    })),
     ...gone,
   ]
 }
 
-const deletion = (kind: 'model' | 'server', name: string): Write => ({
+const deletion = (kind: 'model' | 'server' | 'pipeline' | 'experiment', name: string): Write => ({
   kind,
   name,
   expectedRevision: 0,

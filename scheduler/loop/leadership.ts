@@ -10,15 +10,17 @@ import { type Agents, startAgents } from '../agents/agents.ts'
 import { probeReadiness, startProber } from '../agents/prober.ts'
 import type { ClusterState } from '../domain/cluster.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
+import { isDependentKey } from '../domain/index/dependents.ts'
 import { DEFAULT_RETRY_POLICY, type ReconcileContext } from '../domain/reconcile/context.ts'
 import type { Store } from '../domain/store.ts'
 import type { WakeUps } from '../jobs/wake-ups.ts'
 import { place } from '../placement/place.ts'
 import type { Acks } from './acks.ts'
+import { createDependentsReconciler } from './dependents.ts'
 import { hasDrainedAndLeft, planForget } from './forget-replicas.ts'
 import type { Metrics } from './metrics.ts'
 import { createReadiness, describeAwaited, type Readiness } from './readiness.ts'
-import { createReconciler } from './reconciler.ts'
+import { createReconciler, type WakeUp } from './reconciler.ts'
 import { MAX_PLAN_WRITES, startWriter, type Writer } from './writer.ts'
 
 const SWEEP_MS = 30_000
@@ -42,7 +44,7 @@ export interface LeadershipDeps {
   readonly publish: (changes: readonly DocumentChange[], revision: number) => void
   readonly resync: () => Promise<void>
   readonly onFenced: () => void
-  readonly startWakeUps: (onDue: (model: string) => void) => WakeUps
+  readonly startWakeUps: (onDue: (key: string) => void) => WakeUps
   readonly metrics: Metrics
   readonly now: () => number
   readonly log: Logger
@@ -75,12 +77,14 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     retry: DEFAULT_RETRY_POLICY,
     place,
   })
+  const schedule = (due: readonly WakeUp[]): void => {
+    wakeUps.schedule(due)
+  }
+  const dependents = createDependentsReconciler({ cluster, context, schedule, log })
   const reconciler = createReconciler({
     cluster,
     context,
-    schedule: (due) => {
-      wakeUps.schedule(due)
-    },
+    schedule,
     onReconciled: (seconds) => {
       metrics.reconcileSeconds.observe(seconds)
     },
@@ -91,6 +95,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
       const isOfOneModel = change.kind === 'model' || change.kind === 'observed'
       const mark = isOfOneModel ? reconciler.mark : reconciler.markLater
       mark(cluster.affectedModels(change))
+      dependents.mark(cluster.affectedDependents(change))
     }
     agents.push(changes)
     if (changes.some(hasDrainedAndLeft)) void forgetReplicas()
@@ -98,8 +103,15 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
   const writer = startWriter({
     store: deps.store,
     cluster,
-    fill: reconciler.fill,
-    hasWork: () => reconciler.size() > 0,
+    fill: (batch) => {
+      const filled = [reconciler.fill(batch), dependents.fill(batch)]
+      return {
+        done: (committed) => {
+          for (const { done } of filled) done(committed)
+        },
+      }
+    },
+    hasWork: () => reconciler.size() + dependents.size() > 0,
     onChanges: (changes, revision) => {
       deps.publish(changes, revision)
       changed(changes)
@@ -133,9 +145,10 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     timeoutMs: times.schedulerReadyTimeoutMs,
     now,
   })
-  const wakeUps = deps.startWakeUps((model) => {
+  const wakeUps = deps.startWakeUps((key) => {
     markAndWake(() => {
-      reconciler.mark([model])
+      if (isDependentKey(key)) dependents.mark([key])
+      else reconciler.mark([key])
     })
   })
   const prober = startProber({ cluster, submit: writer.submit, probe: probeReadiness, now, log })
@@ -148,6 +161,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     Math.min(times.schedulerReadyTimeoutMs + 1, 2 ** 31 - 1),
   )
   const sweeping = everyMs(SWEEP_MS, abort.signal, async () => {
+    dependents.markAll()
     markAndWake(reconciler.sweep)
     await forgetReplicas()
   })
@@ -162,6 +176,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     })
   }
 
+  dependents.markAll()
   markAndWake(reconciler.markAll)
   return {
     submit: writer.submit,
@@ -173,7 +188,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
         reconciler.mark(models)
       })
     },
-    dirtyCount: reconciler.size,
+    dirtyCount: () => reconciler.size() + dependents.size(),
     stop: async () => {
       abort.abort()
       clearTimeout(waitEnd)

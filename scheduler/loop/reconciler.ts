@@ -16,7 +16,8 @@ import { BATCH_TARGET_WRITES } from './writer.ts'
 const ADMITTED_AT_ONCE = 10
 
 export interface WakeUp {
-  readonly model: string
+  /** A model's name, or `pipeline/<name>` or `experiment/<name>`. */
+  readonly key: string
   readonly atMs: number
 }
 
@@ -70,7 +71,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
       const result = reconcileModel(model, cluster, deps.context())
       batch.add(toWrites(name, model.revision, result))
       if (result.isWithheld) withheld.add(name)
-      return result.wakeAtMs === undefined ? undefined : { model: name, atMs: result.wakeAtMs }
+      return result.wakeAtMs === undefined ? undefined : { key: name, atMs: result.wakeAtMs }
     } catch (error) {
       deps.log.error({ model: name, error: toServingError(error).message }, 'model cannot be reconciled')
       return undefined

@@ -4,9 +4,17 @@ import { ServingError } from '../../kit/errors.ts'
 import type { ClusterState } from '../domain/cluster.ts'
 import type { KubernetesMeta } from '../domain/documents.ts'
 import { wantedVersion } from '../domain/model-facts.ts'
+import { wantedPipelineVersion } from '../domain/pipeline/facts.ts'
 import { parseModelDraft, parseServerDraft } from '../domain/validate.ts'
 import type { Plan } from '../loop/writer.ts'
 import { planApplyModel, planApplyServer } from './changes.ts'
+import {
+  type Moment,
+  planApplyExperiment,
+  planApplyPipeline,
+  toExperimentInput,
+  toPipelineInput,
+} from './dependent-changes.ts'
 import { toModelDraft, toServerDraft } from './resources.ts'
 
 export type ApplyOutcome = 'CREATED' | 'CHANGED' | 'UNCHANGED'
@@ -16,7 +24,7 @@ export function planApplyResource(
   cluster: ClusterState,
   resource: Resource,
   expectedGeneration: number,
-  nowMs: number,
+  moment: Moment,
 ): Plan<ApplyOutcome> {
   const { name, namespace } = resource.metadata
   const previous = previousMeta(cluster, resource)
@@ -27,7 +35,7 @@ export function planApplyResource(
       `${resource.kind} ${name} is at generation ${String(generation)}, not ${String(expectedGeneration)}: read it again`,
     )
   const planAt = (at: number): Plan<ApplyOutcome> =>
-    planAtGeneration(cluster, resource, { namespace: namespace ?? previous?.namespace ?? '', generation: at }, nowMs)
+    planAtGeneration(cluster, resource, { namespace: namespace ?? previous?.namespace ?? '', generation: at }, moment)
   const asItWas = planAt(generation)
   return asItWas.answer === 'UNCHANGED' ? asItWas : planAt(generation + 1)
 }
@@ -47,23 +55,48 @@ function planAtGeneration(
   cluster: ClusterState,
   resource: Resource,
   meta: KubernetesMeta,
-  nowMs: number,
+  moment: Moment,
 ): Plan<ApplyOutcome> {
   switch (resource.kind) {
     case 'Model': {
       const existed = cluster.model(resource.metadata.name)?.deleted === false
-      const { writes, answer } = planApplyModel(cluster, parseModelDraft(toModelDraft(resource, meta)), nowMs)
+      const { writes, answer } = planApplyModel(cluster, parseModelDraft(toModelDraft(resource, meta)), moment.nowMs)
       return { writes, answer: answer.kind === 'unchanged' ? 'UNCHANGED' : existed ? 'CHANGED' : 'CREATED' }
     }
     case 'Server': {
       const { writes, answer } = planApplyServer(cluster, parseServerDraft(toServerDraft(resource, meta)))
       return { writes, answer: answer === 'unchanged' ? 'UNCHANGED' : answer === 'created' ? 'CREATED' : 'CHANGED' }
     }
+    case 'Pipeline': {
+      const existed = cluster.pipeline(resource.metadata.name)?.deleted === false
+      const { writes, answer } = planApplyPipeline(cluster, toPipelineInput(resource, meta), moment)
+      return { writes, answer: answer.kind === 'unchanged' ? 'UNCHANGED' : existed ? 'CHANGED' : 'CREATED' }
+    }
+    case 'Experiment': {
+      const { writes, answer } = planApplyExperiment(cluster, toExperimentInput(resource, meta), moment.nowMs)
+      return { writes, answer: OUTCOMES[answer.kind] }
+    }
   }
 }
 
-function previousMeta(cluster: ClusterState, resource: Resource): KubernetesMeta | undefined {
-  if (resource.kind === 'Server') return cluster.server(resource.metadata.name)?.kubernetesMeta
-  const model = cluster.model(resource.metadata.name)
-  return model === undefined || model.deleted ? undefined : wantedVersion(model).kubernetesMeta
+const OUTCOMES = { unchanged: 'UNCHANGED', created: 'CREATED', updated: 'CHANGED' } as const
+
+/** What is being deleted counts as gone. */
+function previousMeta(cluster: ClusterState, { kind, metadata: { name } }: Resource): KubernetesMeta | undefined {
+  switch (kind) {
+    case 'Server':
+      return cluster.server(name)?.kubernetesMeta
+    case 'Model': {
+      const model = cluster.model(name)
+      return model === undefined || model.deleted ? undefined : wantedVersion(model).kubernetesMeta
+    }
+    case 'Pipeline': {
+      const pipeline = cluster.pipeline(name)
+      return pipeline === undefined || pipeline.deleted ? undefined : wantedPipelineVersion(pipeline).kubernetesMeta
+    }
+    case 'Experiment': {
+      const experiment = cluster.experiment(name)
+      return experiment?.deleted === false ? experiment.kubernetesMeta : undefined
+    }
+  }
 }

@@ -8,6 +8,7 @@ import type { Write } from '../domain/store.ts'
 import type { ModelInput, ServerInput } from '../domain/validate.ts'
 import type { Plan } from '../loop/writer.ts'
 import { isMassRemoval } from '../routing/removal-guard.ts'
+import { refuseInUse } from './in-use.ts'
 
 export function planApplyModel(cluster: ClusterState, input: ModelInput, nowMs: number): Plan<ModelChange> {
   const existing = cluster.model(input.name)
@@ -15,7 +16,7 @@ export function planApplyModel(cluster: ClusterState, input: ModelInput, nowMs: 
   return { writes: change.kind === 'unchanged' ? [] : [writeModel(existing, change.document)], answer: change }
 }
 
-/** @throws ServingError MODEL_NOT_FOUND */
+/** @throws ServingError MODEL_NOT_FOUND, or IN_USE by an experiment */
 export function planDeleteModel(
   cluster: ClusterState,
   name: string,
@@ -23,6 +24,7 @@ export function planDeleteModel(
   kubernetesMeta?: KubernetesMeta,
 ): Plan<undefined> {
   const existing = requireModel(cluster, name)
+  refuseInUse(cluster, 'model', name)
   const document = deleteModel(existing, nowMs, kubernetesMeta)
   return { writes: document === existing ? [] : [writeModel(existing, document)], answer: undefined }
 }

@@ -2,18 +2,19 @@
  * What our own administration API can do, whatever carries it: gRPC (`scheduler/grpc/`) and REST (`scheduler/admin/`) only
  * translate. An answer to a write means that it is in Redis.
  */
-import { KINDS, type Kind, type Resource, warningsOf } from '../../api/resources/resource.ts'
+import { type Kind, type Resource, warningsOf } from '../../api/resources/resource.ts'
 import type { ResourceEvent, StoredResource } from '../../api/resources/status.ts'
 import { ServingError, toServingError } from '../../kit/errors.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
 import type { EventDocument } from '../domain/documents.ts'
-import { parseInternalName, parseReplicaKey } from '../domain/names.ts'
 import type { Store } from '../domain/store.ts'
 import type { ControlPlane } from '../loop/control-plane.ts'
 import { describeAwaited } from '../loop/readiness.ts'
 import { type ApplyOutcome, planApplyResource, renderPlanned } from './apply-resource.ts'
-import { planDeleteModel, planDeleteServer, planRollback, refuseMassRemoval, type RolledBack } from './changes.ts'
-import { labelsOfServer, toModelResource, toServerResource } from './resources.ts'
+import { planRollback, type RolledBack } from './changes.ts'
+import { planRollbackPipeline } from './dependent-changes.ts'
+import { accessKinds } from './kinds.ts'
+import { createUid } from './uid.ts'
 
 const DEFAULT_PAGE = 500
 export const MAX_PAGE = 5_000
@@ -50,18 +51,17 @@ export interface Operations {
     resource: Resource,
     options: { readonly dryRun: boolean; readonly expectedGeneration: number },
   ) => Promise<Applied>
-  /** @throws ServingError MODEL_NOT_FOUND, SERVER_NOT_FOUND */
+  /** @throws ServingError MODEL_NOT_FOUND, SERVER_NOT_FOUND, ... */
   readonly get: (kind: Kind, name: string) => StoredResource
   readonly events: (kind: Kind, name: string) => Promise<readonly ResourceEvent[]>
   readonly list: (kind: Kind, page: PageRequest) => Page
   readonly remove: (kind: Kind, name: string, force: boolean) => Promise<void>
   /** Version 0 is the one before the latest. */
-  readonly rollback: (model: string, version: number) => Promise<RolledBack>
+  readonly rollback: (kind: 'Model' | 'Pipeline', name: string, version: number) => Promise<RolledBack>
   /** Undefined when it does not exist. */
   readonly find: (kind: Kind, name: string) => StoredResource | undefined
   /** Sorted. */
   readonly namesOf: (kind: Kind) => readonly string[]
-  readonly labelsOf: (kind: Kind, name: string) => Readonly<Record<string, string>>
   /** The last that can be said of what is gone. */
   readonly lastOf: (kind: Kind, name: string, last: DocumentChange | undefined) => object
 }
@@ -69,25 +69,19 @@ export interface Operations {
 export function createOperations({ controlPlane, store, now }: OperationsDeps): Operations {
   const { cluster } = controlPlane
 
-  const find = (kind: Kind, name: string): StoredResource | undefined => {
-    if (kind === 'Server') return toServerResource(name, cluster, awaitedOf(controlPlane, name))
-    const model = cluster.model(name)
-    return model && toModelResource(model, cluster)
-  }
+  const kinds = accessKinds({ cluster, awaitedOf: (server) => awaitedOf(controlPlane, server), now })
+
   const get = (kind: Kind, name: string): StoredResource => {
-    const resource = find(kind, name)
+    const resource = kinds[kind].find(name)
     if (resource !== undefined) return resource
-    throw new ServingError(`${kind === 'Model' ? 'MODEL' : 'SERVER'}_NOT_FOUND`, `${kind} ${name} does not exist`)
+    throw new ServingError(kinds[kind].notFound, `${kind} ${name} does not exist`)
   }
-  const namesOf = (kind: Kind): readonly string[] =>
-    kind === 'Server' ? cluster.serverNames() : [...cluster.models()].map((model) => model.name).toSorted()
-  const labelsOf = (kind: Kind, name: string): Readonly<Record<string, string>> =>
-    kind === 'Server' ? labelsOfServer(cluster.server(name)) : (cluster.model(name)?.labels ?? {})
 
   return {
     apply: async (resource, { dryRun, expectedGeneration }) => {
       const { kind, metadata } = resource
-      const plan = () => planApplyResource(cluster, resource, expectedGeneration, now())
+      const uid = createUid()
+      const plan = () => planApplyResource(cluster, resource, expectedGeneration, { nowMs: now(), uid })
       const warnings = warningsOf(resource)
       if (dryRun) {
         const planned = plan()
@@ -104,8 +98,7 @@ export function createOperations({ controlPlane, store, now }: OperationsDeps): 
     get,
     events: async (kind, name) => {
       try {
-        const subject = kind === 'Model' ? (`model/${name}` as const) : (`server/${name}` as const)
-        return (await store.events(subject)).map(toEvent)
+        return (await store.events(`${kinds[kind].noun}/${name}`)).map(toEvent)
       } catch (error) {
         // Without Redis the resource can still be told, its history cannot; it says so itself.
         const { message, code } = toServingError(error)
@@ -114,53 +107,29 @@ export function createOperations({ controlPlane, store, now }: OperationsDeps): 
     },
     list: (kind, { after, limit, isWanted = () => true }) => {
       const size = limit === 0 ? DEFAULT_PAGE : Math.min(limit, MAX_PAGE)
-      const names = namesOf(kind).filter((name) => name > after && isWanted(labelsOf(kind, name)))
+      const { names: allNames, labels, find } = kinds[kind]
+      const names = allNames().filter((name) => name > after && isWanted(labels(name)))
       const page = names.slice(0, size)
       return {
-        resources: page.flatMap((name) => find(kind, name) ?? []),
+        resources: page.flatMap((name) => find(name) ?? []),
         next: names.length > size ? (page.at(-1) ?? '') : '',
       }
     },
-    remove: (kind, name, force) =>
-      controlPlane.submit({
-        plan: (state) => {
-          if (kind === 'Server') return planDeleteServer(state, name)
-          if (!force) refuseMassRemoval(state, name)
-          return planDeleteModel(state, name, now())
-        },
-      }),
-    rollback: (model, version) =>
-      controlPlane.submit({
-        plan: (state) => planRollback(state, model, version === 0 ? undefined : version, now()),
-      }),
-    find,
-    namesOf,
-    labelsOf,
-    lastOf: (kind, name, last) => {
-      const before = last?.kind === 'model' && last.before !== undefined ? toModelResource(last.before, cluster) : null
-      return before ?? { kind, metadata: { name }, spec: {} }
+    remove: (kind, name, force) => controlPlane.submit({ plan: (state) => kinds[kind].planDelete(state, name, force) }),
+    rollback: (kind, name, version) => {
+      const wanted = version === 0 ? undefined : version
+      const uid = createUid()
+      return controlPlane.submit({
+        plan: (state) =>
+          kind === 'Model'
+            ? planRollback(state, name, wanted, now())
+            : planRollbackPipeline(state, name, wanted, { nowMs: now(), uid }),
+      })
     },
-  }
-}
-
-/** @throws ServingError REQUEST_INVALID */
-export function parseKind(kind: string): Kind {
-  const known = KINDS.find((candidate) => candidate === kind)
-  if (known !== undefined) return known
-  throw new ServingError('REQUEST_INVALID', `kind ${JSON.stringify(kind)} is not known: use ${KINDS.join(' or ')}`)
-}
-
-/** Of a kind, what a change concerns. */
-export function namesIn(kind: Kind, change: DocumentChange): readonly string[] {
-  switch (change.kind) {
-    case 'model':
-      return kind === 'Model' ? [change.name] : []
-    case 'server':
-      return kind === 'Server' ? [change.name] : []
-    case 'replica':
-      return kind === 'Server' ? [parseReplicaKey(change.name).server] : []
-    case 'observed':
-      return [kind === 'Model' ? parseInternalName(change.name).model : parseReplicaKey(change.replica).server]
+    find: (kind, name) => kinds[kind].find(name),
+    namesOf: (kind) => kinds[kind].names(),
+    lastOf: (kind, name, last) =>
+      (last === undefined ? undefined : kinds[kind].before(last)) ?? { kind, metadata: { name }, spec: {} },
   }
 }
 

@@ -2,7 +2,7 @@
 import type { Kind } from '../../api/resources/resource.ts'
 import { KINDS } from '../../api/resources/resource.ts'
 import type { Feed } from '../loop/feed.ts'
-import { namesIn } from './operations.ts'
+import { namesIn } from './kinds.ts'
 
 /** Older changes than these are forgotten: who was away for longer is told everything. */
 const MAX_CHANGES = 10_000

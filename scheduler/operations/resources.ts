@@ -183,7 +183,7 @@ function toCondition(type: string, isReady: boolean, status: ModelDocument['stat
   }
 }
 
-function toMetadata(name: string, meta: KubernetesMeta | undefined, labels: Readonly<Record<string, string>>) {
+export function toMetadata(name: string, meta: KubernetesMeta | undefined, labels: Readonly<Record<string, string>>) {
   return {
     name,
     ...(meta === undefined || meta.namespace === '' ? {} : { namespace: meta.namespace }),
@@ -208,4 +208,4 @@ function given<From extends object, const Keys extends readonly (keyof From)[]>(
   return Object.fromEntries(entries) as { [Key in Keys[number]]: Exclude<From[Key], undefined> }
 }
 
-const toIso = (ms: number): string => new Date(ms).toISOString()
+export const toIso = (ms: number): string => new Date(ms).toISOString()

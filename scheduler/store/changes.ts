@@ -4,7 +4,7 @@
  */
 import { ServingError } from '../../kit/errors.ts'
 import type { EventDocument, InternalName, ObservedDocument, ReplicaKey } from '../domain/documents.ts'
-import type { DocumentByKind, DocumentKind, StoreChange, Write } from '../domain/store.ts'
+import type { DocumentByKind, DocumentKind, EventSubject, StoreChange, Write } from '../domain/store.ts'
 import { parsePayload } from './codec.ts'
 import { guardRedis, type RedisConnection } from './connection.ts'
 import type { Keys } from './keys.ts'
@@ -128,6 +128,8 @@ function decodeWrite(revision: number, label: string, payload: string): Write {
     case 'model':
     case 'server':
     case 'replica':
+    case 'pipeline':
+    case 'experiment':
       return { kind, name, expectedRevision: 0, document: document(kind, label, revision, payload) } as Write
     case 'observed':
       return {
@@ -137,7 +139,7 @@ function decodeWrite(revision: number, label: string, payload: string): Write {
         document: payload === '' ? undefined : (parsePayload(label, payload) as unknown as ObservedDocument),
       }
     case 'event':
-      return { kind, subject: name as `model/${string}`, event: JSON.parse(payload) as EventDocument }
+      return { kind, subject: name as EventSubject, event: JSON.parse(payload) as EventDocument }
     default:
       throw new ServingError(
         'STORE_SCHEMA_NEWER',

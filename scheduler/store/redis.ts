@@ -89,6 +89,10 @@ async function commit(deps: RedisStoreDeps, writes: readonly Write[]): Promise<C
   }
 }
 
+/** Of what people apply; replicas and what is observed on them have none. */
+const hasEvents = (write: Write): write is Exclude<Write, { kind: 'event' | 'observed' | 'replica' }> =>
+  write.kind !== 'event' && write.kind !== 'observed' && write.kind !== 'replica'
+
 /** KEYS and the per-write part of ARGV, as `lua/commit.lua` documents them. */
 function toScriptArguments(keys: Keys, writes: readonly Write[]): { names: string[]; parameters: string[] } {
   const names = [keys.fence, keys.revision, keys.changes, ...HASH_KINDS.map((kind) => keys.hash[kind])]
@@ -104,7 +108,7 @@ function toScriptArguments(keys: Keys, writes: readonly Write[]): { names: strin
     return [indexOf(keys.hash[write.kind]), fieldOf(write), expected, encodePayload(write)]
   })
   for (const write of writes)
-    if ((write.kind === 'model' || write.kind === 'server') && write.document === undefined) {
+    if (hasEvents(write) && write.document === undefined) {
       const subject = `${write.kind}/${write.name}`
       parameters.push(indexOf(keys.events(subject)), subject, '', '')
     }
@@ -116,16 +120,20 @@ async function load(redis: RedisConnection, keys: Keys): Promise<StoreSnapshot> 
   const storeId = (await guardRedis('read the store id', () => redis.get(keys.storeId))) ?? ''
   // The revision first: what is written while the hashes are read comes again from the change stream.
   const revision = Number((await guardRedis('read the revision', () => redis.get(keys.revision))) ?? 0)
-  const [models, servers, replicas, observed] = await Promise.all([
+  const [models, servers, replicas, pipelines, experiments, observed] = await Promise.all([
     loadHash(redis, keys, 'model'),
     loadHash(redis, keys, 'server'),
     loadHash(redis, keys, 'replica'),
+    loadHash(redis, keys, 'pipeline'),
+    loadHash(redis, keys, 'experiment'),
     readHash(redis, keys, 'observed'),
   ])
   return {
     models,
     servers,
     replicas,
+    pipelines,
+    experiments,
     observed: [...observed].map(([field, value]) => ({
       replica: replicaOfField(field),
       document: decodeObserved(`observed/${field}`, value),

@@ -7,7 +7,7 @@ import { connectRedis, type RedisConnection } from '../../scheduler/store/connec
 import { createKeys } from '../../scheduler/store/keys.ts'
 import { openRedis } from '../../scheduler/store/open.ts'
 import { createRedisStore, MAX_WRITES_PER_COMMIT } from '../../scheduler/store/redis.ts'
-import { aModel, aServer, writeModel } from '../support/documents.ts'
+import { aModel, anExperiment, aPipeline, aServer, writeModel } from '../support/documents.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
 let server: TestRedis
@@ -86,6 +86,24 @@ describe('documents', () => {
       },
     ])
     expect([snapshot.revision, revision]).toEqual([2, 2])
+  })
+
+  it('pipelines and experiments are loaded and followed like models', async () => {
+    const { store } = await aStore()
+    const writes: readonly Write[] = [
+      { kind: 'pipeline', name: 'p', expectedRevision: 0, document: aPipeline('p', 'iris') },
+      { kind: 'experiment', name: 'e', expectedRevision: 0, document: anExperiment('e', 'iris') },
+      { kind: 'event', subject: 'pipeline/p', event: { atMs: 1, kind: 'info', reason: 'Applied', message: 'here' } },
+    ]
+    const following = take(store.follow(0, AbortSignal.timeout(5_000)), 1)
+    await commit(store, writes)
+    const snapshot = await store.load()
+    expect(snapshot.pipelines).toEqual([{ ...aPipeline('p', 'iris'), revision: 1 }])
+    expect(snapshot.experiments).toEqual([{ ...anExperiment('e', 'iris'), revision: 1 }])
+    expect(await store.events('pipeline/p')).toHaveLength(1)
+    const [change] = await following
+    expect(change?.writes.map(({ kind }) => kind)).toEqual(['pipeline', 'experiment', 'event'])
+    expect(await store.commit(writes)).toEqual({ kind: 'conflict', key: 'pipeline/p' })
   })
 
   it('a deleted document is gone and its name may be used again', async () => {

@@ -1,5 +1,11 @@
 /** Small valid documents for tests. */
-import { type ModelDocument, SCHEMA_VERSION, type ServerDocument } from '../../scheduler/domain/documents.ts'
+import {
+  type ExperimentDocument,
+  type ModelDocument,
+  type PipelineDocument,
+  SCHEMA_VERSION,
+  type ServerDocument,
+} from '../../scheduler/domain/documents.ts'
 import type { Write } from '../../scheduler/domain/store.ts'
 
 export function aModel(name: string, storageUri = '/models/iris'): ModelDocument {
@@ -33,6 +39,32 @@ export function aServer(name: string): ServerDocument {
     minReplicas: 0,
     maxReplicas: 0,
     shared: true,
+  }
+}
+
+export function aPipeline(name: string, ...models: readonly string[]): PipelineDocument {
+  const spec = { steps: models.map((model) => ({ name: model })) }
+  return {
+    schemaVersion: SCHEMA_VERSION,
+    revision: 0,
+    name,
+    labels: {},
+    deleted: false,
+    versions: [{ version: 1, uid: `${name}-uid`, spec, atMs: 0 }],
+    status: { state: 'PipelineCreate', reason: '', missingModels: [], changedAtMs: 0 },
+  }
+}
+
+export function anExperiment(name: string, ...candidates: readonly string[]): ExperimentDocument {
+  return {
+    schemaVersion: SCHEMA_VERSION,
+    revision: 0,
+    name,
+    labels: {},
+    deleted: false,
+    spec: { candidates: candidates.map((candidate) => ({ name: candidate, weight: 1 })) },
+    createdAtMs: 0,
+    status: { active: false, reason: '', candidates: [], changedAtMs: 0 },
   }
 }
 

@@ -1,4 +1,4 @@
-/** `/v1/models` and `/v1/servers`: list, get, put, delete; of models also rollback. */
+/** `/v1/models`, `/v1/servers`, ...: list, get, put, delete; of what has versions also rollback. */
 import type { FastifyPluginCallback, FastifySchema } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { checkFields, formatPath } from '../../../api/resources/check.ts'
@@ -55,6 +55,7 @@ export interface ResourcesOptions {
 export const resourceRoutes: FastifyPluginCallback<ResourcesOptions> = (app, { kind, source }, done) => {
   const stored = ref(`Stored${kind}`)
   const noun = kind.toLowerCase()
+  const article = kind === 'Experiment' ? 'an' : 'a'
   const tags = [`${noun}s`]
   const Applied = Type.Object({
     outcome: Type.Enum(['CREATED', 'CHANGED', 'UNCHANGED']),
@@ -81,7 +82,7 @@ export const resourceRoutes: FastifyPluginCallback<ResourcesOptions> = (app, { k
   app.get<{ Params: Static<typeof Named> }>(
     '/:name',
     describe({
-      summary: `A ${noun} with its status and events`,
+      summary: `${article === 'a' ? 'A' : 'An'} ${noun} with its status and events`,
       tags,
       params: Named,
       response: { 200: Type.Object({ resource: stored, events: Type.Array(ref('Event')) }), ...READ_PROBLEMS },
@@ -97,7 +98,7 @@ export const resourceRoutes: FastifyPluginCallback<ResourcesOptions> = (app, { k
   app.put<{ Params: Static<typeof Named>; Querystring: Static<typeof PutQuery> }>(
     '/:name',
     describe({
-      summary: `Creates or changes a ${noun}`,
+      summary: `Creates or changes ${article} ${noun}`,
       tags,
       params: Named,
       querystring: PutQuery,
@@ -123,9 +124,9 @@ export const resourceRoutes: FastifyPluginCallback<ResourcesOptions> = (app, { k
   app.delete<{ Params: Static<typeof Named>; Querystring: Static<typeof DeleteQuery> }>(
     '/:name',
     describe({
-      summary: `Deletes a ${noun}`,
+      summary: `Deletes ${article} ${noun}`,
       description:
-        'Accepted when it is written. A model is taken out of the routes, then unloaded, then gone: watch it.',
+        'Accepted when it is written. What is routed is taken out of the routes, then unloaded, then gone: watch it.',
       tags,
       params: Named,
       querystring: DeleteQuery,
@@ -137,7 +138,7 @@ export const resourceRoutes: FastifyPluginCallback<ResourcesOptions> = (app, { k
     },
   )
 
-  if (kind === 'Model')
+  if (kind === 'Model' || kind === 'Pipeline')
     app.post<{ Params: Static<typeof Named> }>(
       '/:name/rollback',
       describe({
@@ -156,7 +157,7 @@ export const resourceRoutes: FastifyPluginCallback<ResourcesOptions> = (app, { k
             issues.map((issue) => ({ path: formatPath(issue.path), message: issue.message })),
           )
         const { version = 0 } = body as Static<typeof RollbackBody>
-        return requireBackend(source).operations.rollback(params.name, version)
+        return requireBackend(source).operations.rollback(kind, params.name, version)
       },
     )
   done()

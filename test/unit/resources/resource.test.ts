@@ -2,11 +2,14 @@ import fc from 'fast-check'
 import { Value } from 'typebox/value'
 import { describe, expect, it } from 'vitest'
 import { checkFields } from '../../../api/resources/check.ts'
+import { ExperimentSchema } from '../../../api/resources/experiment.ts'
 import { memoryBytesOf, ModelSchema, requirementsOf } from '../../../api/resources/model.ts'
+import { PipelineSchema } from '../../../api/resources/pipeline.ts'
 import { type ModelResource, parseResource, warningsOf } from '../../../api/resources/resource.ts'
 import { ServerSchema } from '../../../api/resources/server.ts'
 import { parseStoredResource } from '../../../api/resources/status.ts'
 import { type Issue, ServingError } from '../../../kit/errors.ts'
+import { everyExperimentField, everyPipelineField, experiment, pipeline } from '../../support/manifests.ts'
 
 const apiVersion = 'mlops.seldon.io/v1alpha1'
 const model = (spec: object, others: object = {}) => ({
@@ -139,9 +142,9 @@ describe('resource', () => {
     ['nothing', undefined, '(document)', 'must be a mapping'],
     ['null', null, '(document)', 'must be a mapping'],
     ['a list', [model({})], '(document)', 'must be a mapping'],
-    ['no kind', { apiVersion }, 'kind', 'is required; use Model or Server'],
+    ['no kind', { apiVersion }, 'kind', 'is required; use Model, Server, Pipeline or Experiment'],
     ['a misspelt kind', { kind: 'model' }, 'kind', 'did you mean Model?'],
-    ['another kind', { kind: 'Deployment' }, 'kind', 'use Model or Server'],
+    ['another kind', { kind: 'Deployment' }, 'kind', 'use Model, Server, Pipeline or Experiment'],
     ['a kind that is no text', { kind: {} }, 'kind', 'is not a kind'],
   ])('refuses %s', (_name, raw, path, message) => {
     const issues = issuesOf(raw)
@@ -229,6 +232,8 @@ describe('our checker and TypeBox', () => {
       server({ replicas: 1 }),
       [...top, ...Object.keys(ServerSchema.properties.spec.properties)],
     ],
+    ['Pipeline', PipelineSchema, pipeline({ steps: [] }), [...top, ...Object.keys(everyPipelineField)]],
+    ['Experiment', ExperimentSchema, experiment({}), [...top, ...Object.keys(everyExperimentField)]],
   ])('agree on every mutated %s', (_kind, schema, base, fields) => {
     fc.assert(
       fc.property(mutated(base, fields), (value) => {

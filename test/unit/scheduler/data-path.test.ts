@@ -95,7 +95,10 @@ describe('the data path', () => {
 describe('a Server', () => {
   const applied = (scene: SchedulerScene, spec: object): string => {
     const head = { apiVersion: 'mlops.seldon.io/v1alpha1', kind: 'Server', metadata: { name: 's' } }
-    const plan = planApplyResource(scene.cluster, parseResource({ ...head, spec }), 0, scene.clock.nowMs)
+    const plan = planApplyResource(scene.cluster, parseResource({ ...head, spec }), 0, {
+      nowMs: scene.clock.nowMs,
+      uid: 'u',
+    })
     scene.commit(...plan.writes)
     return plan.answer
   }

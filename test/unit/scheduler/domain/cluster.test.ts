@@ -50,6 +50,8 @@ describe('the cluster state', () => {
     const rebuilt = createClusterState({
       models: [...scene.cluster.models()],
       servers: [],
+      pipelines: [],
+      experiments: [],
       replicas: [...scene.cluster.replicas()],
       observed: [...scene.cluster.replicas()].flatMap(({ key }) =>
         [...scene.cluster.observedOn(key).values()].map((document) => ({ replica: key, document })),

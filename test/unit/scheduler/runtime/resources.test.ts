@@ -38,7 +38,10 @@ const server: Resource = {
 }
 
 function apply(scene: SchedulerScene, resource: Resource, expectedGeneration = 0) {
-  const plan = planApplyResource(scene.cluster, resource, expectedGeneration, scene.clock.nowMs)
+  const plan = planApplyResource(scene.cluster, resource, expectedGeneration, {
+    nowMs: scene.clock.nowMs,
+    uid: 'uid',
+  })
   scene.commit(...plan.writes)
   return plan.answer
 }
@@ -68,7 +71,7 @@ describe('a manifest', () => {
 
   test('that is only tried is shown as it would be, and leaves nothing behind', () => {
     const scene = createSchedulerScene()
-    const plan = planApplyResource(scene.cluster, full, 0, 0)
+    const plan = planApplyResource(scene.cluster, full, 0, { nowMs: 0, uid: 'uid' })
     const shown = renderPlanned(scene.cluster, plan, () => toModelResource(scene.model('iris'), scene.cluster))
     expect(shown?.metadata.name).toBe('iris')
     expect(scene.cluster.model('iris')).toBeUndefined()

@@ -1,0 +1,60 @@
+/** Which pipelines and experiments name a model or a pipeline, so that a change of it costs those alone. */
+import type { DocumentChange } from '../document-change.ts'
+import type { ExperimentDocument, PipelineDocument } from '../documents.ts'
+import { createGroups } from './groups.ts'
+
+/** A pipeline or an experiment. */
+export type DependentKey = `pipeline/${string}` | `experiment/${string}`
+export const isDependentKey = (key: string): key is DependentKey =>
+  key.startsWith('pipeline/') || key.startsWith('experiment/')
+type TargetKey = `${'model' | 'pipeline'}/${string}`
+
+export interface Dependents {
+  readonly of: (kind: 'model' | 'pipeline', name: string) => ReadonlySet<DependentKey>
+  readonly followPipeline: (before: PipelineDocument | undefined, after: PipelineDocument | undefined) => void
+  readonly followExperiment: (before: ExperimentDocument | undefined, after: ExperimentDocument | undefined) => void
+  /** The document itself and those that name it. */
+  readonly affectedBy: (change: DocumentChange) => ReadonlySet<DependentKey>
+}
+
+export function createDependents(): Dependents {
+  const byTarget = createGroups<TargetKey, DependentKey>()
+  const move = (key: DependentKey, before: readonly TargetKey[], after: readonly TargetKey[]): void => {
+    for (const target of before) byTarget.remove(target, key)
+    for (const target of after) byTarget.add(target, key)
+  }
+  return {
+    of: (kind, name) => byTarget.get(`${kind}/${name}`),
+    followPipeline: (before, after) => {
+      move(`pipeline/${(after ?? before)?.name ?? ''}`, pipelineTargets(before), pipelineTargets(after))
+    },
+    followExperiment: (before, after) => {
+      move(`experiment/${(after ?? before)?.name ?? ''}`, experimentTargets(before), experimentTargets(after))
+    },
+    affectedBy: (change) => {
+      switch (change.kind) {
+        case 'model':
+          return byTarget.get(`model/${change.name}`)
+        case 'pipeline':
+          return new Set<DependentKey>([`pipeline/${change.name}`, ...byTarget.get(`pipeline/${change.name}`)])
+        case 'experiment':
+          return new Set<DependentKey>([`experiment/${change.name}`])
+        case 'server':
+        case 'replica':
+        case 'observed':
+          return new Set() // they reach a pipeline or an experiment through a model's status
+      }
+    },
+  }
+}
+
+/** The models of every kept version: an older one may still answer. */
+const pipelineTargets = (pipeline: PipelineDocument | undefined): readonly TargetKey[] =>
+  (pipeline?.versions ?? []).flatMap(({ spec }) => spec.steps.map(({ name }): TargetKey => `model/${name}`))
+
+function experimentTargets(experiment: ExperimentDocument | undefined): readonly TargetKey[] {
+  if (experiment === undefined) return []
+  const { resourceType = 'model', candidates = [], mirror } = experiment.spec
+  const names = [...candidates.map(({ name }) => name), ...(mirror === undefined ? [] : [mirror.name])]
+  return names.map((name): TargetKey => `${resourceType}/${name}`)
+}

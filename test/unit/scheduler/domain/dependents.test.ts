@@ -1,0 +1,99 @@
+import { describe, expect, test } from 'vitest'
+import { createClusterState } from '../../../../scheduler/domain/cluster.ts'
+import type { Write } from '../../../../scheduler/domain/store.ts'
+import { silentLogger } from '../../../../kit/log.ts'
+import { createBatch } from '../../../../scheduler/loop/batch.ts'
+import { createDependentsReconciler } from '../../../../scheduler/loop/dependents.ts'
+import { DEFAULT_RETRY_POLICY } from '../../../../scheduler/domain/reconcile/context.ts'
+import { aModel, anExperiment, aPipeline, writeModel } from '../../../support/documents.ts'
+
+const writePipeline = (name: string, ...models: string[]): Write => ({
+  kind: 'pipeline',
+  name,
+  expectedRevision: 0,
+  document: aPipeline(name, ...models),
+})
+const writeExperiment = (name: string, ...candidates: string[]): Write => ({
+  kind: 'experiment',
+  name,
+  expectedRevision: 0,
+  document: anExperiment(name, ...candidates),
+})
+
+function applied(cluster: ReturnType<typeof createClusterState>, write: Write) {
+  const change = cluster.apply(write)
+  if (change === undefined) throw new Error('nothing changed')
+  return [...cluster.affectedDependents(change)].toSorted()
+}
+
+describe('pipelines and experiments', () => {
+  test('are affected by the models that they name, and by nothing else', () => {
+    const cluster = createClusterState()
+    expect(applied(cluster, writePipeline('p', 'a', 'b', 'a'))).toEqual(['pipeline/p'])
+    expect(applied(cluster, writeExperiment('e', 'a', 'c'))).toEqual(['experiment/e'])
+    expect(applied(cluster, writeModel(aModel('a')))).toEqual(['experiment/e', 'pipeline/p'])
+    expect(applied(cluster, writeModel(aModel('b')))).toEqual(['pipeline/p'])
+    expect(applied(cluster, writeModel(aModel('other')))).toEqual([])
+
+    cluster.apply(writePipeline('p', 'other'))
+    expect(applied(cluster, writeModel(aModel('a')))).toEqual(['experiment/e'])
+    expect(applied(cluster, writeModel(aModel('other')))).toEqual(['pipeline/p'])
+    cluster.apply({ kind: 'experiment', name: 'e', expectedRevision: 0, document: undefined })
+    expect(applied(cluster, writeModel(aModel('a')))).toEqual([])
+    expect(cluster.experiment('e')).toBeUndefined()
+  })
+
+  test('say what is not ready, once, and go when they are deleted', () => {
+    const cluster = createClusterState()
+    const ready = { ...aModel('a').status, state: 'ModelAvailable' as const }
+    cluster.apply(writeModel({ ...aModel('a'), status: ready }))
+    cluster.apply(writePipeline('p', 'b', 'a'))
+    cluster.apply(writeExperiment('e', 'a', 'b'))
+    const dependents = createDependentsReconciler({
+      cluster,
+      context: () => ({
+        nowMs: 7,
+        isAcked: () => true,
+        heldNodes: () => [],
+        drainTimeMs: 0,
+        noNodeDrainTimeMs: 0,
+        replicaGraceMs: 0,
+        mayMove: () => true,
+        moveBudget: () => true,
+        retry: DEFAULT_RETRY_POLICY,
+        place: () => {
+          throw new Error('nothing is placed here')
+        },
+      }),
+      schedule: () => undefined,
+      log: silentLogger,
+    })
+    const fill = (): number => {
+      const batch = createBatch(cluster)
+      dependents.fill(batch).done(true)
+      return batch.size()
+    }
+    dependents.markAll()
+    expect(fill()).toBe(4) // two documents, two events
+    expect(cluster.pipeline('p')?.status).toMatchObject({
+      state: 'PipelineCreate',
+      missingModels: ['b'],
+      changedAtMs: 7,
+    })
+    expect(cluster.experiment('e')?.status).toMatchObject({
+      active: false,
+      candidates: [
+        { name: 'a', ready: true },
+        { name: 'b', ready: false, reason: 'does not exist' },
+      ],
+    })
+    dependents.markAll()
+    expect(fill()).toBe(0)
+
+    cluster.apply({ kind: 'pipeline', name: 'p', expectedRevision: 0, document: { ...aPipeline('p'), deleted: true } })
+    dependents.mark(['pipeline/p', 'pipeline/unknown'])
+    fill()
+    expect(cluster.pipeline('p')).toBeUndefined()
+    expect(dependents.size()).toBe(0)
+  })
+})
