@@ -1,11 +1,13 @@
 /** One agent, put together from its configuration. */
 import { mkdir } from 'node:fs/promises'
 import { Registry } from 'prom-client'
-import { loadCallerSecurity } from '../kit/grpc-security.ts'
+import type { WatchedCertificates } from '../kit/certificates.ts'
+import { ServingError } from '../kit/errors.ts'
+import { loadCallerSecurity, loadCallerTls, toChannelCredentials } from '../kit/grpc-security.ts'
 import { type HttpRoutes, serveHttp } from '../kit/http.ts'
 import type { Running } from '../kit/lifecycle.ts'
 import type { Logger } from '../kit/log.ts'
-import { loadSecurity, refusePlainText } from '../kit/security.ts'
+import { loadDataPathSecurity, loadSecurity } from '../kit/security.ts'
 import type { AgentConfig } from './config.ts'
 import { createAgentMetrics } from './metrics.ts'
 import { startProxy } from './proxy/proxy.ts'
@@ -28,9 +30,10 @@ export async function startAgent(
   started: (name: string, running: Running) => void,
 ): Promise<{ readonly httpPort: number }> {
   const { serverName, replicaIndex, memoryBytes, overcommitPercentage, repository: folder } = config
-  refusePlainText(config.host, config.insecure, "the agent's proxy")
-  const security = loadSecurity(config, config.host)
-  const callerSecurity = loadCallerSecurity(config)
+  const { tls } = loadDataPathSecurity(config, config.host, "the agent's proxy", log)
+  const security = loadSecurity(config, config.host, log)
+  const callerSecurity = loadCallerSecurity(config, log)
+  const serverTls = loadServerTls(config, log)
   const traits = serverTypes[config.serverType]
   const registry = new Registry()
   const nowMs = (): number => performance.now()
@@ -38,12 +41,16 @@ export async function startAgent(
   await mkdir(folder, { recursive: true })
   const repository = await openModelRepository({ folder, artifactRoots: config.artifactRoots, layout: traits.layout })
   const desiredFile = createDesiredFile({ folder, log })
-  const runtime = createOipRuntime(`${config.serverHost}:${String(config.serverGrpcPort)}`, {
-    healthMs: config.healthDeadlineMs,
-    indexMs: INDEX_DEADLINE_MS,
-    loadMs: config.loadDeadlineMs,
-    unloadMs: config.unloadDeadlineMs,
-  })
+  const runtime = createOipRuntime(
+    `${config.serverHost}:${String(config.serverGrpcPort)}`,
+    toChannelCredentials(serverTls),
+    {
+      healthMs: config.healthDeadlineMs,
+      indexMs: INDEX_DEADLINE_MS,
+      loadMs: config.loadDeadlineMs,
+      unloadMs: config.unloadDeadlineMs,
+    },
+  )
   started('runtime', { stop: async () => Promise.resolve(runtime.close()) })
 
   const state = () => reconciler.state
@@ -107,6 +114,8 @@ export async function startAgent(
     restPort: config.proxyRestPort,
     grpcPort: config.proxyGrpcPort,
     server: { host: config.serverHost, restPort: config.serverRestPort, grpcPort: config.serverGrpcPort },
+    serverTls,
+    tls,
     nameSource,
     maxConnections: config.proxyMaxConnections,
     maxRequests: config.proxyMaxRequests,
@@ -131,6 +140,8 @@ export async function startAgent(
       nameSource,
       proxyRestPort: proxy.restPort,
       proxyGrpcPort: proxy.grpcPort,
+      serverTls: config.serverTls,
+      proxyTls: tls !== undefined,
     },
     drainDeadlineMs: config.drainDeadlineMs,
     reconciler,
@@ -152,6 +163,14 @@ export async function startAgent(
   session.start() // feeds the reconciler what is desired, tells the scheduler what is observed
   started('session', session)
   return { httpPort: http.port }
+}
+
+/** @throws ServingError CONFIG_INVALID */
+function loadServerTls(config: AgentConfig, log: Logger): WatchedCertificates | undefined {
+  if (!config.serverTls) return undefined
+  const tls = loadCallerTls(config, log)
+  if (tls !== undefined) return tls
+  throw new ServingError('CONFIG_INVALID', '--server-tls needs --ca, the authority of the model server')
 }
 
 function capabilitiesOf({ capabilities, extraCapabilities, serverType }: AgentConfig): string[] {

@@ -37,6 +37,10 @@ const schema = Type.Object(
     }),
     serverRestPort: port('Port of the model server for REST.'),
     serverGrpcPort: port('Port of the model server for gRPC.'),
+    serverTls: Type.Boolean({
+      default: false,
+      description: 'The model server speaks TLS: its certificate must be of --ca, and it is shown --cert.',
+    }),
     repository: Type.String({
       minLength: 1,
       description: 'Folder shared with the model server, one folder per model.',

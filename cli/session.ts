@@ -1,7 +1,10 @@
 /** What every command gets: where the scheduler and the ingress are, how to print, and the clients. */
 import { type Command, Option } from 'commander'
 import { ServingError } from '../kit/errors.ts'
-import { type CallerOptions, loadCallerSecurity } from '../kit/grpc-security.ts'
+import type { WatchedCertificates } from '../kit/certificates.ts'
+import { type CallerOptions, loadCallerSecurity, loadCallerTls } from '../kit/grpc-security.ts'
+import { watchToken } from '../kit/security.ts'
+import { silentLogger } from '../kit/log.ts'
 import { type AdminClient, createAdminClient } from './client/admin-client.ts'
 import type { ExitCode } from './exit-codes.ts'
 import { type Format, FORMATS } from './output/format.ts'
@@ -12,6 +15,10 @@ export interface Session {
   /** Undefined: the command's own default. */
   readonly format: Format | undefined
   readonly ingress: URL
+  /** By `--ca`, `--cert` and `--key`: for whoever is called over TLS. */
+  readonly tls: WatchedCertificates | undefined
+  /** By `--token-file`: never for the ingress, whose servers would see it. */
+  readonly token: string | undefined
   /** Added to the ports that a local `millrace up` uses by default. */
   readonly portOffset: number
   /** Connected on first use; `scheduler host:port`. */
@@ -38,10 +45,11 @@ export const sessionOptions = (): readonly Option[] => [
     'MILLRACE_INGRESS',
   ),
   new Option('--port-offset <n>', 'added to both default ports, as in millrace up').env('MILLRACE_PORT_OFFSET'),
-  new Option('--ca <file>', 'certificate authority (PEM) of the scheduler; it is then called over TLS').env(
-    'MILLRACE_CA',
-  ),
-  new Option('--cert <file>', 'certificate (PEM) to show to the scheduler').env('MILLRACE_CERT'),
+  new Option(
+    '--ca <file>',
+    'certificate authority (PEM) of the scheduler, which is then called over TLS, and of an https ingress',
+  ).env('MILLRACE_CA'),
+  new Option('--cert <file>', 'certificate (PEM) to show to them').env('MILLRACE_CERT'),
   new Option('--key <file>', 'key (PEM) of that certificate').env('MILLRACE_KEY'),
   new Option('--token-file <file>', "file with the scheduler's bearer token").env('MILLRACE_TOKEN_FILE'),
   new Option('-o, --output <format>', 'how to print').choices(FORMATS),
@@ -61,13 +69,20 @@ export function createSession(options: SessionOptions, terminal: Terminal): Sess
   const scheduler = parseAddress(options.scheduler ?? `127.0.0.1:${String(SCHEDULER_PORT + offset)}`)
   const ingress = parseIngress(options.ingress ?? `http://127.0.0.1:${String(INGRESS_PORT + offset)}`)
   let admin: AdminClient | undefined
+  let tls: WatchedCertificates | undefined
   return {
     terminal,
     format: options.output,
     ingress,
+    get tls() {
+      return (tls ??= loadCallerTls(options, silentLogger))
+    },
+    get token() {
+      return options.tokenFile === undefined ? undefined : watchToken(options.tokenFile, silentLogger)()
+    },
     portOffset: offset,
     get admin() {
-      return (admin ??= createAdminClient(scheduler, undefined, loadCallerSecurity(options)))
+      return (admin ??= createAdminClient(scheduler, undefined, loadCallerSecurity(options, silentLogger)))
     },
     now: Date.now,
     close: () => admin?.close(),

@@ -2,6 +2,7 @@
 import {
   type ChannelCredentials,
   credentials,
+  experimental,
   InterceptingCall,
   type Interceptor,
   ServerCredentials,
@@ -10,14 +11,54 @@ import {
   ServerListenerBuilder,
   type ServerOptions,
 } from '@grpc/grpc-js'
+import { ServingError } from './errors.ts'
 import { toGrpcStatus } from './grpc.ts'
-import { notAdmitted, readOption, type Security, watchToken } from './security.ts'
+import { rootCertificates } from 'node:tls'
+import { type Certificates, watchCertificates, type WatchedCertificates } from './certificates.ts'
+import type { Logger } from './log.ts'
+import { notAdmitted, type Security, watchToken } from './security.ts'
 
-export function toServerCredentials({ tls }: Security): ServerCredentials {
+export function toServerCredentials({ tls }: Pick<Security, 'tls'>): ServerCredentials {
   if (tls === undefined) return ServerCredentials.createInsecure()
-  const { cert, key, clientCa } = tls
-  return ServerCredentials.createSsl(clientCa ?? null, [{ cert_chain: cert, private_key: key }], clientCa !== undefined)
+  const provider = toProvider(tls)
+  const asksCallers = tls.current().ca !== undefined
+  const create = experimental.createCertificateProviderServerCredentials // declared as (ca, identity), it takes (identity, ca)
+  return create(provider, asksCallers ? provider : null, asksCallers)
 }
+
+type Provider = Parameters<typeof experimental.createCertificateProviderChannelCredentials>[0]
+
+/** How grpc-js learns of certificates, now and later. */
+function toProvider(certificates: WatchedCertificates): Provider {
+  const ends = new Map<unknown, () => void>()
+  const add = <T>(listener: (update: T) => void, toUpdate: (current: Certificates) => T): void => {
+    const end = certificates.follow((current) => {
+      listener(toUpdate(current))
+    })
+    ends.set(listener, end)
+    process.nextTick(() => {
+      if (ends.has(listener)) listener(toUpdate(certificates.current())) // it expects the first not before it returned
+    })
+  }
+  const remove = (listener: unknown): void => {
+    ends.get(listener)?.()
+    ends.delete(listener)
+  }
+  const toIdentity = ({ cert, key }: Certificates) => (cert && key ? { certificate: cert, privateKey: key } : null)
+  return {
+    addCaCertificateListener: (listener) => {
+      add(listener, ({ ca = SYSTEM_ROOTS }) => ({ caCertificate: ca }))
+    },
+    addIdentityCertificateListener: (listener) => {
+      add(listener, toIdentity)
+    },
+    removeCaCertificateListener: remove,
+    removeIdentityCertificateListener: remove,
+  }
+}
+
+/** Trusted where no authority is named. */
+const SYSTEM_ROOTS = Buffer.from(rootCertificates.join('\n'))
 
 /** For the constructor of a server: every call is looked at, but those of `openServices` (health). */
 export function toServerOptions({ admits }: Security, openServices: readonly string[] = []): ServerOptions {
@@ -53,16 +94,32 @@ export interface CallerSecurity {
 export const PLAIN: CallerSecurity = { credentials: credentials.createInsecure(), options: {} }
 
 /** @throws ServingError CONFIG_INVALID */
-export function loadCallerSecurity({ ca, cert, key, tokenFile }: CallerOptions): CallerSecurity {
-  const read = (flag: string, file: string | undefined): Buffer | null =>
-    file === undefined ? null : readOption(flag, file)
-  const isTls = ca !== undefined || cert !== undefined
+export function loadCallerSecurity(options: CallerOptions, log: Logger): CallerSecurity {
+  const { tokenFile } = options
   return {
-    credentials: isTls
-      ? credentials.createSsl(read('--ca', ca), read('--key', key), read('--cert', cert))
-      : PLAIN.credentials,
-    options: tokenFile === undefined ? {} : { interceptors: [sendToken(watchToken(tokenFile))] },
+    credentials: toChannelCredentials(loadCallerTls(options, log)),
+    options: tokenFile === undefined ? {} : { interceptors: [sendToken(watchToken(tokenFile, log))] },
   }
+}
+
+/** Undefined: peers are called in plain text. @throws ServingError CONFIG_INVALID */
+export function loadCallerTls({ ca, cert, key }: CallerOptions, log: Logger): WatchedCertificates | undefined {
+  if ((ca ?? cert ?? key) === undefined) return undefined
+  const files = {
+    ca: { flag: '--ca', file: ca },
+    cert: { flag: '--cert', file: cert },
+    key: { flag: '--key', file: key },
+  }
+  if ((cert === undefined) !== (key === undefined))
+    throw new ServingError('CONFIG_INVALID', '--cert and --key belong together')
+  return watchCertificates(files, log)
+}
+
+export function toChannelCredentials(tls: WatchedCertificates | undefined): ChannelCredentials {
+  if (tls === undefined) return PLAIN.credentials
+  const provider = toProvider(tls)
+  const shows = tls.current().cert !== undefined
+  return experimental.createCertificateProviderChannelCredentials(provider, shows ? provider : null)
 }
 
 const sendToken =

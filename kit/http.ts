@@ -7,6 +7,8 @@ import {
 } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import type { Server } from 'node:net'
+import type { Server as TlsServer, TlsOptions } from 'node:tls'
+import { toContext, type WatchedCertificates } from './certificates.ts'
 import { ServingError, toServingError } from './errors.ts'
 import type { Running } from './lifecycle.ts'
 import type { Logger } from './log.ts'
@@ -26,11 +28,25 @@ const OPEN_PATHS: readonly string[] = ['/healthz', '/readyz', '/ready']
 export const isOpenPath = (pathname: string): boolean => OPEN_PATHS.includes(pathname)
 
 /** An HTTP server, over TLS where that is asked for. */
-export function createWebServer({ tls }: Security, listener: RequestListener): WebServer {
-  if (tls === undefined) return createServer(listener)
-  const { cert, key, clientCa } = tls
-  const asked = clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true }
-  return createHttpsServer({ cert, key, ...asked }, listener)
+export function createWebServer({ tls }: Pick<Security, 'tls'>, listener: RequestListener): WebServer {
+  return tls === undefined
+    ? createServer(listener)
+    : followCertificates(createHttpsServer(toTlsOptions(tls), listener), tls)
+}
+
+/** For the constructor of any TLS server: what it shows, and whether it asks callers for a certificate. */
+export function toTlsOptions(tls: WatchedCertificates): TlsOptions {
+  const certificates = tls.current()
+  const asked = certificates.ca === undefined ? {} : { requestCert: true, rejectUnauthorized: true }
+  return { ...toContext(certificates), ...asked }
+}
+
+/** Connections that are made after a change of the certificates get the new ones. */
+export function followCertificates<S extends TlsServer>(server: S, tls: WatchedCertificates): S {
+  const end = tls.follow((certificates) => {
+    server.setSecureContext(toContext(certificates))
+  })
+  return server.once('close', end)
 }
 
 /** A process's own small HTTP port: GET only, exact paths (health and metrics). */

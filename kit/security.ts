@@ -1,11 +1,13 @@
 /**
  * Who may call a listener of ours, and over what: a bearer token from a file, TLS, certificates of clients. Every process takes
- * the same options. Certificates are read at the start; the token is read again when its file changes.
+ * the same options. Files are read again when they change.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { type Static, Type } from 'typebox'
+import { readOption, watchCertificates, type WatchedCertificates } from './certificates.ts'
 import { ServingError } from './errors.ts'
+import type { Logger } from './log.ts'
 
 const path = (description: string) => Type.Optional(Type.String({ minLength: 1, description }))
 
@@ -33,14 +35,9 @@ export const callerOptions = {
 export type ListenerOptions = Readonly<Partial<Static<ReturnType<typeof toObject>>>>
 const toObject = () => Type.Object(listenerOptions)
 
-export interface TlsFiles {
-  readonly cert: Buffer
-  readonly key: Buffer
-  readonly clientCa: Buffer | undefined
-}
-
 export interface Security {
-  readonly tls: TlsFiles | undefined
+  /** Of this process; with a `ca` it asks callers for a certificate of it. */
+  readonly tls: WatchedCertificates | undefined
   /** Whether an `authorization` header or metadata entry opens the door. */
   readonly admits: (authorization: string | undefined) => boolean
 }
@@ -49,22 +46,32 @@ export interface Security {
 export const OPEN: Security = { tls: undefined, admits: () => true }
 
 /** Of a process that listens on `host`. @throws ServingError CONFIG_INVALID naming the option and what to do */
-export function loadSecurity(options: ListenerOptions, host: string): Security {
-  const { tokenFile, tlsCert, tlsKey, tlsClientCa } = options
-  const tls =
-    tlsCert === undefined || tlsKey === undefined
-      ? undefined
-      : {
-          cert: readOption('--tls-cert', tlsCert),
-          key: readOption('--tls-key', tlsKey),
-          clientCa: tlsClientCa === undefined ? undefined : readOption('--tls-client-ca', tlsClientCa),
-        }
-  if (tls === undefined && (tlsCert ?? tlsKey ?? tlsClientCa) !== undefined)
-    throw new ServingError('CONFIG_INVALID', '--tls-cert and --tls-key belong together, --tls-client-ca needs both')
+export function loadSecurity(options: ListenerOptions, host: string, log: Logger): Security {
+  const { tokenFile } = options
+  const tls = loadTls(options, log)
   if (options.insecure !== true) refuseOpenDoor(options, host)
   if (tokenFile === undefined) return { tls, admits: () => true }
-  const token = watchToken(tokenFile)
+  const token = watchToken(tokenFile, log)
   return { tls, admits: (authorization) => isBearer(authorization, token()) }
+}
+
+/** Of a port of the data path, which Envoy calls: by certificates alone. @throws ServingError CONFIG_INVALID */
+export function loadDataPathSecurity(options: ListenerOptions, host: string, what: string, log: Logger): Security {
+  const tls = loadTls(options, log)
+  if (options.insecure !== true && (tls === undefined || options.tlsClientCa === undefined)) refusePlainText(host, what)
+  return { tls, admits: () => true }
+}
+
+function loadTls({ tlsCert, tlsKey, tlsClientCa }: ListenerOptions, log: Logger): WatchedCertificates | undefined {
+  if ((tlsCert ?? tlsKey ?? tlsClientCa) === undefined) return undefined
+  if (tlsCert === undefined || tlsKey === undefined)
+    throw new ServingError('CONFIG_INVALID', '--tls-cert and --tls-key belong together, --tls-client-ca needs both')
+  const files = {
+    cert: { flag: '--tls-cert', file: tlsCert },
+    key: { flag: '--tls-key', file: tlsKey },
+    ca: { flag: '--tls-client-ca', file: tlsClientCa },
+  }
+  return watchCertificates(files, log)
 }
 
 function refuseOpenDoor({ tokenFile, tlsCert, tlsClientCa }: ListenerOptions, host: string): void {
@@ -84,7 +91,7 @@ export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 
 /** The token as it is now. A file that cannot be read later leaves the token that was there. @throws ServingError CONFIG_INVALID */
-export function watchToken(file: string): () => string {
+export function watchToken(file: string, log: Logger): () => string {
   let stamp = stampOf(file)
   let token = parseToken(file)
   return () => {
@@ -93,8 +100,9 @@ export function watchToken(file: string): () => string {
     stamp = now
     try {
       token = parseToken(file)
-    } catch {
-      // it is being written: the next change of its stamp reads it
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      log.error({ error: reason }, 'the replaced token cannot be used; the old one stays') // its next change is read again
     }
     return token
   }
@@ -111,15 +119,6 @@ function stampOf(file: string): string {
   return stat === undefined ? '' : `${String(stat.mtimeMs)}/${String(stat.size)}/${String(stat.ino)}`
 }
 
-export function readOption(flag: string, file: string): Buffer {
-  try {
-    return readFileSync(file)
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new ServingError('CONFIG_INVALID', `${flag} ${file}: ${reason}`, { cause: error })
-  }
-}
-
 /** Takes the same time whatever is wrong with what was sent. */
 function isBearer(authorization: string | undefined, token: string): boolean {
   const sent = /^Bearer +(?<sent>\S+) *$/i.exec(authorization ?? '')?.groups?.['sent'] ?? ''
@@ -131,11 +130,10 @@ const digest = (text: string): Buffer => createHash('sha256').update(text).diges
 export const notAdmitted = (): ServingError =>
   new ServingError('UNAUTHENTICATED', 'a token is needed: send "authorization: Bearer <token>"')
 
-/** Of a port that speaks plain text to everybody: the data path behind Envoy. @throws ServingError CONFIG_INVALID */
-export function refusePlainText(host: string, insecure: boolean | undefined, what: string): void {
-  if (insecure === true || isLoopback(host)) return
+function refusePlainText(host: string, what: string): void {
+  if (isLoopback(host)) return
   throw new ServingError(
     'CONFIG_INVALID',
-    `--host ${host} can be reached from elsewhere, and ${what} speaks plain text to everybody: listen on 127.0.0.1, or keep it to a private network and say --insecure`,
+    `--host ${host} can be reached from elsewhere, and ${what} would answer everybody: give --tls-cert, --tls-key and --tls-client-ca, listen on 127.0.0.1, or keep it to a private network and say --insecure`,
   )
 }

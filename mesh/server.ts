@@ -40,7 +40,7 @@ export async function startMeshMetrics(
     host: config.host,
     port: config.httpPort,
     log,
-    security: loadSecurity(config, config.host),
+    security: loadSecurity(config, config.host, log),
     routes: {
       '/healthz': () => ({ status: 200, body: '{"status":"alive"}' }),
       '/ready': orUnavailable(async () => {

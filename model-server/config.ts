@@ -13,6 +13,9 @@ const atLeastOne = (description: string, standard: number) =>
 
 const schema = Type.Object({
   host: Type.String({ default: '127.0.0.1', description: 'Address to listen on.' }),
+  tlsCert: listenerOptions.tlsCert,
+  tlsKey: listenerOptions.tlsKey,
+  tlsClientCa: listenerOptions.tlsClientCa,
   insecure: listenerOptions.insecure,
   restPort: port('Port of the REST interface; 0 takes a free one.', 9100),
   grpcPort: port('Port of the gRPC interface; 0 takes a free one.', 9101),

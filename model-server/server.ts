@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import type { Server as HttpServer } from 'node:http'
 import { ServingError } from '../kit/errors.ts'
 import { serveGrpc } from '../kit/grpc.ts'
+import { toServerCredentials } from '../kit/grpc-security.ts'
 import { listen } from '../kit/http.ts'
 import type { Running } from '../kit/lifecycle.ts'
 import type { Logger } from '../kit/log.ts'
-import { refusePlainText } from '../kit/security.ts'
+import { loadDataPathSecurity } from '../kit/security.ts'
 import { packageRoot } from '../kit/root.ts'
 import type { ModelServerConfig } from './config.ts'
 import type { Deps } from './deps.ts'
@@ -29,7 +30,7 @@ export async function startModelServer(
 ): Promise<ModelServer> {
   if (!statSync(config.repository, { throwIfNoEntry: false })?.isDirectory())
     throw new ServingError('CONFIG_INVALID', `--repository ${config.repository} is not a folder`)
-  refusePlainText(config.host, config.insecure, 'a model server')
+  const security = loadDataPathSecurity(config, config.host, 'a model server', log)
   let ready = true
   const deps: Deps = {
     repository: createRepository({
@@ -43,11 +44,17 @@ export async function startModelServer(
     limits: config,
     log,
   }
-  const rest = createRestServer(deps)
+  const rest = createRestServer(deps, security)
   const restPort = await listen(rest, config.host, config.restPort)
   const stopRest = () => drainHttp(rest, config.drainTimeoutMs)
   try {
-    const grpc = await serveGrpc(createGrpcServer(deps), config.host, config.grpcPort, config.drainTimeoutMs)
+    const grpc = await serveGrpc(
+      createGrpcServer(deps),
+      config.host,
+      config.grpcPort,
+      config.drainTimeoutMs,
+      toServerCredentials(security),
+    )
     return {
       restPort,
       grpcPort: grpc.port,

@@ -9,6 +9,10 @@ import { listenerOptions } from '../kit/security.ts'
 const port = (standard: number, description: string) =>
   Type.Integer({ minimum: 0, maximum: 65_535, default: standard, description })
 
+/** Envoy reads it, not the scheduler. */
+const envoyFile = (description: string) =>
+  Type.Optional(Type.String({ pattern: '^/', description: `${description} Absolute path, as Envoy sees it.` }))
+
 const schema = Type.Object(
   {
     redisUrl: Type.String({
@@ -33,6 +37,19 @@ const schema = Type.Object(
     httpPort: port(9006, 'The administration API over REST, health and metrics.'),
     ingressPort: port(9000, 'The port of Envoy for clients, REST and gRPC; told to Envoy over xDS.'),
     ingressHost: Type.String({ default: '127.0.0.1', description: 'Address that Envoy listens on for clients.' }),
+    ingressTlsCert: envoyFile('Certificate (PEM) of the ingress, which then speaks TLS only.'),
+    ingressTlsKey: envoyFile('Key (PEM) of that certificate.'),
+    ingressTlsClientCa: envoyFile('Certificate authority (PEM): clients must show a certificate that it signed.'),
+    upstreamCa: envoyFile('Certificate authority (PEM) of model servers and proxies that speak TLS; they need it.'),
+    upstreamCert: envoyFile('Certificate (PEM) that Envoy shows to them.'),
+    upstreamKey: envoyFile('Key (PEM) of that certificate.'),
+    upstreamName: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description:
+          'DNS name that their certificates must carry; without it any certificate of the authority will do.',
+      }),
+    ),
     maxRequestBytes: Type.Integer({
       minimum: 1,
       maximum: 0xffff_ffff,

@@ -11,6 +11,7 @@ import type { Backend } from './admin/backend.ts'
 import { serveAdmin } from './admin/serve.ts'
 import { createAgentService } from './agents/service.ts'
 import type { SchedulerConfig } from './config.ts'
+import { toEnvoyTls } from './envoy-tls.ts'
 import { createClusterState } from './domain/cluster.ts'
 import { createAdminService } from './grpc/admin-service.ts'
 import { createSchedulerService, healthService } from './grpc/scheduler-service.ts'
@@ -61,7 +62,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
   const health: HealthSource = { controlPlane: undefined, nodes: () => [] }
   const { host } = config
   let backend: Backend | undefined
-  const security = loadSecurity(config, host)
+  const security = loadSecurity(config, host, log)
   const admin = { security, source: () => backend, health: healthRoutes(health, registry), version: deps.version, log }
   const http = await serveAdmin(admin, host, config.httpPort) // says what the start waits for
   started('http', http)
@@ -153,6 +154,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
         maxConcurrentMoves: config.maxConcurrentMoves,
       },
       startWakeUps: (onDue) => startWakeUps({ redisUrl: config.redisUrl, prefix: keys.jobs, onDue, now, log }),
+      trustsTls: config.upstreamCa !== undefined,
       now,
       log,
     },
@@ -225,6 +227,7 @@ function leading(controlPlane: ControlPlane): LeadershipRun | undefined {
 }
 
 const toListenerOptions = (config: SchedulerConfig): ListenerOptions => ({
+  ...toEnvoyTls(config),
   host: config.ingressHost,
   port: config.ingressPort,
   wasmFolder: config.wasmFolder,

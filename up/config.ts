@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import { packageRoot } from '../kit/root.ts'
 import type { ProcessDefinition } from '../kit/config.ts'
 import { join } from 'node:path'
+import { callerOptions, listenerOptions } from '../kit/security.ts'
 
 const upSchema = Type.Object({
   once: Type.Boolean({ default: false, description: 'Exit after the sample inferences: 0 when both were answered.' }),
@@ -41,6 +42,15 @@ const upSchema = Type.Object({
     default: false,
     description:
       'Embedded servers load JavaScript models, too. They can do all that you can: only for code that you trust.',
+  }),
+  tokenFile: listenerOptions.tokenFile,
+  tlsCert: listenerOptions.tlsCert,
+  tlsKey: listenerOptions.tlsKey,
+  tlsClientCa: listenerOptions.tlsClientCa,
+  ...callerOptions,
+  ingressTls: Type.Boolean({
+    default: false,
+    description: 'The ingress speaks TLS, too, with the same certificate; it asks clients for none.',
   }),
   redisUrl: Type.String({
     default: '',

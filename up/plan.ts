@@ -3,6 +3,7 @@ import { toEnvoyArguments } from '../envoy/arguments.ts'
 import { toBootstrap } from '../envoy/bootstrap.ts'
 import type { MeshPorts } from './ports.ts'
 import { processFlags } from './process-flags.ts'
+import { type MeshSecurity, toBootstrapSecurity, toEnvoyFlags, toHealth, toListenerFlags } from './security.ts'
 import type { ServerKind } from './servers/kinds.ts'
 import { planReplica } from './servers/replica-plan.ts'
 import type { ProcessSpec, Readiness } from './supervisor/spec.ts'
@@ -22,6 +23,8 @@ export interface CoreOptions {
   readonly ports: Omit<MeshPorts, 'replicas'>
   /** Added to the options of every process of that kind. */
   readonly extraFlags: { readonly scheduler?: readonly string[] }
+  /** Absent: plain text, and everybody may call. */
+  readonly security?: MeshSecurity
 }
 
 export interface MeshOptions extends CoreOptions {
@@ -38,10 +41,17 @@ export interface MeshOptions extends CoreOptions {
   }
 }
 
+export interface PlannedFile {
+  readonly path: string
+  readonly content: string
+  /** Nobody else may read it. */
+  readonly secret?: boolean
+}
+
 export interface MeshPlan {
   /** Must exist before the processes start. */
   readonly folders: readonly string[]
-  readonly files: readonly { readonly path: string; readonly content: string }[]
+  readonly files: readonly PlannedFile[]
   readonly processes: readonly ProcessSpec[]
 }
 
@@ -60,6 +70,7 @@ export function planCore(options: CoreOptions): MeshPlan {
     files: options.ports.envoys.map((_, index) => ({
       path: bootstrapPath(options, index),
       content: `${JSON.stringify(bootstrapOf(options, index), undefined, 2)}\n`,
+      secret: options.security?.token !== undefined,
     })),
     processes: [
       ...planRedis(options),
@@ -101,6 +112,7 @@ const bootstrapOf = (options: CoreOptions, index: number): object =>
     nodeId: `envoy-${String(index)}`,
     xds: [{ address: options.host, port: options.ports.xds }],
     adminPort: options.ports.envoys[index]?.admin ?? 0,
+    ...toBootstrapSecurity(options.security),
   })
 
 function planRedis(options: CoreOptions): ProcessSpec[] {
@@ -134,7 +146,7 @@ function planScheduler(options: CoreOptions): ProcessSpec {
   const { host, ports } = options
   return {
     ...STOP.scheduler,
-    ...ours(options, 'scheduler', http(host, ports.schedulerHttp, '/readyz')),
+    ...ours(options, 'scheduler', toHealth(options.security, host, ports.schedulerHttp, '/readyz')),
     args: [
       ...options.millrace.slice(1),
       'scheduler',
@@ -145,6 +157,8 @@ function planScheduler(options: CoreOptions): ProcessSpec {
         'agent-port': ports.agents,
         'http-port': ports.schedulerHttp,
         'ingress-port': ports.ingress,
+        ...toListenerFlags(options.security),
+        ...toEnvoyFlags(options.security),
       }),
       ...(options.extraFlags.scheduler ?? []),
     ],
@@ -169,16 +183,21 @@ function planEnvoy(options: CoreOptions, index: number): ProcessSpec[] {
     }),
     environment: {},
     after: ['scheduler'],
-    readiness: http(host, ports.admin, '/ready'),
+    readiness: toHealth(undefined, host, ports.admin, '/ready'),
     readyTimeoutMs: READY_TIMEOUT_MS,
   }
   const metrics: ProcessSpec = {
     ...STOP.edge,
-    ...ours(options, `mesh-metrics-${suffix}`, http(host, ports.metrics, '/healthz')),
+    ...ours(options, `mesh-metrics-${suffix}`, toHealth(options.security, host, ports.metrics, '/healthz')),
     args: [
       ...options.millrace.slice(1),
       'mesh-metrics',
-      ...processFlags({ host, 'http-port': ports.metrics, 'admin-url': `http://${host}:${String(ports.admin)}` }),
+      ...processFlags({
+        host,
+        'http-port': ports.metrics,
+        'admin-url': `http://${host}:${String(ports.admin)}`,
+        ...toListenerFlags(options.security),
+      }),
     ],
     after: [],
   }
@@ -193,8 +212,3 @@ function ours(
 ): Pick<ProcessSpec, 'name' | 'command' | 'environment' | 'readiness' | 'readyTimeoutMs'> {
   return { name, command: options.millrace[0] ?? '', environment: {}, readiness, readyTimeoutMs: READY_TIMEOUT_MS }
 }
-
-const http = (host: string, port: number, path: string): Readiness => ({
-  kind: 'http',
-  url: `http://${host}:${String(port)}${path}`,
-})

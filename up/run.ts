@@ -3,13 +3,16 @@ import { join, resolve } from 'node:path'
 import type { Static } from 'typebox'
 import { type AdminClient, createAdminClient } from '../cli/client/admin-client.ts'
 import { ServingError } from '../kit/errors.ts'
+import { loadCallerSecurity, loadCallerTls } from '../kit/grpc-security.ts'
+import { silentLogger } from '../kit/log.ts'
 import { packageRoot } from '../kit/root.ts'
 import type { upDefinition } from './config.ts'
 import { planCore, type RedisPlan } from './plan.ts'
 import { checkPortsFree } from './port-check.ts'
 import { type MeshPorts, portUses, standardPorts } from './ports.ts'
 import type { Progress } from './progress.ts'
-import { applySample, inferSample } from './sample.ts'
+import { applySample, inferSample, type Ingress } from './sample.ts'
+import { loadMeshSecurity, type MeshSecurity, toCallers } from './security.ts'
 import { parseServers } from './servers/kinds.ts'
 import { createLocalServers, initialPortUses, type LocalServers } from './servers/local-servers.ts'
 import { openStateFolder, prepareFolder, type StateFolder, wipeState } from './state-folder.ts'
@@ -56,6 +59,8 @@ export async function runUp(config: UpConfig, deps: UpDeps): Promise<void> {
 
 async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promise<void> {
   const asked = parseServers(config.servers)
+  const security = loadMeshSecurity(config)
+  const callers = toCallers(security)
   const ports = standardPorts(config.portOffset, 0)
   await checkPortsFree(
     [
@@ -70,8 +75,12 @@ async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promi
     signal: deps.stop,
     progress: deps.progress,
   }
-  const supervisor = await planAndSupervise(folder, ports, config, tools, deps)
-  const admin = createAdminClient(`${HOST}:${String(ports.schedulerGrpc)}`)
+  const supervisor = await planAndSupervise(folder, ports, config, security, tools, deps)
+  const admin = createAdminClient(
+    `${HOST}:${String(ports.schedulerGrpc)}`,
+    undefined,
+    loadCallerSecurity(callers, silentLogger),
+  )
   const servers = createLocalServers({
     admin,
     supervisor,
@@ -83,6 +92,7 @@ async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promi
     agentsPort: ports.agents,
     artifactRoots: config.artifactRoots.map((root) => resolve(root)),
     javascriptModels: config.javascriptModels,
+    security,
     millrace: MILLRACE,
     tell: deps.progress.line,
   })
@@ -93,7 +103,7 @@ async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promi
   try {
     await servers.prepare()
     await startAll(supervisor, servers, deps)
-    deps.print(await orStopped(deps.stop, useIt(folder, ports, admin, servers, config, deps)))
+    deps.print(await orStopped(deps.stop, useIt(folder, ports, admin, servers, security, config, deps)))
     if (!config.once) {
       servers.follow()
       await untilStopped(deps)
@@ -109,6 +119,7 @@ async function planAndSupervise(
   folder: StateFolder,
   ports: MeshPorts,
   config: UpConfig,
+  security: MeshSecurity,
   tools: ToolsContext,
   deps: UpDeps,
 ): Promise<Supervisor> {
@@ -121,6 +132,7 @@ async function planAndSupervise(
     host: HOST,
     ports,
     extraFlags: {},
+    security,
   })
   prepareFolder(plan)
   return createSupervisor({
@@ -184,17 +196,21 @@ async function useIt(
   ports: MeshPorts,
   admin: AdminClient,
   servers: LocalServers,
+  security: MeshSecurity,
   config: UpConfig,
   deps: UpDeps,
 ): Promise<string> {
-  const ingress = new URL(`http://${HOST}:${String(ports.ingress)}`)
+  const ingress: Ingress = {
+    url: new URL(`${security.tls?.ingress === true ? 'https' : 'http'}://${HOST}:${String(ports.ingress)}`),
+    tls: loadCallerTls(toCallers(security), silentLogger),
+  }
   const sample = config.sample ? await askSample(admin, ingress, servers, config, deps) : undefined
-  return summaryText({ host: HOST, ports, logsDir: folder.logsDir, sample })
+  return summaryText({ host: HOST, ports, logsDir: folder.logsDir, security, sample })
 }
 
 async function askSample(
   admin: AdminClient,
-  ingress: URL,
+  ingress: Ingress,
   servers: LocalServers,
   config: UpConfig,
   { progress }: UpDeps,

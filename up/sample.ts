@@ -7,6 +7,7 @@ import type { StoredResource } from '../api/resources/status.ts'
 import type { AdminClient } from '../cli/client/admin-client.ts'
 import { infer, PROTOCOLS, type Protocol } from '../cli/client/infer-client.ts'
 import { waitFor } from '../cli/wait.ts'
+import type { WatchedCertificates } from '../kit/certificates.ts'
 import { ServingError, toServingError } from '../kit/errors.ts'
 import { packageRoot } from '../kit/root.ts'
 
@@ -26,6 +27,12 @@ export type AppliedSample =
   /** The user has put a model of their own under this name: it is not ours to change or to ask. */
   | { readonly kind: 'replaced'; readonly model: string }
 
+export interface Ingress {
+  readonly url: URL
+  /** For one that speaks TLS. */
+  readonly tls: WatchedCertificates | undefined
+}
+
 /** Applies the sample model and waits until it is available. @throws ServingError LOAD_FAILED, DEADLINE_EXCEEDED */
 export async function applySample(admin: AdminClient): Promise<AppliedSample> {
   const sample = readModel(MODEL_MANIFEST)
@@ -42,12 +49,19 @@ const isSample = (resource: StoredResource): boolean =>
   resource.kind === 'Model' && resource.spec.storageUri.startsWith(join(packageRoot, 'samples', sep))
 
 /** Asks once by REST and once by gRPC. @throws ServingError saying which of them failed, and why */
-export async function inferSample(model: string, ingress: URL): Promise<SampleAnswer[]> {
+export async function inferSample(model: string, { url, tls }: Ingress): Promise<SampleAnswer[]> {
   const request = readFileSync(join(packageRoot, SAMPLE_REQUEST), 'utf8')
   const answers: SampleAnswer[] = []
   for (const protocol of PROTOCOLS) {
     try {
-      const answer = await infer(protocol, { ingress, model, request, headers: {}, timeoutMs: INFER_TIMEOUT_MS })
+      const answer = await infer(protocol, {
+        ingress: url,
+        tls,
+        model,
+        request,
+        headers: {},
+        timeoutMs: INFER_TIMEOUT_MS,
+      })
       answers.push({ protocol, response: answer.response })
     } catch (error) {
       const failure = toServingError(error)

@@ -58,6 +58,7 @@ export function prepareFolder(plan: MeshPlan): void {
   for (const folder of plan.folders) mkdirSync(folder, { recursive: true })
   for (const file of plan.files) {
     mkdirSync(dirname(file.path), { recursive: true })
-    writeFileSync(file.path, file.content)
+    rmSync(file.path, { force: true }) // an existing file would keep its mode
+    writeFileSync(file.path, file.content, { mode: file.secret === true ? 0o600 : 0o644 })
   }
 }

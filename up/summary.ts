@@ -1,4 +1,6 @@
 import { SAMPLE_REQUEST, type SampleAnswer } from './sample.ts'
+import { processFlags } from './process-flags.ts'
+import { type MeshSecurity, toCallerFlags } from './security.ts'
 import { type MeshPorts, standardPorts } from './ports.ts'
 
 export interface SampleOutcome {
@@ -11,19 +13,25 @@ export function summaryText(options: {
   readonly host: string
   readonly ports: MeshPorts
   readonly logsDir: string
+  readonly security: MeshSecurity
   readonly sample: SampleOutcome | undefined
 }): string {
   const { host, ports, sample } = options
   const at = (port: number | undefined): string => `${host}:${String(port ?? 0)}`
   const envoy = ports.envoys[0]
-  const ingress = `http://${at(ports.ingress)}`
+  const { tls } = options.security
+  const ingress = `${tls?.ingress === true ? 'https' : 'http'}://${at(ports.ingress)}`
+  const curl = `curl -s${tls?.ingress === true ? ` --cacert ${tls.ca}` : ''}`
+  const callerWords = processFlags(toCallerFlags(options.security, 'with token'))
   const offset = ports.schedulerGrpc - standardPorts(0, 0).schedulerGrpc
-  const client = `npx millrace${offset === 0 ? '' : ` --port-offset ${String(offset)}`}`
+  const client = ['npx millrace', ...(offset === 0 ? [] : [`--port-offset ${String(offset)}`]), ...callerWords].join(
+    ' ',
+  )
   const tryLines = [
     ...(sample
       ? [
-          `curl -s ${ingress}/v2/models/${sample.model}/infer -H 'content-type: application/json' -d @${SAMPLE_REQUEST}`,
-          `curl -s ${ingress}/v2/models/${sample.model}`,
+          `${curl} ${ingress}/v2/models/${sample.model}/infer -H 'content-type: application/json' -d @${SAMPLE_REQUEST}`,
+          `${curl} ${ingress}/v2/models/${sample.model}`,
         ]
       : []),
     `${client} get models`,
@@ -40,7 +48,7 @@ export function summaryText(options: {
     'Addresses:',
     `  inference, REST and gRPC   ${ingress}`,
     `  scheduler, gRPC            ${at(ports.schedulerGrpc)}`,
-    `  metrics                    http://${at(envoy?.metrics)}/metrics`,
+    `  metrics                    ${tls === undefined ? 'http' : 'https'}://${at(envoy?.metrics)}/metrics`,
     `  Envoy admin                http://${at(envoy?.admin)}`,
     `  logs                       ${options.logsDir}`,
     '',

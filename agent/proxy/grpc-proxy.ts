@@ -1,6 +1,7 @@
-/** gRPC: HTTP/2 without TLS in front of the model server. Messages are never decoded; status and trailers pass as they are. */
+/** gRPC: HTTP/2 in front of the model server. Messages are never decoded; status and trailers pass as they are. */
 import {
   constants,
+  createSecureServer,
   createServer,
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
@@ -10,7 +11,7 @@ import {
 import { status } from '@grpc/grpc-js'
 import { ServingError, toServingError } from '../../kit/errors.ts'
 import { ERROR_CODE_KEY } from '../../kit/grpc.ts'
-import { listen } from '../../kit/http.ts'
+import { followCertificates, listen, toTlsOptions } from '../../kit/http.ts'
 import { INTERNAL_NAME_KEY, internalNameOf, isModelCall } from './calls.ts'
 import { createRenameStream } from './frame-rename.ts'
 import { createGrpcUpstream, type GrpcUpstream, SESSION_MEMORY_MB, STREAM_WINDOW_BYTES } from './grpc-upstream.ts'
@@ -21,12 +22,17 @@ const NOT_PASSED: readonly string[] = [':scheme', ':authority', 'host', 'connect
 
 /** @throws ServingError PORT_IN_USE, CONFIG_INVALID */
 export async function startGrpcProxy(deps: ProxyDeps, port: number): Promise<ProxyListener> {
-  const upstream = createGrpcUpstream(deps.server.host, deps.server.grpcPort)
+  const upstream = createGrpcUpstream(deps.server.host, deps.server.grpcPort, deps.serverTls)
   const sessions = new Set<ServerHttp2Session>()
-  const server = createServer({
+  const options = {
     maxSessionMemory: SESSION_MEMORY_MB,
     settings: { initialWindowSize: STREAM_WINDOW_BYTES, maxConcurrentStreams: deps.maxRequests },
-  })
+  }
+  const { tls } = deps
+  const server =
+    tls === undefined
+      ? createServer(options)
+      : followCertificates(createSecureServer({ ...options, ...toTlsOptions(tls) }), tls)
   server.on('session', (session) => {
     sessions.add(session)
     session.once('close', () => sessions.delete(session))

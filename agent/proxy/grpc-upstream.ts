@@ -1,5 +1,6 @@
 /** One HTTP/2 connection to the model server, opened when it is needed and anew when it has ended. */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from 'node:http2'
+import { toContext, type WatchedCertificates } from '../../kit/certificates.ts'
 
 /** How much of one call may wait here for a reader: Node gives connections no window of their own. */
 export const STREAM_WINDOW_BYTES = 256 * 1024
@@ -14,12 +15,13 @@ export interface GrpcUpstream {
   readonly destroy: () => void
 }
 
-export function createGrpcUpstream(host: string, port: number): GrpcUpstream {
-  const authority = `http://${host.includes(':') ? `[${host}]` : host}:${String(port)}`
+export function createGrpcUpstream(host: string, port: number, tls: WatchedCertificates | undefined): GrpcUpstream {
+  const authority = `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${String(port)}`
   let current: ClientHttp2Session | undefined
 
   function open(): ClientHttp2Session {
     const session = connect(authority, {
+      ...(tls && toContext(tls.current())),
       maxSessionMemory: SESSION_MEMORY_MB,
       settings: { initialWindowSize: STREAM_WINDOW_BYTES, enablePush: false },
     })

@@ -1,4 +1,5 @@
 /** What the two protocols share. */
+import type { WatchedCertificates } from '../../kit/certificates.ts'
 import { ServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { Traffic } from './traffic.ts'
@@ -7,6 +8,10 @@ export interface ProxyDeps {
   /** Where to listen. */
   readonly host: string
   readonly server: { readonly host: string; readonly restPort: number; readonly grpcPort: number }
+  /** Of this process, for Envoys; undefined: plain text. */
+  readonly tls: WatchedCertificates | undefined
+  /** What the server is checked by and shown; undefined: it speaks plain text. */
+  readonly serverTls: WatchedCertificates | undefined
   /** How the server learns the internal name. */
   readonly nameSource: 'HEADER' | 'MESSAGE'
   /** To the server for REST (further requests wait), and from Envoys for gRPC. */

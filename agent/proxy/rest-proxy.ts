@@ -1,8 +1,10 @@
 /** REST: HTTP/1.1 in front of the model server. Bodies pass as they come, both ways; a slow side slows the other. */
-import { Agent, createServer, type IncomingMessage, request as openRequest, type ServerResponse } from 'node:http'
+import { Agent, type IncomingMessage, request as openRequest, type ServerResponse } from 'node:http'
+import { Agent as TlsAgent, request as openTlsRequest } from 'node:https'
+import { toContext } from '../../kit/certificates.ts'
 import { ServingError } from '../../kit/errors.ts'
 import { ERROR_CODE_KEY } from '../../kit/grpc.ts'
-import { listen } from '../../kit/http.ts'
+import { createWebServer, listen } from '../../kit/http.ts'
 import { INTERNAL_NAME_KEY, internalNameOf, parseRestCall, type RestCall, toServerPath } from './calls.ts'
 import { type ProxyDeps, type ProxyListener, toOverloadedError, toServerError, UNNAMED } from './proxy-deps.ts'
 import { endToEnd } from './rest-headers.ts'
@@ -18,14 +20,14 @@ const NO_ANSWER = '0'
 
 /** @throws ServingError PORT_IN_USE, CONFIG_INVALID */
 export async function startRestProxy(deps: ProxyDeps, port: number): Promise<ProxyListener> {
-  const agent = new Agent({
+  const agent = new (deps.serverTls === undefined ? Agent : TlsAgent)({
     keepAlive: true,
     maxSockets: deps.maxConnections,
     maxFreeSockets: deps.maxConnections,
     timeout: IDLE_UPSTREAM_MS, // of idle ones: a request that lasts longer is not ended by it
   })
   let stopping = false
-  const server = createServer((request, response) => {
+  const server = createWebServer(deps, (request, response) => {
     if (stopping) response.setHeader('connection', 'close')
     response.once('close', () => {
       if (stopping) request.socket.end() // begun before, its answer promised to keep the connection
@@ -78,13 +80,14 @@ function pathOf(deps: ProxyDeps, request: IncomingMessage, call: RestCall, inter
 }
 
 function forward(
-  { server, log }: ProxyDeps,
+  { server, serverTls, log }: ProxyDeps,
   agent: Agent,
   request: IncomingMessage,
   response: ServerResponse,
   path: string,
 ): void {
-  const upstream = openRequest({
+  const upstream = (serverTls === undefined ? openRequest : openTlsRequest)({
+    ...(serverTls && toContext(serverTls.current())),
     agent,
     host: server.host,
     port: server.restPort,

@@ -1,5 +1,5 @@
 /** The model server's repository extension over gRPC. Every call has a deadline; expected endings are values. */
-import { type Channel, connectivityState, credentials, status, type ServiceError } from '@grpc/grpc-js'
+import { type Channel, type ChannelCredentials, connectivityState, status, type ServiceError } from '@grpc/grpc-js'
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
 import { type ErrorCode, ServingError } from '../../kit/errors.ts'
 import { ERROR_CODE_KEY } from '../../kit/grpc.ts'
@@ -63,8 +63,12 @@ const isConnectionFailure = (error: ServiceError): boolean =>
 /** MLServer names the state as Python prints an enumeration's member: `State.READY`. */
 const isReady = ({ state }: { readonly state: string }): boolean => /(?:^|\.)READY$/.test(state)
 
-export function createOipRuntime(address: string, deadlines: RuntimeDeadlines): Runtime {
-  const client = new GRPCInferenceService(address, credentials.createInsecure(), {
+export function createOipRuntime(
+  address: string,
+  credentials: ChannelCredentials,
+  deadlines: RuntimeDeadlines,
+): Runtime {
+  const client = new GRPCInferenceService(address, credentials, {
     ...GRPC_OPTIONS,
     ...RECONNECT_OPTIONS,
   })

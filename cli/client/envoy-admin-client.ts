@@ -1,5 +1,7 @@
 /** Reads an Envoy's admin port. */
 import { ServingError } from '../../kit/errors.ts'
+import type { Session } from '../session.ts'
+import { httpGet } from './http-get.ts'
 
 export interface EnvoyAdminClient {
   readonly url: URL
@@ -9,17 +11,16 @@ export interface EnvoyAdminClient {
 
 const DEADLINE_MS = 10_000
 
-export function createEnvoyAdminClient(url: URL): EnvoyAdminClient {
+export function createEnvoyAdminClient(url: URL, { tls }: Pick<Session, 'tls'>): EnvoyAdminClient {
   return {
     url,
     async getJson(path) {
       try {
-        const response = await fetch(new URL(path, url), { signal: AbortSignal.timeout(DEADLINE_MS) })
-        if (!response.ok) throw new Error(`status ${String(response.status)}`)
-        return await response.json()
+        const { status, text } = await httpGet(new URL(path, url), { tls, token: undefined }, DEADLINE_MS)
+        if (status !== 200) throw new Error(`status ${String(status)}`)
+        return JSON.parse(text)
       } catch (error) {
-        const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-        const reason = cause instanceof Error ? cause.message : String(cause)
+        const reason = error instanceof Error ? error.message : String(error)
         throw new ServingError('ENVOY_UNAVAILABLE', `Envoy's admin port at ${url.host}: ${reason}`, { cause: error })
       }
     },

@@ -2,6 +2,7 @@
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { MAX_MESSAGE_BYTES } from '../../api/grpc.ts'
+import { toContext, type WatchedCertificates } from '../../kit/certificates.ts'
 import { ServingError } from '../../kit/errors.ts'
 
 export interface HttpReply {
@@ -17,6 +18,7 @@ export function postJson(options: {
   readonly body: string
   readonly headers: Readonly<Record<string, string>>
   readonly timeoutMs: number
+  readonly tls?: WatchedCertificates | undefined
 }): Promise<HttpReply> {
   const { url, timeoutMs } = options
   const body = Buffer.from(options.body, 'utf8')
@@ -28,6 +30,7 @@ export function postJson(options: {
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest
     const request = send(url, {
       method: 'POST',
+      ...(url.protocol === 'https:' && options.tls ? toContext(options.tls.current()) : {}),
       agent: false, // the connection ends with the call
       headers: { ...standard, ...options.headers, 'content-length': String(body.byteLength) },
       signal: AbortSignal.timeout(timeoutMs),

@@ -1,5 +1,5 @@
 /** Inference through the ingress, by REST or gRPC. Requests and answers are the JSON of OIP's REST form for both. */
-import { credentials, Metadata, type MetadataValue } from '@grpc/grpc-js'
+import { type ChannelCredentials, credentials, Metadata, type MetadataValue } from '@grpc/grpc-js'
 import type { ModelInferResponse__Output } from '../../api/generated/inference/ModelInferResponse.ts'
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
 import { hasTypedContents } from '../../api/oip/grpc-tensor.ts'
@@ -9,8 +9,10 @@ import { NO_PARAMETERS } from '../../api/oip/parameters.ts'
 import { JSON_LENGTH_HEADER } from '../../api/oip/rest-message.ts'
 import { parseRestRequest } from '../../api/oip/rest-request.ts'
 import { parseRestResponse, toRestResponse } from '../../api/oip/rest-response.ts'
+import type { WatchedCertificates } from '../../kit/certificates.ts'
 import { ServingError } from '../../kit/errors.ts'
 import { fromGrpcError } from '../../kit/grpc.ts'
+import { toChannelCredentials } from '../../kit/grpc-security.ts'
 import { type HttpReply, postJson } from './http-post.ts'
 
 export const PROTOCOLS = ['rest', 'grpc'] as const
@@ -24,6 +26,8 @@ export interface InferCall {
   readonly request: string
   readonly headers: Readonly<Record<string, string>>
   readonly timeoutMs: number
+  /** Whom an `https` ingress is checked by, and what it is shown; absent: by the system's authorities. */
+  readonly tls?: WatchedCertificates | undefined
 }
 
 export interface InferAnswer {
@@ -57,6 +61,7 @@ async function inferRest(call: InferCall): Promise<InferAnswer> {
     body: call.request,
     headers: { [MODEL_HEADER]: call.model, ...call.headers },
     timeoutMs: call.timeoutMs,
+    tls: call.tls,
   })
   if (reply.status !== 200) throw refusalOf(reply, call)
   const jsonLength = reply.headers[JSON_LENGTH_HEADER]
@@ -91,7 +96,7 @@ async function inferGrpc(call: InferCall): Promise<InferAnswer> {
   const request = parseRestRequest(Buffer.from(call.request, 'utf8'))
   const form = request.inputs.every((tensor) => hasTypedContents(tensor.datatype)) ? 'typed' : 'raw'
   const message = toGrpcRequest(request, call.model, form)
-  const security = call.ingress.protocol === 'https:' ? credentials.createSsl() : credentials.createInsecure()
+  const security = call.ingress.protocol === 'https:' ? toTls(call.tls) : credentials.createInsecure()
   const client = new GRPCInferenceService(grpcAddress(call.ingress), security, GRPC_OPTIONS)
   const headers: Record<string, string> = {}
   try {
@@ -110,6 +115,9 @@ async function inferGrpc(call: InferCall): Promise<InferAnswer> {
     client.close()
   }
 }
+
+const toTls = (tls: WatchedCertificates | undefined): ChannelCredentials =>
+  tls === undefined ? credentials.createSsl() : toChannelCredentials(tls)
 
 function grpcAddress(ingress: URL): string {
   const port = ingress.port === '' ? (ingress.protocol === 'https:' ? '443' : '80') : ingress.port

@@ -70,7 +70,7 @@ async function chooseSource(session: Session, named: string | undefined): Promis
       'CONFIG_INVALID',
       `--envoy-admin ${url}: write it as a URL, for instance http://127.0.0.1:9901`,
     )
-  const envoy = createEnvoySource(createEnvoyAdminClient(new URL(url)))
+  const envoy = createEnvoySource(createEnvoyAdminClient(new URL(url), session))
   try {
     await envoy.table()
     return envoy

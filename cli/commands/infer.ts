@@ -52,6 +52,7 @@ async function inferAsOften(session: Session, model: string, options: InferOptio
   const iterations = parseIterations(options.iterations)
   const call: InferCall = {
     ingress: session.ingress,
+    tls: session.tls,
     model,
     headers: parseHeaders(options.header),
     timeoutMs: parseDurationMs(options.timeout, '--timeout'),

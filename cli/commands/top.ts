@@ -5,6 +5,7 @@ import { ServingError } from '../../kit/errors.ts'
 import { parseDurationMs } from '../duration.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
 import { type Column, toTable } from '../output/table.ts'
+import { httpGet } from '../client/http-get.ts'
 import { appendTo } from './options.ts'
 import { METRICS_PORT, type Run, type Session } from '../session.ts'
 import {
@@ -52,14 +53,14 @@ export function addTop(program: Command, run: Run): void {
 async function top(session: Session, options: TopOptions): Promise<ExitCode> {
   const { terminal } = session
   const intervalMs = parseDurationMs(options.interval, '--interval')
-  const standard = `http://127.0.0.1:${String(METRICS_PORT + session.portOffset)}/metrics`
+  const standard = `${session.tls === undefined ? 'http' : 'https'}://127.0.0.1:${String(METRICS_PORT + session.portOffset)}/metrics`
   const urls = (options.metrics.length === 0 ? [standard] : options.metrics).map(parseMetricsUrl)
   const count = parseCount(options.models)
   const isWatched = terminal.isWatched && options.once !== true && (session.format ?? 'table') === 'table'
-  let before = await readAll(urls, session.now)
+  let before = await readAll(urls, session)
   for (;;) {
     await sleep(intervalMs)
-    const after = await readAll(urls, session.now)
+    const after = await readAll(urls, session)
     const rates = sortRates(ratesBetween(before, after), options.sort).slice(0, count)
     if (isWatched) terminal.clear()
     show(session, rates)
@@ -71,20 +72,18 @@ async function top(session: Session, options: TopOptions): Promise<ExitCode> {
 const DEADLINE_MS = 10_000
 const NAMES: ReadonlySet<string> = new Set([REQUESTS, SECONDS])
 
-async function readAll(urls: readonly URL[], now: () => number): Promise<Reading> {
-  const samples = (await Promise.all(urls.map(read))).flat()
-  return { atMs: now(), samples }
+async function readAll(urls: readonly URL[], session: Session): Promise<Reading> {
+  const samples = (await Promise.all(urls.map((url) => read(url, session)))).flat()
+  return { atMs: session.now(), samples }
 }
 
-async function read(url: URL): Promise<readonly MetricSample[]> {
+async function read(url: URL, session: Session): Promise<readonly MetricSample[]> {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(DEADLINE_MS) })
-    const text = await response.text()
-    if (!response.ok) throw new Error(`status ${String(response.status)}: ${text.slice(0, 200)}`)
+    const { status, text } = await httpGet(url, session, DEADLINE_MS)
+    if (status !== 200) throw new Error(`status ${String(status)}: ${text.slice(0, 200)}`)
     return parseSamples(text, NAMES)
   } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    const reason = error instanceof Error ? error.message : String(error)
     throw new ServingError('ENVOY_UNAVAILABLE', `the metrics at ${url.host}: ${reason}`, { cause: error })
   }
 }

@@ -1,5 +1,5 @@
 /** The REST interface: node's http server in front of the repository. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { asObject, parseJson } from '../../api/oip/json.ts'
 import { toRestMetadata } from '../../api/oip/metadata.ts'
 import { JSON_LENGTH_HEADER } from '../../api/oip/rest-message.ts'
@@ -7,6 +7,8 @@ import { parseRestRequest } from '../../api/oip/rest-request.ts'
 import { toRestResponse } from '../../api/oip/rest-response.ts'
 import { toServingError } from '../../kit/errors.ts'
 import { ERROR_CODE_KEY } from '../../kit/grpc.ts'
+import { createWebServer } from '../../kit/http.ts'
+import type { Security } from '../../kit/security.ts'
 import type { Deps } from '../deps.ts'
 import { INTERNAL_NAME_KEY, lastOf } from '../internal-name.ts'
 import { type Answer, jsonAnswer, send, tensorsAnswer } from './answer.ts'
@@ -16,9 +18,9 @@ import { parseRoute, type Route } from './route.ts'
 /** Far above Envoy's idle timeout of 4 s, so that it is always Envoy that closes an idle connection. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000
 
-export function createRestServer(deps: Deps): Server {
+export function createRestServer(deps: Deps, security: Pick<Security, 'tls'>): Server {
   const readBody = createBodyReader(deps.limits)
-  const server = createServer((request, response) => {
+  const server = createWebServer(security, (request, response) => {
     void handle(deps, readBody, request, response)
   })
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS

@@ -32,6 +32,8 @@ export interface AgentsDeps {
   readonly cluster: ClusterState
   readonly storeId: string
   readonly submit: Writer['submit']
+  /** Whether Envoys can check replicas that speak TLS. */
+  readonly trustsTls: boolean
   readonly mayMove: (server: string) => boolean
   readonly onConnected: (server: string) => void
   readonly now: () => number
@@ -64,7 +66,7 @@ export function startAgents(deps: AgentsDeps): Agents {
   const startedAtMs = now()
 
   function connect(stream: AgentStream, hello: Hello__Output): Connected {
-    const replica = replicaKeyOf(hello)
+    const replica = replicaKeyOf(hello, deps.trustsTls)
     const older = connected.get(replica)
     if (older !== undefined) {
       log.info({ replica }, 'a newer session of this agent takes over')

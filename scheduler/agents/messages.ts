@@ -20,9 +20,12 @@ import type { LedgerDifference } from './ledger.ts'
 
 const MAX_REPLICA_INDEX = 1_000_000
 const MAX_PORT = 65_535
+const NO_AUTHORITY =
+  'it speaks TLS, and Envoys could not check it: give --upstream-ca to every scheduler (and --upstream-cert, --upstream-key where certificates are asked for)'
+const TLS = { tls: true } as const
 
 /** Who says Hello. @throws ServingError REQUEST_INVALID listing what is wrong with it. */
-export function replicaKeyOf(hello: Hello__Output): ReplicaKey {
+export function replicaKeyOf(hello: Hello__Output, trustsTls: boolean): ReplicaKey {
   const { config } = hello
   const problem = nameProblem(hello.serverName)
   const issues: Issue[] = problem === undefined ? [] : [{ path: 'hello.server_name', message: problem }]
@@ -40,6 +43,8 @@ export function replicaKeyOf(hello: Hello__Output): ReplicaKey {
       ['proxy_grpc_port', config.proxyGrpcPort] as const,
     ])
       if (port > MAX_PORT) issues.push({ path: `hello.config.${path}`, message: `${String(port)}: no port` })
+    for (const [path, tls] of [['server_tls', config.serverTls] as const, ['proxy_tls', config.proxyTls] as const])
+      if (tls && !trustsTls) issues.push({ path: `hello.config.${path}`, message: NO_AUTHORITY })
   }
   if (issues.length > 0) throw issuesError('REQUEST_INVALID', 'Hello', issues)
   return toReplicaKey(hello.serverName, hello.replicaIndex)
@@ -63,8 +68,15 @@ export function toReplicaDocument(
     address: config?.address ?? '',
     restPort: config?.restPort ?? 0,
     grpcPort: config?.grpcPort ?? 0,
+    ...(config?.serverTls === true ? TLS : {}),
     ...(config?.proxyRestPort && config.proxyGrpcPort
-      ? { proxy: { restPort: config.proxyRestPort, grpcPort: config.proxyGrpcPort } }
+      ? {
+          proxy: {
+            restPort: config.proxyRestPort,
+            grpcPort: config.proxyGrpcPort,
+            ...(config.proxyTls ? TLS : {}),
+          },
+        }
       : {}),
     memoryBytes: Number(config?.memoryBytes ?? 0),
     overcommitPercentage: config?.overcommitPercentage ?? 0,

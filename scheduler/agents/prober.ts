@@ -2,6 +2,7 @@
  * Tells "agent lost" and "server down" apart: a server whose agent is away is asked whether it is ready. This only ever
  * finds a server down; that it serves again its agent says, when it has loaded its models.
  */
+import { connect } from 'node:net'
 import { everyMs } from '../../kit/backoff.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
@@ -68,8 +69,9 @@ export function startProber(deps: ProberDeps): Running {
   }
 }
 
-/** GET /v2/health/ready of the server itself. */
+/** GET /v2/health/ready of the server itself; of one that wants certificates only whether it takes connections. */
 export async function probeReadiness(replica: ReplicaDocument): Promise<ProbeResult> {
+  if (replica.tls === true) return probeConnection(replica)
   const url = `http://${replica.address}:${String(replica.restPort)}/v2/health/ready`
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) })
@@ -79,4 +81,23 @@ export async function probeReadiness(replica: ReplicaDocument): Promise<ProbeRes
     if (error instanceof Error && error.name === 'TimeoutError') return { kind: 'slow' }
     return { kind: 'down', reason: 'cannot be reached' }
   }
+}
+
+function probeConnection({ address, restPort }: ReplicaDocument): Promise<ProbeResult> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: address, port: restPort, timeout: TIMEOUT_MS })
+    const finish = (result: ProbeResult): void => {
+      socket.destroy()
+      resolve(result)
+    }
+    socket.once('connect', () => {
+      finish({ kind: 'ready' })
+    })
+    socket.once('timeout', () => {
+      finish({ kind: 'slow' })
+    })
+    socket.once('error', () => {
+      finish({ kind: 'down', reason: 'cannot be reached' })
+    })
+  })
 }

@@ -230,8 +230,10 @@ export interface ReplicaDocument extends Versioned {
   readonly address: string
   readonly restPort: number
   readonly grpcPort: number
+  /** These ports speak TLS; absent: plain text. */
+  readonly tls?: true
   /** Of the reverse proxy of its agent; absent: it has none. */
-  readonly proxy?: { readonly restPort: number; readonly grpcPort: number }
+  readonly proxy?: { readonly restPort: number; readonly grpcPort: number; readonly tls?: true }
   readonly memoryBytes: number
   readonly overcommitPercentage: number
   readonly capabilities: readonly string[]

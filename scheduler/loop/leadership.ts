@@ -40,6 +40,8 @@ export interface LeadershipDeps {
   readonly cluster: ClusterState
   readonly acks: Pick<Acks, 'isAcked' | 'heldNodes'>
   readonly times: LeadershipTimes
+  /** Whether Envoys can check replicas that speak TLS. */
+  readonly trustsTls: boolean
   /** Tells everybody but agents what was committed. */
   readonly publish: (changes: readonly DocumentChange[], revision: number) => void
   readonly resync: () => Promise<void>
@@ -131,6 +133,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
   const agents = startAgents({
     cluster,
     storeId: deps.storeId,
+    trustsTls: deps.trustsTls,
     submit: writer.submit,
     mayMove: (server) => readiness.mayMove(server),
     onConnected: () => {

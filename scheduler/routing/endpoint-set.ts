@@ -46,9 +46,9 @@ export function toMeshSet(replicas: Iterable<ReplicaDocument>): EndpointSetIr {
 
 /** Undefined: there is no such way to this replica. */
 export function toEndpoint(replica: ReplicaDocument, path: DataPath): EndpointIr | undefined {
-  const { key, address, restPort, grpcPort, proxy } = replica
+  const { key, address, restPort, grpcPort, tls, proxy } = replica
   const health = healthOf(replica, path)
-  if (path === 'direct') return { id: key, address, restPort, grpcPort, health }
+  if (path === 'direct') return { id: key, address, restPort, grpcPort, ...(tls && { tls }), health }
   return proxy && { id: `${key}${THROUGH_AGENT}`, address, ...proxy, health }
 }
 

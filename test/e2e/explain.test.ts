@@ -25,7 +25,7 @@ const explain = (...argv: string[]): Promise<CliResult> =>
   runCli(['explain', 'request', '--scheduler', mesh.scheduler, ...argv])
 const explained = (options: Partial<RequestOptions>): Promise<Explanation> =>
   explainRequest(toAskedRequest({ headers: {}, ...options }), {
-    source: createEnvoySource(createEnvoyAdminClient(new URL(envoyAdmin()))),
+    source: createEnvoySource(createEnvoyAdminClient(new URL(envoyAdmin()), { tls: undefined })),
     wasmFolder: join(packageRoot, 'wasm-filter/build'),
     modelState: () => Promise.resolve(undefined),
   })

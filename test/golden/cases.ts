@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { EndpointSetIr, RouteIr, SplitIr } from '../../xds/index.ts'
+import type { EndpointSetIr, ListenerOptions, RouteIr, SplitIr } from '../../xds/index.ts'
 import { KINDS, type Kind } from '../../xds/cache/resource.ts'
 import type { Json } from '../../xds/proto/encode.ts'
 import { toCluster } from '../../xds/translate/clusters.ts'
@@ -17,12 +17,17 @@ export const GOLDEN_FOLDER = import.meta.dirname
 /** Stands for the folder of the compiled filters. */
 export const WASM_FOLDER = '/filters'
 
+/** Stands for the folder of certificates. */
+export const TLS_FOLDER = '/tls'
+
 /** What `ir.json` of a case holds: a whole state, and the options that matter to it. */
 export interface GoldenCase {
   readonly shards: number
   readonly endpointSets: readonly EndpointSetIr[]
   readonly routes: readonly RouteIr[]
   readonly splits: readonly SplitIr[]
+  readonly upstreamTls?: NonNullable<ListenerOptions['upstreamTls']>
+  readonly ingressTls?: NonNullable<ListenerOptions['ingressTls']>
 }
 
 export type Resources = Readonly<Record<Kind, readonly Json[]>>
@@ -40,14 +45,14 @@ export const readCase = (name: string): GoldenCase =>
 export const goldenFile = (kind: Kind): string => `${kind.toLowerCase()}.json`
 
 /** All resources of a state, as the cache makes them. */
-export function translate({ shards, endpointSets, routes, splits }: GoldenCase): Resources {
+export function translate({ shards, endpointSets, routes, splits, upstreamTls, ingressTls }: GoldenCase): Resources {
   const router = { shards, maxModels: 2_000, maxRequestBytes: 104_857_600 }
-  const listener = { host: '127.0.0.1', port: 9000, wasmFolder: WASM_FOLDER, router }
+  const listener = { host: '127.0.0.1', port: 9000, wasmFolder: WASM_FOLDER, router, ...(ingressTls && { ingressTls }) }
   const indexes = Array.from({ length: shards }, (_, index) => index)
   const perCluster = (make: (set: EndpointSetIr, protocol: 'rest' | 'grpc') => Json): Json[] =>
     endpointSets.flatMap((set) => PROTOCOLS.map((protocol) => make(set, protocol)))
   return {
-    CDS: perCluster((set, protocol) => toCluster(set, protocol, WASM_FOLDER)),
+    CDS: perCluster((set, protocol) => toCluster(set, protocol, WASM_FOLDER, upstreamTls)),
     EDS: perCluster(toEndpoints),
     LDS: [toListener(listener)],
     SRDS: indexes.map(toScope),

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { toBootstrap } from '../../envoy/bootstrap.ts'
 import { packageRoot } from '../../kit/root.ts'
 import { KINDS, TYPE_NAMES } from '../../xds/cache/resource.ts'
+import { type Certificates, makeCertificates } from '../support/certificates.ts'
 import { encode } from '../../xds/proto/encode.ts'
 import {
   caseNames,
@@ -13,6 +14,7 @@ import {
   GOLDEN_FOLDER,
   goldenFile,
   readCase,
+  TLS_FOLDER,
   toGoldenText,
   translate,
   WASM_FOLDER,
@@ -22,10 +24,13 @@ import { toStaticBootstrap } from './static-bootstrap.ts'
 const VALIDATE_DEADLINE_MS = 30_000
 
 let folder: string
+let certificates: Certificates
 beforeAll(() => {
+  certificates = makeCertificates()
   folder = mkdtempSync(join(tmpdir(), 'millrace-golden-'))
 })
 afterAll(() => {
+  certificates.remove()
   rmSync(folder, { recursive: true })
 })
 
@@ -35,7 +40,9 @@ function validate(name: string, bootstrap: object): string {
   if (envoy === undefined)
     throw new Error('MILLRACE_TEST_ENVOY is not set: run `npm test`, which finds or fetches Envoy')
   const path = join(folder, `${name}.json`)
-  const text = JSON.stringify(bootstrap).replaceAll(`"${WASM_FOLDER}/`, `"${join(packageRoot, 'wasm-filter/build')}/`)
+  const text = JSON.stringify(bootstrap)
+    .replaceAll(`"${WASM_FOLDER}/`, `"${join(packageRoot, 'wasm-filter/build')}/`)
+    .replaceAll(`"${TLS_FOLDER}/`, `"${certificates.folder}/`)
   writeFileSync(path, text)
   const options = ['--mode', 'validate', '--config-path', path, '--log-level', 'error', '--disable-hot-restart']
   const result = spawnSync(envoy, options, { encoding: 'utf8', timeout: VALIDATE_DEADLINE_MS })

@@ -140,12 +140,15 @@ describe('sessions', () => {
     const client = new AgentService(`127.0.0.1:${String(scene.rig.ports.agent)}`, credentials.createInsecure())
     closers.push(() => client.close())
     const stream = client.Connect()
-    stream.write({ hello: { serverName: 'Bad_Name', config: { address: 'host', restPort: 0, grpcPort: 1 } } })
+    stream.write({
+      hello: { serverName: 'Bad_Name', config: { address: 'host', restPort: 0, grpcPort: 1, serverTls: true } },
+    })
     const [error] = (await once(stream, 'error')) as [{ code: number; details: string }]
     expect(error.code).toBe(3)
     expect(error.details).toContain('hello.server_name')
     expect(error.details).toContain('hello.config.address')
     expect(error.details).toContain('hello.config.rest_port')
+    expect(error.details).toMatch(/hello\.config\.server_tls: .*--upstream-ca/)
   })
 })
 

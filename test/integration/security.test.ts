@@ -1,7 +1,7 @@
 /** Tokens and TLS on every port of a scheduler, with the clients that agents, commands and Envoy use. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type ClientDuplexStream, type ServiceError, status } from '@grpc/grpc-js'
@@ -71,7 +71,7 @@ type Verdict = 'in' | 'no token' | 'no connection'
 
 /** What each port says to a caller. */
 async function knock({ ports }: SchedulerRig, caller: CallerOptions): Promise<Record<string, Verdict>> {
-  const security = loadCallerSecurity(caller)
+  const security = loadCallerSecurity(caller, silentLogger)
   const address = (port: number): string => `127.0.0.1:${String(port)}`
   const verdictOf = async (call: Promise<unknown>): Promise<Verdict> => {
     try {
@@ -159,13 +159,33 @@ describe('every port of a scheduler', () => {
     expect(await knock(scheduler, { ca })).toEqual(everywhere('no connection'))
   })
 
+  it('takes certificates that are replaced, without a restart', async () => {
+    const files = { cert: join(certificates.folder, 'live.crt'), key: join(certificates.folder, 'live.key') }
+    const use = ({ server }: Certificates) => {
+      copyFileSync(server.cert, files.cert)
+      copyFileSync(server.key, files.key)
+    }
+    use(certificates)
+    const scheduler = await start('--tls-cert', files.cert, '--tls-key', files.key)
+    expect(await knock(scheduler, { ca: certificates.ca })).toEqual(everywhere('in'))
+    const later = makeCertificates()
+    try {
+      use(later)
+      const seen = () => knock(scheduler, { ca: later.ca })
+      await expect.poll(seen, { timeout: UNTIL_MS, interval: 100 }).toEqual(everywhere('in'))
+      expect(await knock(scheduler, { ca: certificates.ca })).toEqual(everywhere('no connection'))
+    } finally {
+      later.remove()
+    }
+  })
+
   it('tells its health without a token', async () => {
     const { ports } = await start(...token())
     const rest = createRestClient(`http://127.0.0.1:${String(ports.http)}`)
     expect(await rest.call('GET', '/healthz')).toMatchObject({ status: 200 })
     expect(await rest.call('GET', '/readyz')).toMatchObject({ status: 200 })
     expect(await rest.call('GET', '/metrics')).toMatchObject({ status: 401 })
-    const plain = loadCallerSecurity({})
+    const plain = loadCallerSecurity({}, silentLogger)
     const health = new HealthCheckService(`127.0.0.1:${String(ports.grpc)}`, plain.credentials)
     expect(await grpcCall((done) => health.HealthCheck({}, done))).toMatchObject({ ok: true })
     health.close()
@@ -179,7 +199,7 @@ describe('every port of a scheduler', () => {
 
 describe('the small HTTP port of a process', () => {
   it('asks for the same', async () => {
-    const security = loadSecurity({ tokenFile }, '127.0.0.1')
+    const security = loadSecurity({ tokenFile }, '127.0.0.1', silentLogger)
     const ok = () => ({ status: 200, body: '{}' })
     const routes = { '/healthz': ok, '/metrics': ok }
     const http = await serveHttp({ host: '127.0.0.1', port: 0, routes, log: silentLogger, security })

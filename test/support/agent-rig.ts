@@ -44,6 +44,7 @@ export async function createAgentRig(): Promise<AgentRig> {
     serverHost: '127.0.0.1',
     serverRestPort: 1,
     serverGrpcPort: server.port,
+    serverTls: false,
     repository,
     artifactRoots: [artifacts],
     memoryBytes: 1_000,

@@ -8,9 +8,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ServerResource } from '../../api/resources/resource.ts'
 import { type AdminClient, createAdminClient } from '../../cli/client/admin-client.ts'
+import { loadCallerSecurity } from '../../kit/grpc-security.ts'
+import { silentLogger } from '../../kit/log.ts'
 import { packageRoot } from '../../kit/root.ts'
 import { planMesh } from '../../up/plan.ts'
 import type { MeshPorts } from '../../up/ports.ts'
+import { type MeshSecurity, toCallers } from '../../up/security.ts'
 import { prepareFolder } from '../../up/state-folder.ts'
 import type { Child } from '../../up/supervisor/child.ts'
 import { logTail } from '../../up/supervisor/log-file.ts'
@@ -41,6 +44,8 @@ export interface TestMeshOptions {
   /** More options, as `['--replica-grace-seconds', '2']`. */
   readonly schedulerFlags?: readonly string[]
   readonly agentFlags?: readonly string[]
+  /** Of every process. */
+  readonly security?: MeshSecurity
   readonly modelServerFlags?: readonly string[]
   /** Default: the repository and the mesh's folder. */
   readonly artifactRoots?: readonly string[]
@@ -110,6 +115,7 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
       agent: options.agentFlags ?? [],
       modelServer: options.modelServerFlags ?? [],
     },
+    ...(options.security && { security: options.security }),
   })
   prepareFolder(plan)
   const absent = new Set(options.absent ?? [])
@@ -126,7 +132,11 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
     supervisor.killAll()
   }
   process.once('exit', killAll) // a worker that vitest ends early
-  const admin = createAdminClient(`${HOST}:${String(ports.schedulerGrpc)}`)
+  const admin = createAdminClient(
+    `${HOST}:${String(ports.schedulerGrpc)}`,
+    undefined,
+    loadCallerSecurity(toCallers(options.security ?? {}), silentLogger),
+  )
   const childNames = specs.map((spec) => spec.name)
 
   const mesh: TestMesh = {

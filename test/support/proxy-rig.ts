@@ -52,6 +52,8 @@ export async function startProxyRig(overrides: Partial<ProxyOptions> = {}): Prom
     restPort: 0,
     grpcPort: 0,
     server: { host: HOST, restPort: server.restPort, grpcPort: server.grpcPort },
+    tls: undefined,
+    serverTls: undefined,
     nameSource: 'HEADER',
     maxConnections: 64,
     maxRequests,

@@ -34,6 +34,7 @@ async function doctor(session: Session, options: DoctorOptions): Promise<ExitCod
     portOffset: session.portOffset,
     environment: process.env,
     admin: session.admin,
+    caller: session,
     now: session.now,
   })
   show(session, findings)

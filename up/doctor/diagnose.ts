@@ -1,5 +1,7 @@
 /** All checks, those of a running Millrace only when one runs. */
 import type { AdminClient } from '../../cli/client/admin-client.ts'
+import { httpGet } from '../../cli/client/http-get.ts'
+import type { Session } from '../../cli/session.ts'
 import { type ErrorCode, ServingError, toServingError } from '../../kit/errors.ts'
 import { portUses, standardPorts } from '../ports.ts'
 import { type Finding, skipped, wrong } from './finding.ts'
@@ -14,6 +16,8 @@ export interface DoctorContext {
   readonly portOffset: number
   readonly environment: NodeJS.ProcessEnv
   readonly admin: Pick<AdminClient, 'list'>
+  /** By `--ca` processes are asked over TLS. */
+  readonly caller: Pick<Session, 'tls' | 'token'>
   readonly now: () => number
 }
 
@@ -34,19 +38,20 @@ export async function diagnose(context: DoctorContext): Promise<readonly Finding
   ]
   if (!runs) return [...still, skipped('millrace', 'does not run; `npm start` starts it')]
   const metrics = ports.envoys[0]?.metrics ?? 0
+  const scheme = context.caller.tls === undefined ? 'http' : 'https'
   return [
     ...still,
-    ...(await checkScheduler(`http://${HOST}:${String(ports.schedulerHttp)}/readyz`, context)),
+    ...(await checkScheduler(`${scheme}://${HOST}:${String(ports.schedulerHttp)}/readyz`, context)),
     ...(await checkRedis(ownRedis === '' ? `redis://${HOST}:${String(ports.redis)}` : ownRedis)),
     ...(await agentFindings(context.admin)),
-    await checkEnvoy(`http://${HOST}:${String(metrics)}/ready`),
+    await checkEnvoy(`${scheme}://${HOST}:${String(metrics)}/ready`, context),
   ]
 }
 
-async function checkScheduler(url: string, { now }: DoctorContext): Promise<readonly Finding[]> {
+async function checkScheduler(url: string, { now, caller }: DoctorContext): Promise<readonly Finding[]> {
   try {
     const askedAtMs = now()
-    const { body, dateMs } = await getJson(url, 'SCHEDULER_UNAVAILABLE')
+    const { body, dateMs } = await getJson(url, caller, 'SCHEDULER_UNAVAILABLE')
     return schedulerFindings({ says: body as SchedulerSays, clockMs: dateMs, ourClockMs: (askedAtMs + now()) / 2 })
   } catch (error) {
     return [wrong('scheduler', toServingError(error).message, 'see `millrace logs scheduler`')]
@@ -61,9 +66,9 @@ async function checkRedis(url: string): Promise<readonly Finding[]> {
   }
 }
 
-async function checkEnvoy(url: string): Promise<Finding> {
+async function checkEnvoy(url: string, { caller }: DoctorContext): Promise<Finding> {
   try {
-    const { body } = await getJson(url, 'ENVOY_UNAVAILABLE')
+    const { body } = await getJson(url, caller, 'ENVOY_UNAVAILABLE')
     const { ready = false, reason, error } = body as { ready?: boolean; reason?: string; error?: string }
     return envoyFinding({ ready, reason: reason ?? error ?? 'it says nothing of itself' })
   } catch (error) {
@@ -72,13 +77,16 @@ async function checkEnvoy(url: string): Promise<Finding> {
 }
 
 /** Of a health port of ours: its body says why even when its status is not 200. */
-async function getJson(url: string, code: ErrorCode): Promise<{ readonly body: unknown; readonly dateMs: number }> {
+async function getJson(
+  url: string,
+  caller: DoctorContext['caller'],
+  code: ErrorCode,
+): Promise<{ readonly body: unknown; readonly dateMs: number }> {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(DEADLINE_MS) })
-    return { body: await response.json(), dateMs: Date.parse(response.headers.get('date') ?? '') }
+    const { text, dateMs } = await httpGet(new URL(url), caller, DEADLINE_MS)
+    return { body: JSON.parse(text), dateMs }
   } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    const reason = error instanceof Error ? error.message : String(error)
     throw new ServingError(code, `${url} gives no answer: ${reason}`, { cause: error })
   }
 }

@@ -2,6 +2,7 @@
 import type { AdminClient } from '../../cli/client/admin-client.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import { checkPortsFree } from '../port-check.ts'
+import type { MeshSecurity } from '../security.ts'
 import { type PortUse, replicaPorts, replicaPortUses } from '../ports.ts'
 import type { Supervisor } from '../supervisor/supervisor.ts'
 import type { ToolsContext } from '../tools/find-tools.ts'
@@ -26,6 +27,7 @@ export interface LocalServersOptions {
   readonly artifactRoots: readonly string[]
   /** Whether embedded servers take JavaScript models. */
   readonly javascriptModels: boolean
+  readonly security: MeshSecurity
   /** Command and first arguments of our own processes. */
   readonly millrace: readonly string[]
   readonly tell: (line: string) => void
@@ -70,6 +72,7 @@ export function createLocalServers(options: LocalServersOptions): LocalServers {
         artifactRoots,
         ...(server === 'mlserver' ? { capabilities: MLSERVER_CAPABILITIES } : {}),
         drainDeadlineMs: DRAIN_DEADLINE_MS,
+        security: options.security,
         extraFlags: javascriptModelsFlags(server, options.javascriptModels),
       }),
     checkPorts: (server, index) => checkPortsFree(replicaPortUses(replicaPorts(server, index, portOffset)), host),

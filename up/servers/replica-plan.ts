@@ -2,6 +2,7 @@
 import { processFlags } from '../process-flags.ts'
 import type { ReplicaPorts } from '../ports.ts'
 import type { ProcessSpec } from '../supervisor/spec.ts'
+import { type MeshSecurity, toCallerFlags, toHealth, toListenerFlags, toTlsFlags } from '../security.ts'
 import type { ServerKind } from './kinds.ts'
 import { mlserverEnvironment } from './mlserver-environment.ts'
 
@@ -24,6 +25,8 @@ export interface ReplicaOptions {
   readonly capabilities?: readonly string[]
   /** How long its agent waits for models to be moved away when it stops; 0: not at all. */
   readonly drainDeadlineMs: number
+  /** Absent: plain text, and everybody may call. */
+  readonly security?: MeshSecurity
   readonly extraFlags: { readonly agent?: readonly string[]; readonly modelServer?: readonly string[] }
 }
 
@@ -58,6 +61,9 @@ export function planReplica(options: ReplicaOptions): ReplicaPlan {
   }
 }
 
+/** MLServer knows plain text only. */
+const speaksTls = ({ kind, security }: ReplicaOptions): boolean => kind === 'embedded' && security?.tls !== undefined
+
 function planModelServer(options: ReplicaOptions, repository: string): ProcessSpec {
   const { host, ports } = options
   const [command = '', ...first] = options.modelServer
@@ -65,7 +71,7 @@ function planModelServer(options: ReplicaOptions, repository: string): ProcessSp
     name: modelServerName(options.server, options.index),
     command,
     after: [],
-    readiness: { kind: 'http', url: `http://${host}:${String(ports.rest)}/v2/health/ready` },
+    readiness: toHealth(speaksTls(options) ? options.security : undefined, host, ports.rest, '/v2/health/ready'),
     stopStage: STOP_STAGE.modelServer,
     stopTimeoutMs: STOP_TIMEOUT_MS,
   } as const
@@ -75,7 +81,13 @@ function planModelServer(options: ReplicaOptions, repository: string): ProcessSp
         ...common,
         args: [
           ...first,
-          ...processFlags({ host, 'rest-port': ports.rest, 'grpc-port': ports.grpc, repository }),
+          ...processFlags({
+            host,
+            'rest-port': ports.rest,
+            'grpc-port': ports.grpc,
+            repository,
+            ...toTlsFlags(options.security),
+          }),
           ...(options.extraFlags.modelServer ?? []),
         ],
         environment: {},
@@ -118,12 +130,15 @@ function planAgent(options: ReplicaOptions, repository: string): ProcessSpec {
         'proxy-grpc-port': ports.proxyGrpc,
         'proxy-drain-deadline-ms': PROXY_DRAIN_MS,
         ...(options.capabilities === undefined ? {} : { capabilities: options.capabilities.join(',') }),
+        ...toListenerFlags(options.security),
+        ...toCallerFlags(options.security),
       }),
+      ...(speaksTls(options) ? ['--server-tls'] : []),
       ...(options.extraFlags.agent ?? []),
     ],
     environment: {},
     after: [],
-    readiness: { kind: 'http', url: `http://${host}:${String(ports.agentHttp)}/readyz` },
+    readiness: toHealth(options.security, host, ports.agentHttp, '/readyz'),
     readyTimeoutMs: READY_TIMEOUT_MS,
     stopStage: STOP_STAGE.agent,
     stopTimeoutMs: STOP_TIMEOUT_MS,

@@ -1,7 +1,10 @@
+import { readFile } from 'node:fs/promises'
 import { get } from 'node:http'
+import { get as getOverTls } from 'node:https'
 import { connect } from 'node:net'
+import type { SecureContextOptions } from 'node:tls'
 import { pause } from '../../kit/backoff.ts'
-import type { Readiness } from './spec.ts'
+import type { ProbeTls, Readiness } from './spec.ts'
 
 const PROBE_EVERY_MS = 50
 const PROBE_TIMEOUT_MS = 1_000
@@ -25,7 +28,7 @@ export async function waitReady(
 function probe(readiness: Readiness): Promise<boolean> {
   switch (readiness.kind) {
     case 'http':
-      return probeHttp(readiness.url)
+      return readiness.tls === undefined ? probeHttp(readiness.url) : probeHttps(readiness.url, readiness.tls)
     case 'tcp':
       return probeTcp(readiness.host, readiness.port)
     case 'redis':
@@ -34,9 +37,22 @@ function probe(readiness: Readiness): Promise<boolean> {
   }
 }
 
-function probeHttp(url: string): Promise<boolean> {
+/** Files that are being replaced are a failed probe; the next one reads them again. */
+async function probeHttps(url: string, { ca, cert, key }: ProbeTls): Promise<boolean> {
+  try {
+    return await probeHttp(url, {
+      ca: await readFile(ca),
+      ...(cert === undefined || key === undefined ? {} : { cert: await readFile(cert), key: await readFile(key) }),
+    })
+  } catch {
+    return false
+  }
+}
+
+function probeHttp(url: string, tls?: SecureContextOptions): Promise<boolean> {
   return new Promise((resolve) => {
-    const request = get(url, { agent: false, timeout: PROBE_TIMEOUT_MS }, (response) => {
+    const send = tls === undefined ? get : getOverTls
+    const request = send(url, { ...tls, agent: false, timeout: PROBE_TIMEOUT_MS }, (response) => {
       response.resume()
       resolve(response.statusCode === 200)
     })

@@ -1,8 +1,15 @@
 /** How to tell that a process serves. */
 export type Readiness =
-  | { readonly kind: 'http'; readonly url: string }
+  | { readonly kind: 'http'; readonly url: string; readonly tls?: ProbeTls }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'redis'; readonly host: string; readonly port: number }
+
+/** Paths of PEM files, read at every probe: whom to trust, what to show. */
+export interface ProbeTls {
+  readonly ca: string
+  readonly cert?: string
+  readonly key?: string
+}
 
 /** One child process, as data. */
 export interface ProcessSpec {

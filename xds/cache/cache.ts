@@ -74,7 +74,10 @@ export function createCache(options: ListenerOptions): Cache {
     return PROTOCOLS.flatMap((protocol) => {
       const name = clusterName(set.id, protocol)
       return [
-        ...put('CDS', toResource('CDS', name, toCluster(set, protocol, options.wasmFolder), atRevision)),
+        ...put(
+          'CDS',
+          toResource('CDS', name, toCluster(set, protocol, options.wasmFolder, options.upstreamTls), atRevision),
+        ),
         ...put('EDS', toResource('EDS', name, toEndpoints(set, protocol), atRevision)),
       ]
     })

@@ -10,6 +10,8 @@ export interface EndpointIr {
   readonly address: string
   readonly restPort: number
   readonly grpcPort: number
+  /** Both ports speak TLS, checked and shown as the server's options say; absent: plain text. */
+  readonly tls?: true
   readonly health: 'healthy' | 'unhealthy' | 'draining'
 }
 

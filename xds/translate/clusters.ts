@@ -1,10 +1,11 @@
 import type { EndpointSetIr } from '../ir/types.ts'
 import type { Json } from '../proto/encode.ts'
 import { ADS, clusterName, type Protocol, typeUrl } from './names.ts'
+import { toTlsMatch, type UpstreamTls } from './tls.ts'
 import { toRenameFilter } from './wasm.ts'
 
 /** CDS: one set of replicas, for one protocol. Shared by every model placed on that set, hence the careful policy. */
-export function toCluster(set: EndpointSetIr, protocol: Protocol, wasmFolder: string): Json {
+export function toCluster(set: EndpointSetIr, protocol: Protocol, wasmFolder: string, tls?: UpstreamTls): Json {
   return {
     name: clusterName(set.id, protocol),
     type: 'EDS',
@@ -14,6 +15,7 @@ export function toCluster(set: EndpointSetIr, protocol: Protocol, wasmFolder: st
     circuit_breakers: CIRCUIT_BREAKERS,
     outlier_detection: OUTLIER_DETECTION,
     common_lb_config: { healthy_panic_threshold: { value: 0 } },
+    ...(tls === undefined ? {} : { transport_socket_matches: [toTlsMatch(tls, protocol)] }),
     typed_extension_protocol_options: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': toHttpOptions(set, protocol, wasmFolder),
     },

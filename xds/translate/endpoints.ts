@@ -1,6 +1,7 @@
 import type { EndpointIr, EndpointSetIr } from '../ir/types.ts'
 import type { Json } from '../proto/encode.ts'
 import { clusterName, type Protocol } from './names.ts'
+import { TLS_MATCH } from './tls.ts'
 
 const HEALTH = { healthy: 'HEALTHY', unhealthy: 'UNHEALTHY', draining: 'DRAINING' } as const
 
@@ -21,5 +22,6 @@ function toLbEndpoint(endpoint: EndpointIr, protocol: Protocol): Json {
       hostname: endpoint.id,
     },
     health_status: HEALTH[endpoint.health],
+    ...(endpoint.tls === true ? { metadata: { filter_metadata: { 'envoy.transport_socket_match': TLS_MATCH } } } : {}),
   }
 }

@@ -3,6 +3,7 @@ import { toAccessLog } from './access-log.ts'
 import { toRouterFilter } from './extension-config.ts'
 import { ADS, LISTENER_NAME, ROUTER_CONFIG_NAME, SHARD_HEADER, typeUrl } from './names.ts'
 import type { RouterOptions } from './router-table.ts'
+import { type IngressTls, toIngressSocket, type UpstreamTls } from './tls.ts'
 
 export interface ListenerOptions {
   readonly host: string
@@ -10,6 +11,10 @@ export interface ListenerOptions {
   /** The folder of the compiled filters, as Envoy sees it. */
   readonly wasmFolder: string
   readonly router: RouterOptions
+  /** Of endpoints that speak TLS: what their certificates are checked by. */
+  readonly upstreamTls?: UpstreamTls
+  /** Absent: the one port speaks plain text. */
+  readonly ingressTls?: IngressTls
 }
 
 /** LDS: the one port for REST and gRPC. It holds no routes and no splits, so it never changes while Envoy runs. */
@@ -22,6 +27,7 @@ export function toListener(options: ListenerOptions): Json {
         filters: [
           { name: 'envoy.filters.network.http_connection_manager', typed_config: toConnectionManager(options) },
         ],
+        ...(options.ingressTls === undefined ? {} : { transport_socket: toIngressSocket(options.ingressTls) }),
       },
     ],
   }
