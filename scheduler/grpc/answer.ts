@@ -53,14 +53,25 @@ export function streaming<Request, Message>(
   }
 }
 
-/** All messages at the pace of the reader, then the end. */
-export async function sendAll<Request, Message>(
+/** What each entry converts to, at the pace of the reader, then the end; a conversion that throws ends the stream with its status. */
+export function sendMapped<Request, From, Message>(
   stream: ServerWritableStream<Request, Message>,
-  messages: Iterable<Message>,
+  entries: Iterable<From>,
+  convert: (entry: From) => Message,
+): void {
+  sendAll(stream, entries, convert).catch((error: unknown) => {
+    stream.emit('error', toGrpcStatus(error, compatibleStatus))
+  })
+}
+
+async function sendAll<Request, From, Message>(
+  stream: ServerWritableStream<Request, Message>,
+  entries: Iterable<From>,
+  convert: (entry: From) => Message,
 ): Promise<void> {
-  for (const message of messages) {
+  for (const entry of entries) {
     if (stream.cancelled || stream.destroyed) return
-    if (stream.write(message)) continue
+    if (stream.write(convert(entry))) continue
     await new Promise<void>((resolve) => {
       stream.once('drain', resolve)
       stream.once('cancelled', resolve)

@@ -1,15 +1,13 @@
 /**
- * The API that existing clients of `seldon.mlops.scheduler.Scheduler` speak: models and servers. Handlers only translate;
+ * The API that existing clients of `seldon.mlops.scheduler.Scheduler` speak: models and servers here, the rest beside it. Handlers only translate;
  * what a call means the domain says, and an answer to a write means that it is in Redis.
  */
-import type { ServerWritableStream } from '@grpc/grpc-js'
 import type { HealthCheckServiceHandlers } from '../../api/generated/seldon/mlops/health/HealthCheckService.ts'
 import type { ModelStatusResponse } from '../../api/generated/seldon/mlops/scheduler/ModelStatusResponse.ts'
 import type { SchedulerHandlers } from '../../api/generated/seldon/mlops/scheduler/Scheduler.ts'
 import type { ServerNotify__Output } from '../../api/generated/seldon/mlops/scheduler/ServerNotify.ts'
 import type { ServerStatusResponse } from '../../api/generated/seldon/mlops/scheduler/ServerStatusResponse.ts'
 import { ServingError } from '../../kit/errors.ts'
-import { toGrpcStatus } from '../../kit/grpc.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
 import { parseReplicaKey } from '../domain/names.ts'
 import { type ModelInput, parseModelDraft, parseServerDraft, type ServerInput } from '../domain/validate.ts'
@@ -17,7 +15,8 @@ import type { ControlPlane } from '../loop/control-plane.ts'
 import type { Feed } from '../loop/feed.ts'
 import { describeAwaited } from '../loop/readiness.ts'
 import { MAX_PLAN_WRITES } from '../loop/writer.ts'
-import { compatibleStatus, sendAll, streaming, unary } from './answer.ts'
+import { compatibleStatus, sendMapped, streaming, unary } from './answer.ts'
+import { createDependentHandlers } from './dependent-handlers.ts'
 import { planApplyModel, planApplyServer, planDeleteModel } from '../operations/changes.ts'
 import { toKubernetesMeta, toModelDraft, toScalingDraft } from './model-draft.ts'
 import { toModelStatusMessage, toServerStatusMessage, toTerminatedMessage } from './status-messages.ts'
@@ -36,11 +35,8 @@ export interface SchedulerServiceDeps {
 export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerHandlers {
   const { controlPlane, now } = deps
   const { cluster } = controlPlane
-  const notBuilt = unary<unknown, never>(compatibleStatus, () => {
-    throw notImplemented()
-  })
-  const noStream = streaming<unknown, never>(compatibleStatus, () => {
-    throw notImplemented()
+  const notServed = unary<unknown, never>(compatibleStatus, () => {
+    throw new ServingError('UNIMPLEMENTED', 'gateways of this version report with millrace.dataflow.Dataflow')
   })
 
   return {
@@ -70,17 +66,14 @@ export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerHan
     }),
     ModelStatus: streaming(compatibleStatus, ({ model, allVersions }, stream) => {
       const models = model?.name ? [requireModel(cluster, model.name)] : [...cluster.models()]
-      send(
-        stream,
-        mapped(models, (document) => toModelStatusMessage(document, cluster, allVersions)),
-      )
+      sendMapped(stream, models, (document) => toModelStatusMessage(document, cluster, allVersions))
     }),
     ServerStatus: streaming(compatibleStatus, ({ name }, stream) => {
       const messages = (name ? [name] : cluster.serverNames()).flatMap(
         (server) => toServerStatusMessage(server, cluster) ?? [],
       )
       if (name && messages.length === 0) throw new ServingError('SERVER_NOT_FOUND', `server ${name} does not exist`)
-      send(stream, messages)
+      sendMapped(stream, messages, (message) => message)
     }),
     SubscribeModelStatus: streaming(compatibleStatus, ({ isModelGateway }, stream) => {
       if (isModelGateway) throw new ServingError('UNIMPLEMENTED', 'model gateways are not served by this version')
@@ -122,16 +115,9 @@ export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerHan
       const awaited = role.kind === 'leading' ? role.run.readiness.awaited() : []
       return { applicationVersion: deps.version, awaitedServers: awaited.map((server) => describeAwaited([server])) }
     }),
-    LoadPipeline: notBuilt,
-    UnloadPipeline: notBuilt,
-    StartExperiment: notBuilt,
-    StopExperiment: notBuilt,
-    PipelineStatusEvent: notBuilt,
-    ModelStatusEvent: notBuilt,
-    PipelineStatus: noStream,
-    ExperimentStatus: noStream,
-    SubscribeExperimentStatus: noStream,
-    SubscribePipelineStatus: noStream,
+    ...createDependentHandlers(deps),
+    PipelineStatusEvent: notServed,
+    ModelStatusEvent: notServed,
   }
 }
 
@@ -176,16 +162,3 @@ function serversOf(change: DocumentChange): Iterable<string> {
       return []
   }
 }
-
-function* mapped<From, To>(from: Iterable<From>, convert: (entry: From) => To): Iterable<To> {
-  for (const entry of from) yield convert(entry)
-}
-
-function send<Message>(stream: ServerWritableStream<unknown, Message>, messages: Iterable<Message>): void {
-  sendAll(stream, messages).catch((error: unknown) => {
-    stream.emit('error', toGrpcStatus(error, compatibleStatus))
-  })
-}
-
-const notImplemented = (): ServingError =>
-  new ServingError('UNIMPLEMENTED', 'pipelines, experiments and gateways are not part of this version')
