@@ -1,4 +1,5 @@
 /** What API calls about pipelines and experiments write: plans over the documents in memory, for the writer. Pure. */
+import { validatePipeline } from '../../dataflow/plan/validate.ts'
 import type { ExperimentResource, PipelineResource } from '../../api/resources/resource.ts'
 import { issuesError, ServingError } from '../../kit/errors.ts'
 import type { ClusterState } from '../domain/cluster.ts'
@@ -42,11 +43,15 @@ export function toExperimentInput(
   return { name, spec, labels, ...(kubernetesMeta === undefined ? {} : { kubernetesMeta }) }
 }
 
+/** @throws ServingError PIPELINE_SPEC_INVALID with everything that is wrong with it */
 export function planApplyPipeline(
   cluster: ClusterState,
   input: PipelineInput,
   { nowMs, uid }: Moment,
 ): Plan<PipelineChange> {
+  const specOf = (name: string) => mapped(cluster.pipeline(name), (other) => wantedPipelineVersion(other).spec)
+  const issues = validatePipeline(input.name, input.spec, specOf)
+  if (issues.length > 0) throw issuesError('PIPELINE_SPEC_INVALID', `Pipeline ${input.name}`, issues)
   const existing = cluster.pipeline(input.name)
   const change = applyPipeline(existing, input, nowMs, uid)
   return { writes: change.kind === 'unchanged' ? [] : [writePipeline(existing, change.document)], answer: change }
@@ -102,6 +107,9 @@ export function planDeleteExperiment(cluster: ClusterState, name: string, nowMs:
   const document = deleteExperiment(existing, nowMs)
   return { writes: document === existing ? [] : [writeExperiment(existing, document)], answer: undefined }
 }
+
+const mapped = <From, To>(from: From | undefined, convert: (from: From) => To): To | undefined =>
+  from === undefined ? undefined : convert(from)
 
 function requirePipeline(cluster: ClusterState, name: string): PipelineDocument {
   const pipeline = cluster.pipeline(name)

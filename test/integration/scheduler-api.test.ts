@@ -5,17 +5,21 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { ModelStatusResponse__Output } from '../../api/generated/seldon/mlops/scheduler/ModelStatusResponse.ts'
 import type { ServerStatusResponse__Output } from '../../api/generated/seldon/mlops/scheduler/ServerStatusResponse.ts'
 import { HealthCheckService } from '../../api/grpc.ts'
+import { all, collectStream } from '../support/collect-stream.ts'
 import { grpcCall } from '../support/grpc-call.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
 
 const FAILED_PRECONDITION = 9
 const UNIMPLEMENTED = 12
-const WAIT_MS = 15_000
 
 let redis: TestRedis
 let scene: LiveScene
 const streams: ClientReadableStream<unknown>[] = []
+const collect = <Message>(stream: ClientReadableStream<Message>) => {
+  streams.push(stream)
+  return collectStream(stream)
+}
 
 beforeAll(async () => {
   redis = await startRedis()
@@ -42,41 +46,6 @@ const load = (name: string, uri = '/models/iris', replicas = 1) =>
     ),
   )
 const unload = (name: string) => grpcCall((done) => scene.rig.api.UnloadModel({ model: { name } }, done))
-
-/** A stream's messages as they come, and a wait for one of them. */
-function collect<Message>(stream: ClientReadableStream<Message>) {
-  streams.push(stream)
-  const messages: Message[] = []
-  const waiting = new Set<() => void>()
-  stream.on('error', () => undefined)
-  stream.on('data', (message: Message) => {
-    messages.push(message)
-    for (const look of waiting) look()
-  })
-  const until = (wanted: (message: Message) => boolean): Promise<Message> =>
-    new Promise((resolve, reject) => {
-      const deadline = setTimeout(() => {
-        reject(new Error(`it did not come; there came ${JSON.stringify(messages)}`))
-      }, WAIT_MS)
-      const look = (): void => {
-        const found = messages.find(wanted)
-        if (found === undefined) return
-        clearTimeout(deadline)
-        waiting.delete(look)
-        resolve(found)
-      }
-      waiting.add(look)
-      look()
-    })
-  return { messages, until }
-}
-
-/** All messages of a stream that ends, or its error. */
-async function all<Message>(stream: ClientReadableStream<Message>): Promise<Message[]> {
-  const messages: Message[] = []
-  for await (const message of stream) messages.push(message as Message)
-  return messages
-}
 
 const stateOf = (message: ModelStatusResponse__Output): string | undefined => message.versions[0]?.state?.state
 
@@ -227,20 +196,15 @@ describe('what cannot be done', () => {
     expect(await all(api.ModelStatus({}))).toEqual([])
   })
 
-  it('and is not built yet answers UNIMPLEMENTED', async () => {
+  it('and is of gateways that are not ours answers UNIMPLEMENTED', async () => {
     scene = await createLiveScene(redis)
     const { api } = scene.rig
     await refused(
-      grpcCall((done) => api.LoadPipeline({}, done)),
+      grpcCall((done) => api.PipelineStatusEvent({}, done)),
       UNIMPLEMENTED,
-      'pipelines',
+      'gateways',
     )
-    await refused(
-      grpcCall((done) => api.StartExperiment({}, done)),
-      UNIMPLEMENTED,
-      'experiments',
-    )
-    await refused(all(api.SubscribePipelineStatus({})), UNIMPLEMENTED, 'pipelines')
+    await refused(all(api.SubscribePipelineStatus({ isPipelineGateway: true })), UNIMPLEMENTED, 'gateways')
     await refused(all(api.SubscribeModelStatus({ isModelGateway: true })), UNIMPLEMENTED, 'gateways')
   })
 })
