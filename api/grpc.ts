@@ -7,6 +7,7 @@ import type { ProtoGrpcType as AdminProto } from './generated/admin.ts'
 import type { ProtoGrpcType as AgentProto } from './generated/agent.ts'
 import type { ProtoGrpcType as DataflowProto } from './generated/dataflow.ts'
 import type { ProtoGrpcType as HealthProto } from './generated/health.ts'
+import type { ProtoGrpcType as MeasurementsProto } from './generated/measurements.ts'
 import type { ProtoGrpcType as OipProto } from './generated/oip.ts'
 import type { ProtoGrpcType as SchedulerProto } from './generated/scheduler.ts'
 
@@ -21,7 +22,15 @@ export const GRPC_OPTIONS = {
 
 // The flags of scripts/build.mjs `generate`: the declarations are only true with these.
 const definition = loadSync(
-  ['scheduler.proto', 'agent.proto', 'oip.proto', 'health.proto', 'admin.proto', 'dataflow.proto'],
+  [
+    'scheduler.proto',
+    'agent.proto',
+    'oip.proto',
+    'health.proto',
+    'admin.proto',
+    'dataflow.proto',
+    'measurements.proto',
+  ],
   {
     includeDirs: [join(packageRoot, 'api/proto')],
     longs: String,
@@ -35,7 +44,8 @@ const loaded = loadPackageDefinition(definition) as unknown as SchedulerProto &
   OipProto &
   HealthProto &
   AdminProto &
-  DataflowProto
+  DataflowProto &
+  MeasurementsProto
 
 export const Scheduler = loaded.seldon.mlops.scheduler.Scheduler
 export const HealthCheckService = loaded.seldon.mlops.health.HealthCheckService
@@ -43,3 +53,4 @@ export const AgentService = loaded.millrace.agent.v1.AgentService
 export const GRPCInferenceService = loaded.inference.GRPCInferenceService
 export const Admin = loaded.millrace.admin.v1.Admin
 export const Dataflow = loaded.millrace.dataflow.Dataflow
+export const Measurements = loaded.millrace.measurements.Measurements

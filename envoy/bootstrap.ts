@@ -29,6 +29,8 @@ export function toBootstrap(options: BootstrapOptions): Readonly<Record<string, 
     admin: { address: toAddress('127.0.0.1', options.adminPort) },
     dynamic_resources: { ads_config: toAdsConfig(options.token), cds_config: ADS, lds_config: ADS },
     static_resources: { clusters: [toXdsCluster(options)] },
+    // Histograms are read as they were at the last flush: rollouts judge windows of seconds. Nothing is sent anywhere.
+    stats_flush_interval: '1s',
     stats_config: {
       histogram_bucket_settings: [
         { match: { prefix: 'wasmcustom.millrace.duration_us' }, buckets: DURATION_BUCKETS_US },

@@ -1,12 +1,13 @@
 import { type Static, Type } from 'typebox'
 import type { ProcessDefinition } from '../kit/config.ts'
 import { LOG_LEVELS } from '../kit/log.ts'
-import { listenerOptions } from '../kit/security.ts'
+import { callerOptions, listenerOptions } from '../kit/security.ts'
 
 const schema = Type.Object(
   {
     host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to listen on.' }),
     ...listenerOptions,
+    ...callerOptions,
     httpPort: Type.Integer({
       minimum: 0,
       maximum: 65_535,
@@ -17,6 +18,19 @@ const schema = Type.Object(
       pattern: '^https?://',
       default: 'http://127.0.0.1:9901',
       description: "Envoy's admin port.",
+    }),
+    scheduler: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description:
+          'Address of the scheduler for agents, told what Envoy measures of the candidates of rollouts; absent: they get no data.',
+      }),
+    ),
+    measureIntervalMs: Type.Integer({
+      minimum: 100,
+      default: 1_000,
+      description:
+        'Pause between two reports to the scheduler; Envoy is read for one only while something is measured.',
     }),
     scrapeDeadlineMs: Type.Integer({ minimum: 10, default: 5_000, description: 'How long Envoy may take to answer.' }),
     maxAnswerBytes: Type.Integer({

@@ -39,14 +39,17 @@ export interface Counts {
 }
 
 /** Query strings for Envoy's `/stats`. */
-export const COUNTERS_QUERY = query({ type: 'Counters', filter: '^(wasmcustom\\.millrace\\.|wasm\\..*\\.vm_reload)' })
-export const HISTOGRAMS_QUERY = query({
+export const COUNTERS_QUERY = statsQuery({
+  type: 'Counters',
+  filter: '^(wasmcustom\\.millrace\\.|wasm\\..*\\.vm_reload)',
+})
+export const HISTOGRAMS_QUERY = statsQuery({
   type: 'Histograms',
   histogram_buckets: 'detailed',
   filter: '^wasmcustom\\.millrace\\.duration_us\\.',
 })
 
-function query(parameters: Readonly<Record<string, string>>): string {
+export function statsQuery(parameters: Readonly<Record<string, string>>): string {
   return `/stats?${new URLSearchParams({ format: 'json', ...parameters }).toString()}`
 }
 
@@ -130,18 +133,27 @@ function parseCount(name: string, value: number): ModelCount | PluginCount | und
 
 /** @throws ServingError ENVOY_UNAVAILABLE */
 export function parseHistograms(json: string): DurationHistogram[] {
+  return parseHistogramDetails(json).flatMap(({ name, buckets }) => {
+    const [, , , ...fields] = name.split('.')
+    const [address, method, code] = decode(fields)
+    if (address === undefined || method === undefined || code === undefined) return []
+    return [{ address, method, code, buckets }]
+  })
+}
+
+/** Of histograms in microseconds, all since Envoy's start. @throws ServingError ENVOY_UNAVAILABLE */
+export function parseHistogramDetails(
+  json: string,
+): readonly { readonly name: string; readonly buckets: DurationHistogram['buckets'] }[] {
   return parseAs(HistogramsSchema, json).stats.flatMap(({ histograms }) =>
-    (histograms?.details ?? []).flatMap(({ name, totals }) => {
-      const [, , , ...fields] = name.split('.')
-      const [address, method, code] = decode(fields)
-      if (address === undefined || method === undefined || code === undefined) return []
-      const buckets = totals.map(({ lower_bound, width, count }) => ({
+    (histograms?.details ?? []).map(({ name, totals }) => ({
+      name,
+      buckets: totals.map(({ lower_bound, width, count }) => ({
         lowerUs: lower_bound,
         upperUs: lower_bound + width,
         count,
-      }))
-      return [{ address, method, code, buckets }]
-    }),
+      })),
+    })),
   )
 }
 

@@ -1,6 +1,6 @@
 /** The scheduler as a list of what runs, in order; each line says what it feeds. */
 import { Registry } from 'prom-client'
-import { Admin, AgentService, HealthCheckService, Scheduler } from '../api/grpc.ts'
+import { Admin, AgentService, HealthCheckService, Measurements, Scheduler } from '../api/grpc.ts'
 import type { ServingError } from '../kit/errors.ts'
 import { toServerCredentials, toServerOptions } from '../kit/grpc-security.ts'
 import type { Running } from '../kit/lifecycle.ts'
@@ -13,6 +13,7 @@ import { createAgentService } from './agents/service.ts'
 import type { SchedulerConfig } from './config.ts'
 import { toEnvoyTls } from './envoy-tls.ts'
 import { createClusterState } from './domain/cluster.ts'
+import { createMeasurementsService } from './grpc/measurements-service.ts'
 import { createAdminService } from './grpc/admin-service.ts'
 import { createSchedulerService, healthService } from './grpc/scheduler-service.ts'
 import { serveServices } from './grpc/serve.ts'
@@ -127,7 +128,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
       refusals.note(refusal)
     },
     onAdvance: () => {
-      controlPlane.kick(cluster.awaitingAck())
+      controlPlane.kick([...cluster.awaitingAck(), ...cluster.experimentsAwaitingAck()])
     },
     onAcked: (seconds) => {
       metrics.ackSeconds.observe(seconds)
@@ -167,11 +168,14 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
   started('xds', xdsListening)
 
   const agentApi = await serveServices(
-    [{ definition: AgentService.service, handlers: { ...createAgentService(controlPlane) } }],
+    [
+      { definition: AgentService.service, handlers: { ...createAgentService(controlPlane) } },
+      { definition: Measurements.service, handlers: { ...createMeasurementsService(controlPlane) } },
+    ],
     host,
     config.agentPort,
     security,
-  ) // feeds the control plane with what agents report
+  ) // feeds the control plane with what agents report, and with what is measured beside Envoys
   started('agent api', agentApi)
   const schedulerService = createSchedulerService({ controlPlane, feed, version: deps.version, now })
   const operations = createOperations({ controlPlane, store, now })

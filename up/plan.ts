@@ -3,7 +3,14 @@ import { toEnvoyArguments } from '../envoy/arguments.ts'
 import { toBootstrap } from '../envoy/bootstrap.ts'
 import type { MeshPorts } from './ports.ts'
 import { processFlags } from './process-flags.ts'
-import { type MeshSecurity, toBootstrapSecurity, toEnvoyFlags, toHealth, toListenerFlags } from './security.ts'
+import {
+  type MeshSecurity,
+  toBootstrapSecurity,
+  toCallerFlags,
+  toEnvoyFlags,
+  toHealth,
+  toListenerFlags,
+} from './security.ts'
 import type { ServerKind } from './servers/kinds.ts'
 import { planReplica } from './servers/replica-plan.ts'
 import type { ProcessSpec, Readiness } from './supervisor/spec.ts'
@@ -197,6 +204,8 @@ function planEnvoy(options: CoreOptions, index: number): ProcessSpec[] {
         'http-port': ports.metrics,
         'admin-url': `http://${host}:${String(ports.admin)}`,
         ...toListenerFlags(options.security),
+        scheduler: `${host}:${String(options.ports.agents)}`,
+        ...toCallerFlags(options.security),
       }),
     ],
     after: [],

@@ -6,6 +6,9 @@ import { type ExperimentDraft, experimentProblems, headerProblem, matchProblem, 
 
 const closed = { additionalProperties: false } as const
 const MAX_UINT32 = 0xffff_ffff
+/** What the router filter takes. */
+const MAX_CANDIDATES = 64
+const MAX_CONDITIONS = 16
 /** The longest a timer can wait: 24.8 days. */
 const MAX_MS = 0x7fff_ffff
 
@@ -13,13 +16,16 @@ const Header = Type.String({
   refusal: (value: unknown) => (typeof value === 'string' ? headerProblem(value) : undefined),
 })
 
+/** What Envoy lets through, and nothing that hides at its ends. */
+const HeaderValue = Type.String({ pattern: '^[\\x21-\\x7e]([\\x20-\\x7e]{0,254}[\\x21-\\x7e])?$' })
+
 /** One condition on one header; several of a candidate must all hold. */
 const Match = Type.Object(
   {
     header: Header,
-    exact: Type.Optional(Type.String()),
-    prefix: Type.Optional(Type.String({ minLength: 1 })),
-    present: Type.Optional(Type.Boolean()),
+    exact: Type.Optional(HeaderValue),
+    prefix: Type.Optional(HeaderValue),
+    present: Type.Optional(Type.Literal(true)),
   },
   {
     ...closed,
@@ -33,7 +39,7 @@ const Candidate = Type.Object(
     name: NameSchema,
     weight: Type.Integer({ minimum: 0, maximum: MAX_UINT32 }),
     /** Ours: requests that meet all of these go to this candidate, before weights are asked. */
-    match: Type.Optional(Type.Array(Match)),
+    match: Type.Optional(Type.Array(Match, { maxItems: MAX_CONDITIONS })),
   },
   closed,
 )
@@ -58,8 +64,9 @@ const Analysis = Type.Object(
 /** Ours: the candidate beside the default gets these shares in percent, one after the other, while it does well. */
 const Rollout = Type.Object(
   {
-    steps: Type.Array(Type.Integer({ minimum: 0, maximum: 100 })),
-    intervalMs: Type.Integer({ minimum: 1, maximum: MAX_MS }),
+    steps: Type.Array(Type.Integer({ minimum: 1, maximum: 100 }), { maxItems: 100 }),
+    /** How long each step is measured at least. */
+    intervalMs: Type.Integer({ minimum: 1_000, maximum: MAX_MS }),
     analysis: Type.Optional(Analysis),
     onSuccess: Type.Optional(Type.Union([Type.Literal('promote'), Type.Literal('hold')])),
     onFailure: Type.Optional(Type.Union([Type.Literal('rollback'), Type.Literal('hold')])),
@@ -77,7 +84,7 @@ export const ExperimentSpecSchema = Type.Object(
     /** model when absent. */
     resourceType: Type.Optional(Type.Union([Type.Literal('model'), Type.Literal('pipeline')])),
     default: Type.Optional(NameSchema),
-    candidates: Type.Optional(Type.Array(Candidate)),
+    candidates: Type.Optional(Type.Array(Candidate, { maxItems: MAX_CANDIDATES })),
     mirror: Type.Optional(
       Type.Object({ name: NameSchema, percent: Type.Number({ minimum: 0, maximum: 100 }) }, closed),
     ),
@@ -100,8 +107,3 @@ export const ExperimentSchema = Type.Object(
   },
   closed,
 )
-
-/** What is declared in the spec and does nothing in this version, as `path: why`. */
-export function experimentWarnings(spec: ExperimentSpec): readonly string[] {
-  return spec.rollout === undefined ? [] : ['spec.rollout: is stored, not acted upon']
-}

@@ -2,7 +2,7 @@
 import type { TSchema } from 'typebox'
 import { issuesError } from '../../kit/errors.ts'
 import { checkFields, type FieldIssue, formatPath, isMapping } from './check.ts'
-import { type ExperimentSpec, ExperimentSchema, experimentWarnings } from './experiment.ts'
+import { type ExperimentSpec, ExperimentSchema } from './experiment.ts'
 import { API_VERSION, type Metadata } from './metadata.ts'
 import { type ModelManifestSpec, ModelSchema, modelWarnings } from './model.ts'
 import { nearest } from './nearest.ts'
@@ -86,6 +86,6 @@ export function warningsOf(resource: Resource): readonly string[] {
     case 'Pipeline':
       return [...metadata, ...pipelineWarnings(resource.spec)]
     case 'Experiment':
-      return [...metadata, ...experimentWarnings(resource.spec)]
+      return metadata
   }
 }

@@ -138,13 +138,21 @@ function rolloutProblems({ rollout, default: baseline, candidates }: ExperimentD
     ),
     ...problemIf(isEmpty(steps), 'rollout.steps', 'is empty: give the shares in percent, as in [5, 25, 50]'),
     ...problemIf(!isGrowing, 'rollout.steps', 'must grow from step to step'),
+    ...problemIf(
+      shares.includes(100) && comparesWithDefault(rollout['analysis']),
+      'rollout.steps',
+      'reach 100, which leaves the default nothing to compare with: use 99 at most, or limits in milliseconds',
+    ),
   ]
 }
 
+const comparesWithDefault = (analysis: unknown): boolean =>
+  isRecord(analysis) && (analysis['maxP50Ratio'] !== undefined || analysis['maxP99Ratio'] !== undefined)
+
 /** What is wrong with the name of a request header; undefined when it is good. */
 export function headerProblem(name: string): string | undefined {
-  if (/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name)) return undefined
-  return `${JSON.stringify(name)} is not the name of a header: use lower-case letters, digits and dashes`
+  if (/^[a-z0-9_-]{1,64}$/.test(name)) return undefined // what the router filter reads
+  return `${JSON.stringify(name)} is not the name of a header: use lower-case letters, digits and dashes, at most 64`
 }
 
 /** A condition says exactly one thing of its header. */

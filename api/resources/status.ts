@@ -144,6 +144,47 @@ export interface ExperimentStatus {
   readonly createdAt?: string
   readonly candidates?: readonly ExperimentTargetStatus[]
   readonly mirror?: ExperimentTargetStatus
+  readonly rollout?: RolloutStatus
+  /** What was decided in rollouts, newest last; at most 50. */
+  readonly decisions?: readonly RolloutDecision[]
+}
+
+/** How far `spec.rollout` has come. */
+export interface RolloutStatus {
+  /** waiting (for readiness, or for Envoys), measuring, promoted, held, rolledBack. */
+  readonly phase: string
+  /** From 1. */
+  readonly step: number
+  readonly steps: number
+  /** The canary's share in percent. */
+  readonly weight: number
+  /** When the next decision is due. */
+  readonly decideAt?: string
+}
+
+/** Of one candidate, in the window of a decision. */
+export interface CandidateFigures {
+  readonly requests: number
+  readonly errors: number
+  /** Requests whose durations are known. */
+  readonly timed: number
+  readonly errorRate?: number
+  readonly p50Ms?: number
+  readonly p99Ms?: number
+}
+
+export interface RolloutDecision {
+  readonly at: string
+  /** From 1. */
+  readonly step: number
+  readonly weight: number
+  /** advance, promote, hold, rollback. */
+  readonly outcome: string
+  readonly reason: string
+  readonly canary: CandidateFigures
+  readonly default: CandidateFigures
+  /** How often it was made in a row; absent: once. */
+  readonly times?: number
 }
 
 /** What happened to a resource, for `describe`. */

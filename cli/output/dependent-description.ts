@@ -1,5 +1,11 @@
 /** Pipelines and experiments, as `describe` shows them. */
-import type { ExperimentTargetStatus, StoredExperiment, StoredPipeline } from '../../api/resources/status.ts'
+import type {
+  CandidateFigures,
+  ExperimentTargetStatus,
+  RolloutDecision,
+  StoredExperiment,
+  StoredPipeline,
+} from '../../api/resources/status.ts'
 import { type Column, toTable } from './table.ts'
 
 type PipelineVersion = NonNullable<NonNullable<StoredPipeline['status']>['versions']>[number]
@@ -51,3 +57,39 @@ export function experimentTargetTable({ spec, status }: StoredExperiment): reado
   ]
   return toTable(columns, rows)
 }
+
+/** How far the rollout has come; nothing without one. */
+export function rolloutLines({ status }: StoredExperiment): readonly string[] {
+  const { rollout } = status ?? {}
+  if (rollout === undefined) return []
+  const { phase, step, steps, weight, decideAt } = rollout
+  const next = decideAt === undefined ? '' : `, next decision at ${decideAt}`
+  return [`${phase}, step ${String(step)} of ${String(steps)}, the canary has ${String(weight)} %${next}`]
+}
+
+/** What was decided, and by which figures: the canary's / the default's. */
+export function decisionTable({ status }: StoredExperiment): readonly string[] {
+  const { decisions = [] } = status ?? {}
+  const both = (of: (figures: CandidateFigures) => string) => (decision: RolloutDecision) =>
+    `${of(decision.canary)} / ${of(decision.default)}`
+  const columns: readonly Column<RolloutDecision>[] = [
+    { title: 'AT', cell: ({ at }) => at },
+    { title: 'STEP', cell: ({ step, weight }) => `${String(step)} (${String(weight)} %)` },
+    {
+      title: 'DECISION',
+      cell: ({ outcome, times }) => (times === undefined ? outcome : `${outcome} x${String(times)}`),
+    },
+    { title: 'REQUESTS', cell: both(({ requests }) => String(requests)) },
+    {
+      title: 'ERRORS',
+      cell: both(({ errorRate }) => rounded(errorRate === undefined ? undefined : 100 * errorRate, '%')),
+    },
+    { title: 'P50', cell: both(({ p50Ms }) => rounded(p50Ms, 'ms')) },
+    { title: 'P99', cell: both(({ p99Ms }) => rounded(p99Ms, 'ms')) },
+    { title: 'REASON', cell: ({ reason }) => reason },
+  ]
+  return decisions.length === 0 ? [] : toTable(columns, decisions)
+}
+
+const rounded = (value: number | undefined, unit: string): string =>
+  value === undefined ? '-' : `${String(Number(value.toFixed(2)))} ${unit}`

@@ -12,7 +12,7 @@ import type { ResourceEvent } from '../../api/resources/status.ts'
 import { formatAge } from '../duration.ts'
 import type { Terminal } from '../terminal.ts'
 import { formatBytes } from './format.ts'
-import { experimentTargetTable, pipelineVersionTable } from './dependent-description.ts'
+import { decisionTable, experimentTargetTable, pipelineVersionTable, rolloutLines } from './dependent-description.ts'
 import { ageText, createdAt, versionText } from './model-table.ts'
 import { modelsText } from './pipeline-table.ts'
 import { stateColour } from './state.ts'
@@ -45,7 +45,11 @@ function sectionsOf(resource: StoredResource, terminal: Terminal): Lines {
     case 'Pipeline':
       return section(terminal, 'Versions (millrace rollback)', pipelineVersionTable(resource))
     case 'Experiment':
-      return section(terminal, 'Candidates', experimentTargetTable(resource))
+      return [
+        ...section(terminal, 'Candidates', experimentTargetTable(resource)),
+        ...section(terminal, 'Rollout', rolloutLines(resource)),
+        ...section(terminal, 'Decisions', decisionTable(resource)),
+      ]
   }
 }
 

@@ -8,6 +8,7 @@ import type { Logger } from '../../kit/log.ts'
 import { notAdmitted, type Security } from '../../kit/security.ts'
 import type { BackendSource } from './backend.ts'
 import { answerErrors } from './errors.ts'
+import { decisionRoutes } from './plugins/decisions.ts'
 import { healthPlugin } from './plugins/health.ts'
 import { nodeRoutes } from './plugins/nodes.ts'
 import { placementRoutes } from './plugins/placement.ts'
@@ -63,6 +64,7 @@ export async function buildAdminApp(options: AdminAppOptions): Promise<FastifyIn
   await app.register(resourceRoutes, { prefix: '/v1/servers', kind: 'Server', source })
   await app.register(resourceRoutes, { prefix: '/v1/pipelines', kind: 'Pipeline', source })
   await app.register(resourceRoutes, { prefix: '/v1/experiments', kind: 'Experiment', source })
+  await app.register(decisionRoutes, { prefix: '/v1/experiments', source })
   await app.register(watchRoutes, {
     prefix: '/v1/watch',
     source,

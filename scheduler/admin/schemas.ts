@@ -98,6 +98,30 @@ const PipelineStatus = Type.Object(
   open,
 )
 const Target = Type.Object({ name: Text, ready: Type.Boolean(), reason: Type.Optional(Text) }, open)
+const Figures = Type.Object(
+  {
+    requests: Type.Number(),
+    errors: Type.Number(),
+    timed: Type.Number({ description: 'Requests whose durations are known.' }),
+    errorRate: Type.Optional(Type.Number()),
+    p50Ms: Type.Optional(Type.Number()),
+    p99Ms: Type.Optional(Type.Number()),
+  },
+  open,
+)
+const Decision = Type.Object(
+  {
+    at: Text,
+    step: Count,
+    weight: Type.Number({ description: "The canary's share in percent that it was made at." }),
+    outcome: Type.Enum(['advance', 'promote', 'hold', 'rollback']),
+    reason: Text,
+    canary: Figures,
+    default: Figures,
+    times: Type.Optional(Count),
+  },
+  open,
+)
 const ExperimentStatus = Type.Object(
   {
     observedGeneration: Type.Optional(Count),
@@ -110,6 +134,19 @@ const ExperimentStatus = Type.Object(
     createdAt: Text,
     candidates: Type.Array(Target),
     mirror: Type.Optional(Target),
+    rollout: Type.Optional(
+      Type.Object(
+        {
+          phase: Type.Enum(['waiting', 'measuring', 'promoted', 'held', 'rolledBack']),
+          step: Count,
+          steps: Count,
+          weight: Type.Number({ description: "The canary's share in percent." }),
+          decideAt: Type.Optional(Text),
+        },
+        open,
+      ),
+    ),
+    decisions: Type.Optional(Type.Array(Decision)),
   },
   open,
 )
@@ -133,6 +170,7 @@ export const SCHEMAS = {
   StoredServer: stored('Server', FreeMapping, ServerStatus),
   StoredPipeline: stored('Pipeline', PipelineSpecSchema, PipelineStatus),
   StoredExperiment: stored('Experiment', ExperimentSpecSchema, ExperimentStatus),
+  Decision,
   Event: Type.Object({ atMs: Type.Integer(), type: Text, reason: Text, message: Text }),
   Error: Type.Object({
     code: Type.String({ description: 'One of docs/errors.md.' }),

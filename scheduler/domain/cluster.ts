@@ -14,6 +14,7 @@ import type {
   ReplicaKey,
   ServerDocument,
 } from './documents.ts'
+import { isAwaitingTableAck } from './experiment/reconcile.ts'
 import { createDependents, type DependentKey } from './index/dependents.ts'
 import { createGroups } from './index/groups.ts'
 import { createObservedIndex } from './index/observed.ts'
@@ -82,6 +83,8 @@ export interface ClusterState extends ClusterView {
   readonly lowestFreeVersion: (model: string) => number
   /** Models to reconcile because of this change (already applied). */
   readonly affectedModels: (change: DocumentChange) => ReadonlySet<string>
+  /** Experiments whose next step waits for Envoy's ACK. */
+  readonly experimentsAwaitingAck: () => ReadonlySet<DependentKey>
   /** Pipelines and experiments to reconcile because of this change (already applied). */
   readonly affectedDependents: (change: DocumentChange) => ReadonlySet<DependentKey>
 }
@@ -98,6 +101,7 @@ export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | '
   const modelsByReplica = createGroups<ReplicaKey, string>()
   const facts = {
     awaitingAck: new Set<string>(),
+    awaitingTableAck: new Set<DependentKey>(),
     unplaced: new Set<string>(),
     moving: new Set<string>(),
     removed: new Set<string>(),
@@ -145,6 +149,7 @@ export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | '
     if (after === undefined) experiments.delete(name)
     else experiments.set(name, after)
     dependents.followExperiment(before, after)
+    mark(facts.awaitingTableAck, `experiment/${name}`, after !== undefined && isAwaitingTableAck(after))
     return { kind: 'experiment', name, before, after }
   }
 
@@ -249,6 +254,7 @@ export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | '
     movesInProgress: () => facts.moving.size,
     lowestFreeVersion: (model) => observed.highestVersion(model) + 1,
     affectedModels,
+    experimentsAwaitingAck: () => facts.awaitingTableAck,
     affectedDependents: dependents.affectedBy,
   }
   for (const server of snapshot?.servers ?? []) applyServer(server.name, server)
@@ -261,7 +267,7 @@ export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | '
   return state
 }
 
-function mark(set: Set<string>, name: string, member: boolean): void {
+function mark<Name extends string>(set: Set<Name>, name: Name, member: boolean): void {
   if (member) set.add(name)
   else set.delete(name)
 }

@@ -8,6 +8,7 @@
 
 import type { ExperimentSpec } from '../../api/resources/experiment.ts'
 import type { PipelineSpec } from '../../api/resources/pipeline.ts'
+import type { Decision, RolloutState } from './experiment/rollout.ts'
 
 export const SCHEMA_VERSION = 1
 
@@ -201,7 +202,34 @@ export interface ExperimentDocument extends Versioned {
   readonly spec: ExperimentSpec
   readonly kubernetesMeta?: KubernetesMeta
   readonly createdAtMs: number
+  /** Those that were all ready once, as one text: it takes traffic even when one of them is not ready any more. */
+  readonly activated?: string
+  readonly route?: ExperimentRouteDocument
+  /** Deleted, and since this commit (or NEXT_COMMIT) without a route: its record goes when every counting node has ACKed that. */
+  readonly releasedSince?: number
+  /** How far `spec.rollout` has come. */
+  readonly rollout?: RolloutState
+  /** What was decided in rollouts, and by which figures; at most 50, newest last. */
+  readonly decisions?: readonly Decision[]
   readonly status: ExperimentStatusDocument
+}
+
+/** What Envoy is told of an experiment: the one record from which its splits are translated. */
+export interface ExperimentRouteDocument {
+  readonly resourceType: 'model' | 'pipeline'
+  /** Whose endpoint it has taken over. */
+  readonly default?: string
+  /** Those that may take traffic now. */
+  readonly candidates: readonly Pick<NonNullable<ExperimentSpec['candidates']>[number], 'name' | 'weight' | 'match'>[]
+  readonly mirror?: { readonly name: string; readonly percent: number }
+  readonly stickyHeader?: string
+  /** A rollout waits for what is measured of the candidates. */
+  readonly measured?: boolean
+  /** Commit revision that made this route (or NEXT_COMMIT); active once every counting node has ACKed it (I2). */
+  readonly sinceRevision: number
+  readonly ackedAtMs?: number
+  /** The next step of a rollout that was active: it stays so meanwhile. */
+  readonly continues?: true
 }
 
 /** A candidate or the mirror, as it is now. */

@@ -50,8 +50,8 @@ export interface ControlPlane extends Running {
   readonly submit: <T>(request: Request<T>) => Promise<T>
   /** The lease changed hands. */
   readonly lead: (leadership: Leadership) => void
-  /** Reconcile these soon, if this scheduler leads. */
-  readonly kick: (models: Iterable<string>) => void
+  /** Reconcile these soon, if this scheduler leads: as LeadershipRun.mark takes them. */
+  readonly kick: (keys: Iterable<string>) => void
 }
 
 export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
@@ -174,8 +174,8 @@ export function startControlPlane(deps: ControlPlaneDeps): ControlPlane {
           deps.onFatal(toServingError(error))
         })
     },
-    kick: (models) => {
-      if (role.kind === 'leading') role.run.mark(models)
+    kick: (keys) => {
+      if (role.kind === 'leading') role.run.mark(keys)
     },
     stop: async () => {
       ended.abort()

@@ -5,7 +5,7 @@
 import { toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { ClusterState } from '../domain/cluster.ts'
-import { reconcileExperiment } from '../domain/experiment/reconcile.ts'
+import { type ExperimentContext, reconcileExperiment } from '../domain/experiment/reconcile.ts'
 import type { DependentKey } from '../domain/index/dependents.ts'
 import { reconcilePipeline } from '../domain/pipeline/reconcile.ts'
 import type { ReconcileContext } from '../domain/reconcile/context.ts'
@@ -17,7 +17,7 @@ import { BATCH_TARGET_WRITES } from './writer.ts'
 
 export interface DependentsDeps {
   readonly cluster: ClusterState
-  readonly context: () => ReconcileContext
+  readonly context: () => ReconcileContext & ExperimentContext
   /** Reconcile these again then. */
   readonly schedule: (wakeUps: readonly WakeUp[]) => void
   readonly log: Logger
@@ -86,7 +86,11 @@ export function createDependentsReconciler(deps: DependentsDeps): Dependents {
 }
 
 /** Undefined: it is gone. */
-function planStep(key: DependentKey, cluster: ClusterState, context: ReconcileContext): Step | undefined {
+function planStep(
+  key: DependentKey,
+  cluster: ClusterState,
+  context: ReconcileContext & ExperimentContext,
+): Step | undefined {
   const name = key.slice(key.indexOf('/') + 1)
   if (key.startsWith('pipeline/')) {
     const pipeline = cluster.pipeline(name)

@@ -17,6 +17,7 @@ import type { WakeUps } from '../jobs/wake-ups.ts'
 import { place } from '../placement/place.ts'
 import type { Acks } from './acks.ts'
 import { createDependentsReconciler } from './dependents.ts'
+import { createMeasurements, followRollouts, type Measurements } from './measurements.ts'
 import { hasDrainedAndLeft, planForget } from './forget-replicas.ts'
 import type { Metrics } from './metrics.ts'
 import { createReadiness, describeAwaited, type Readiness } from './readiness.ts'
@@ -56,10 +57,11 @@ export interface LeadershipRun extends Running {
   readonly submit: Writer['submit']
   readonly agents: Agents
   readonly readiness: Readiness
+  readonly measurements: Measurements
   /** Changes that this leader did not write itself were applied. */
   readonly changed: (changes: readonly DocumentChange[]) => void
-  /** Reconcile these soon. */
-  readonly mark: (models: Iterable<string>) => void
+  /** Reconcile these soon: models by name, `pipeline/<name>`, `experiment/<name>`. */
+  readonly mark: (keys: Iterable<string>) => void
   readonly dirtyCount: () => number
 }
 
@@ -82,7 +84,14 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
   const schedule = (due: readonly WakeUp[]): void => {
     wakeUps.schedule(due)
   }
-  const dependents = createDependentsReconciler({ cluster, context, schedule, log })
+  const measurements = createMeasurements()
+  followRollouts(measurements, [...cluster.experiments()])
+  const dependents = createDependentsReconciler({
+    cluster,
+    context: () => ({ ...context(), measured: measurements.of }),
+    schedule,
+    log,
+  })
   const reconciler = createReconciler({
     cluster,
     context,
@@ -99,6 +108,8 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
       mark(cluster.affectedModels(change))
       dependents.mark(cluster.affectedDependents(change))
     }
+    for (const change of changes)
+      if (change.kind === 'experiment') followRollouts(measurements, [change.after ?? change.name])
     agents.push(changes)
     if (changes.some(hasDrainedAndLeft)) void forgetReplicas()
   }
@@ -185,10 +196,13 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     submit: writer.submit,
     agents,
     readiness,
+    measurements,
     changed,
-    mark: (models) => {
+    mark: (keys) => {
       markAndWake(() => {
-        reconciler.mark(models)
+        for (const key of keys)
+          if (isDependentKey(key)) dependents.mark([key])
+          else reconciler.mark([key])
       })
     },
     dirtyCount: () => reconciler.size() + dependents.size(),

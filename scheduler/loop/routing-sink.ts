@@ -41,6 +41,7 @@ export function createRoutingSink(
 }
 
 function isEmpty(change: ChangeIr): boolean {
-  const { upsertRoutes, removeTargets, upsertEndpointSets, removeEndpointSetIds } = change
+  const { upsertRoutes, removeTargets, upsertEndpointSets, removeEndpointSetIds, splits } = change
+  if (splits !== undefined) return false
   return [upsertRoutes, removeTargets, upsertEndpointSets, removeEndpointSetIds].every((list) => list.length === 0)
 }

@@ -1,7 +1,14 @@
 /** Pipelines and experiments as the resources that people read. Pure. */
 import { API_VERSION } from '../../api/resources/metadata.ts'
-import type { Condition, StoredExperiment, StoredPipeline } from '../../api/resources/status.ts'
+import type {
+  Condition,
+  RolloutDecision,
+  RolloutStatus,
+  StoredExperiment,
+  StoredPipeline,
+} from '../../api/resources/status.ts'
 import type { ExperimentDocument, ExperimentTargetDocument, PipelineDocument } from '../domain/documents.ts'
+import { canaryWeight, type Decision } from '../domain/experiment/rollout.ts'
 import { wantedPipelineVersion } from '../domain/pipeline/facts.ts'
 import { toIso, toMetadata } from './resources.ts'
 
@@ -86,9 +93,31 @@ export function toExperimentResource(experiment: ExperimentDocument): StoredExpe
       createdAt: toIso(experiment.createdAtMs),
       candidates: candidates.map(toTargetStatus),
       ...(mirror === undefined ? {} : { mirror: toTargetStatus(mirror) }),
+      ...toRolloutStatus(experiment),
+      ...(experiment.decisions === undefined ? {} : { decisions: experiment.decisions.map(toDecision) }),
     },
   }
 }
+
+function toRolloutStatus({ spec, rollout }: ExperimentDocument): { readonly rollout?: RolloutStatus } {
+  if (spec.rollout === undefined || rollout === undefined) return {}
+  const { phase, step, decideAtMs } = rollout
+  return {
+    rollout: {
+      phase,
+      step: step + 1,
+      steps: spec.rollout.steps.length,
+      weight: canaryWeight(rollout, spec.rollout),
+      ...(decideAtMs === undefined ? {} : { decideAt: toIso(decideAtMs) }),
+    },
+  }
+}
+
+const toDecision = ({ atMs, step, ...decision }: Decision): RolloutDecision => ({
+  at: toIso(atMs),
+  step: step + 1,
+  ...decision,
+})
 
 const toTargetStatus = ({ name, ready, reason }: ExperimentTargetDocument) => ({
   name,

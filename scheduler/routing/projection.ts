@@ -4,12 +4,20 @@
  */
 import type { ClusterState, ClusterView } from '../domain/cluster.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
-import type { DataPath, ModelDocument, ReplicaDocument, ReplicaKey, RouteDocument } from '../domain/documents.ts'
+import type {
+  DataPath,
+  ExperimentDocument,
+  ModelDocument,
+  ReplicaDocument,
+  ReplicaKey,
+  RouteDocument,
+} from '../domain/documents.ts'
 import { createGroups } from '../domain/index/groups.ts'
 import { sameValue } from '../domain/same-value.ts'
-import type { ChangeIr, RouteIr } from '../../xds/index.ts'
+import type { ChangeIr, RouteIr, SplitIr } from '../../xds/index.ts'
 import { MESH, toEndpoint, toEndpointSet, toMeshSet, toNameSource } from './endpoint-set.ts'
 import { MESH_ROUTE, toRouteIr } from './route.ts'
+import { toSplits } from './splits.ts'
 
 export interface RoutingProjection {
   /** Everything that stands, for a start; the projection follows from there. */
@@ -30,14 +38,17 @@ interface CountedSet {
 interface Touched {
   readonly sets: Map<string, boolean>
   readonly routes: Map<string, boolean>
+  /** The table of splits changed: all of it is given. */
+  splits: boolean
 }
 
 export function createRoutingProjection(
-  cluster: ClusterView & Pick<ClusterState, 'models' | 'replicas'>,
+  cluster: ClusterView & Pick<ClusterState, 'models' | 'replicas' | 'experiments'>,
 ): RoutingProjection {
   const routes = new Map<string, RouteIr>()
   const sets = new Map<string, CountedSet>()
   const setsByReplica = createGroups<ReplicaKey, string>()
+  const splits = new Map<string, readonly SplitIr[]>()
 
   function take(id: string, route: RouteDocument | undefined, touched: Touched): void {
     const known = sets.get(id)
@@ -73,7 +84,16 @@ export function createRoutingProjection(
     else routes.set(name, after)
   }
 
+  function followExperiment(name: string, experiment: ExperimentDocument | undefined, touched: Touched): void {
+    const after = experiment === undefined ? [] : toSplits(experiment)
+    if (sameValue(splits.get(name) ?? [], after)) return
+    touched.splits = true
+    if (after.length === 0) splits.delete(name)
+    else splits.set(name, after)
+  }
+
   function followChange(change: DocumentChange, touched: Touched): void {
+    if (change.kind === 'experiment') followExperiment(change.name, change.after, touched)
     if (change.kind === 'model') followModel(change.name, change.after, touched)
     if (change.kind !== 'replica') return
     for (const id of [MESH, ...setsByReplica.get(change.name)])
@@ -93,6 +113,7 @@ export function createRoutingProjection(
         return set === undefined ? [] : toEndpointSet(set.replicas, set.path, cluster)
       }),
       removeEndpointSetIds: setIds.filter((id) => id !== MESH && !sets.has(id) && touched.sets.get(id) === true),
+      ...(touched.splits ? { splits: tableOf(splits) } : {}),
     }
   }
 
@@ -102,6 +123,9 @@ export function createRoutingProjection(
       const touched = noTouch()
       touch(touched.sets, MESH, false)
       for (const model of cluster.models()) followModel(model.name, model, touched)
+      splits.clear()
+      touched.splits = true
+      for (const experiment of cluster.experiments()) followExperiment(experiment.name, experiment, touched)
       const change = toChange(touched, revision)
       return { ...change, upsertRoutes: [MESH_ROUTE, ...change.upsertRoutes] }
     },
@@ -124,7 +148,15 @@ function isSameEndpoint(
   return isSameKind && sameValue(toEndpoint(before, path), toEndpoint(after, path))
 }
 
-const noTouch = (): Touched => ({ sets: new Map(), routes: new Map() })
+const noTouch = (): Touched => ({ sets: new Map(), routes: new Map(), splits: false })
+
+/** Sorted, so that equal documents give equal bytes; of two that claim one endpoint, which is refused, the first has it. */
+function tableOf(splits: ReadonlyMap<string, readonly SplitIr[]>): readonly SplitIr[] {
+  const byTarget = new Map<string, SplitIr>()
+  for (const name of [...splits.keys()].toSorted())
+    for (const split of splits.get(name) ?? []) if (!byTarget.has(split.target)) byTarget.set(split.target, split)
+  return [...byTarget.values()]
+}
 
 /** Remembers how it stood at the first touch. */
 function touch(touched: Map<string, boolean>, key: string, stood: boolean): void {

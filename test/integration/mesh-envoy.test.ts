@@ -37,6 +37,7 @@ beforeAll(async () => {
       host: HOST,
       httpPort: 0,
       adminUrl: `http://${HOST}:${String(adminPort)}`,
+      measureIntervalMs: 1_000,
       scrapeDeadlineMs: 5_000,
       maxAnswerBytes: 64 * 1024 * 1024,
       logLevel: 'error',

@@ -24,8 +24,12 @@ const behaviour = Type.Union([
   Type.Object({ kind: Type.Literal('echo') }),
   /** Answers after so long. */
   Type.Object({ kind: Type.Literal('sleep'), ms }),
-  /** Answers every inference with this status. */
-  Type.Object({ kind: Type.Literal('fail'), status: Type.Integer() }),
+  /** Answers every inference with this status, or every so-manieth. */
+  Type.Object({
+    kind: Type.Literal('fail'),
+    status: Type.Integer(),
+    every: Type.Optional(Type.Integer({ minimum: 1 })),
+  }),
   /** Cannot be loaded; with `times`, from then on it can. */
   Type.Object({ kind: Type.Literal('refuse-load'), times: Type.Optional(ms) }),
   /** Is loaded after so long. */
@@ -59,9 +63,9 @@ function createTestRuntime(): Runtime {
     if (refused <= (wanted.times ?? Infinity)) throw new Error(`refused on purpose, time ${String(refused)}`)
   }
 
-  const beforeAnswer = async (wanted: Behaviour, signal: AbortSignal): Promise<void> => {
+  const beforeAnswer = async (wanted: Behaviour, count: number, signal: AbortSignal): Promise<void> => {
     if (wanted.kind === 'sleep') await pause(wanted.ms, AbortSignal.any([signal, stopping.signal]))
-    if (wanted.kind === 'fail')
+    if (wanted.kind === 'fail' && count % (wanted.every ?? 1) === 0)
       throw new ServingError(
         CODES[wanted.status] ?? 'INFERENCE_FAILED',
         `failed on purpose with ${String(wanted.status)}`,
@@ -75,11 +79,13 @@ function createTestRuntime(): Runtime {
     async load({ internalName, document }) {
       const wanted = Value.Parse(behaviour, document.raw['behaviour'] ?? { kind: 'echo' })
       await beforeLoaded(internalName, wanted)
+      let inferences = 0
       return {
         inputs: document.inputs ?? INPUTS,
         outputs: document.outputs ?? OUTPUTS,
         async infer(_, outputNames, signal) {
-          await beforeAnswer(wanted, signal)
+          inferences += 1
+          await beforeAnswer(wanted, inferences, signal)
           const bytes = joinBytesElements([Buffer.from(internalName)])
           return outputNames.map((name) => ({ name, datatype: 'BYTES', shape: [1], parameters: NO_PARAMETERS, bytes }))
         },

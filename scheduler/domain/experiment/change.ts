@@ -37,7 +37,15 @@ export function applyExperiment(
     }
     return { kind: 'created', document }
   }
-  const document = { ...existing, labels, spec, ...(kubernetesMeta === undefined ? {} : { kubernetesMeta }) }
+  const isSame = sameValue(existing.spec, spec)
+  const document = {
+    ...existing,
+    labels,
+    spec,
+    ...(kubernetesMeta === undefined ? {} : { kubernetesMeta }),
+    // What the new one says is true only once Envoy follows it.
+    ...(isSame ? {} : { status: { ...existing.status, active: false, reason: 'Accepted', changedAtMs: nowMs } }),
+  }
   return sameValue(document, existing) ? { kind: 'unchanged', document: existing } : { kind: 'updated', document }
 }
 

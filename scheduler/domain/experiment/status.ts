@@ -1,37 +1,54 @@
-/** An experiment's status. Owned by whoever builds the control plane of experiments. */
-import type { ClusterView } from '../cluster.ts'
+/** What is said of an experiment. Pure. */
 import type { ExperimentDocument, ExperimentStatusDocument, ExperimentTargetDocument } from '../documents.ts'
 import { sameValue } from '../same-value.ts'
 
-type Known = Pick<ClusterView, 'model' | 'pipeline'>
+/** The words that clients of the compatible API know. */
+const ACTIVE = 'experiment active'
 
-/** The status of an experiment record as it stands; `changedAtMs` moves only when something else does. */
+interface Targets {
+  readonly candidates: readonly ExperimentTargetDocument[]
+  readonly mirror: ExperimentTargetDocument | undefined
+}
+
+interface Acks {
+  readonly nowMs: number
+  readonly isAcked: (revision: number) => boolean | 'no-node'
+  readonly heldNodes: () => readonly string[]
+}
+
+/** `changedAtMs` moves only when something else does. */
 export function toExperimentStatus(
   experiment: ExperimentDocument,
-  cluster: Known,
-  nowMs: number,
+  { candidates, mirror }: Targets,
+  acks: Acks,
 ): ExperimentStatusDocument {
-  const { spec, status } = experiment
-  if (experiment.deleted) return status
-  const { resourceType = 'model' } = spec
-  const candidates = (spec.candidates ?? []).map(({ name }) => toTarget(resourceType, name, cluster))
-  const mirror = spec.mirror === undefined ? undefined : toTarget(resourceType, spec.mirror.name, cluster)
-  const awaited = [...candidates, ...(mirror === undefined ? [] : [mirror])].filter(({ ready }) => !ready)
-  const next: Omit<ExperimentStatusDocument, 'changedAtMs'> = {
-    active: false,
-    reason:
-      awaited.length === 0
-        ? 'everything is ready; traffic is not split yet'
-        : `not ready: ${awaited.map(({ name, reason }) => `${name} (${reason})`).join(', ')}`,
+  const { changedAtMs, ...before } = experiment.status
+  const lack = lackOf(experiment, { candidates, mirror }, acks)
+  const after = {
+    active: lack === undefined,
+    reason: lack ?? ACTIVE,
     candidates,
     ...(mirror === undefined ? {} : { mirror }),
   }
-  const { changedAtMs: _, ...before } = status
-  return sameValue(before, next) ? status : { ...next, changedAtMs: nowMs }
+  return { ...after, changedAtMs: sameValue(before, after) ? changedAtMs : acks.nowMs }
 }
 
-function toTarget(kind: 'model' | 'pipeline', name: string, cluster: Known): ExperimentTargetDocument {
-  const state = kind === 'model' ? cluster.model(name)?.status.state : cluster.pipeline(name)?.status.state
-  const ready = state === (kind === 'model' ? 'ModelAvailable' : 'PipelineReady')
-  return { name, ready, reason: ready ? '' : (state ?? 'does not exist') }
+/** Why it is not active; undefined when it is. */
+function lackOf(experiment: ExperimentDocument, { candidates, mirror }: Targets, acks: Acks): string | undefined {
+  const { activated, route } = experiment
+  const missing = [...candidates, ...(mirror === undefined ? [] : [mirror])].filter(({ ready }) => !ready)
+  if (missing.length > 0) {
+    const names = missing.map(({ name, reason }) => `${name} is not ready (${reason})`).join('; ')
+    return activated === undefined
+      ? `waits until all are ready once: ${names}`
+      : `${names}: without traffic until then${route === undefined ? ', and so is the experiment' : ', its share goes to the others'}`
+  }
+  if (route === undefined) return 'there is nothing to send requests to: add a candidate'
+  if (route.ackedAtMs !== undefined || route.continues === true) return undefined
+  if (acks.isAcked(route.sinceRevision) === 'no-node')
+    return 'no Envoy connected that answers: start one that uses this scheduler, or see its log'
+  const held = acks.heldNodes()
+  return held.length === 0
+    ? "waits for Envoy's ACK of its table"
+    : `${held.join(', ')} is sent nothing, because too much of what it has is unknown here: apply it, or start the scheduler with --force`
 }

@@ -91,13 +91,14 @@ describe('an Experiment', () => {
   })
 
   it('is refused when a rollout has nothing to compare with, or does not grow', () => {
-    const rollout = { steps: [10, 10], intervalMs: 1 }
+    const rollout = { steps: [10, 10, 100], intervalMs: 1_000, analysis: { maxP99Ratio: 2 } }
     expect(
       issuesOf(experiment({ candidates: [{ name: 'a', weight: 1 }], rollout })).map(({ message }) => message),
     ).toEqual([
       'needs spec.default: there is nothing to compare with',
       'is between the default and one other candidate, not 1',
       'must grow from step to step',
+      'reach 100, which leaves the default nothing to compare with: use 99 at most, or limits in milliseconds',
     ])
   })
 

@@ -4,6 +4,7 @@ import type { Write } from '../../../../scheduler/domain/store.ts'
 import { silentLogger } from '../../../../kit/log.ts'
 import { createBatch } from '../../../../scheduler/loop/batch.ts'
 import { createDependentsReconciler } from '../../../../scheduler/loop/dependents.ts'
+import { NOTHING_MEASURED } from '../../../../scheduler/domain/experiment/measurement.ts'
 import { DEFAULT_RETRY_POLICY } from '../../../../scheduler/domain/reconcile/context.ts'
 import { aModel, anExperiment, aPipeline, writeModel } from '../../../support/documents.ts'
 
@@ -46,12 +47,14 @@ describe('pipelines and experiments', () => {
   test('say what is not ready, once, and go when they are deleted', () => {
     const cluster = createClusterState()
     const ready = { ...aModel('a').status, state: 'ModelAvailable' as const }
-    cluster.apply(writeModel({ ...aModel('a'), status: ready }))
+    const route = { version: 1, replicas: ['s/0' as const], sinceRevision: 1, ackedAtMs: 1 }
+    cluster.apply(writeModel({ ...aModel('a'), status: { ...ready, availableReplicas: 1 }, route }))
     cluster.apply(writePipeline('p', 'b', 'a'))
     cluster.apply(writeExperiment('e', 'a', 'b'))
     const dependents = createDependentsReconciler({
       cluster,
       context: () => ({
+        measured: () => NOTHING_MEASURED,
         nowMs: 7,
         isAcked: () => true,
         heldNodes: () => [],
@@ -84,7 +87,7 @@ describe('pipelines and experiments', () => {
       active: false,
       candidates: [
         { name: 'a', ready: true },
-        { name: 'b', ready: false, reason: 'does not exist' },
+        { name: 'b', ready: false, reason: 'the model does not exist' },
       ],
     })
     dependents.markAll()

@@ -1,0 +1,126 @@
+/** Experiments on a real Envoy, as a client sees them: no request fails, none goes by an old table, bad canaries go back. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { waitFor } from '../../cli/wait.ts'
+import { applyActive, experimentResource, untilExperiment } from '../support/experiments.ts'
+import { applyAvailable, until, writeTestArtifact } from '../support/models.ts'
+import { describeFailures, type Load, startLoad } from '../support/open-loop.ts'
+import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
+
+let mesh: TestMesh
+printLogsOfFailedTests(() => mesh)
+
+/** Envoy ACKs on its main thread; its workers follow within this (docs/architecture.md, section 2). */
+const WORKERS_FOLLOW_MS = 100
+
+beforeAll(async () => {
+  mesh = await startMesh({ modelServer: 'test' })
+})
+afterAll(() => mesh.stop())
+
+async function applyModel(name: string, behaviour: Readonly<Record<string, unknown>>): Promise<void> {
+  const storageUri = writeTestArtifact(mesh.folder, name, behaviour)
+  await applyAvailable(mesh.admin, name, { storageUri, requirements: [], replicas: 1 })
+}
+
+/** Who answers what is sent from now on, but for the moment that workers may take. */
+async function answersFromNow(load: Load): Promise<ReadonlySet<string>> {
+  const sinceMs = Date.now() + WORKERS_FOLLOW_MS
+  const fresh = () => load.outcomes.filter(({ sentAtMs }) => sentAtMs > sinceMs)
+  await until('100 more answers', () => fresh().length >= 100)
+  return new Set(fresh().map(({ servedBy }) => servedBy))
+}
+
+test('an experiment that starts, changes and stops at 200 requests/s fails no request, and none goes by an old table', async () => {
+  await Promise.all(['a', 'b', 'c'].map((name) => applyModel(name, { kind: 'echo' })))
+  const load = startLoad({ ingress: mesh.ingress, model: 'a' })
+  expect(await answersFromNow(load)).toEqual(new Set(['a_1']))
+
+  const to = (name: string) => ({
+    default: 'a',
+    candidates: [
+      { name: 'a', weight: 0 },
+      { name, weight: 1 },
+    ],
+  })
+  await applyActive(mesh.admin, 'ab', to('b'))
+  expect(await answersFromNow(load)).toEqual(new Set(['b_1']))
+  await applyActive(mesh.admin, 'ab', to('c'))
+  expect(await answersFromNow(load)).toEqual(new Set(['c_1']))
+  await applyActive(mesh.admin, 'ab', {
+    ...to('c'),
+    candidates: [
+      { name: 'a', weight: 1 },
+      { name: 'c', weight: 1 },
+    ],
+  })
+  expect(await answersFromNow(load)).toEqual(new Set(['a_1', 'c_1']))
+
+  await expect(mesh.admin.delete('Model', 'c')).rejects.toThrow(/model c is used by experiment ab/)
+  await mesh.admin.delete('Experiment', 'ab')
+  await waitFor(mesh.admin, { kind: 'Experiment', name: 'ab' }, 'deleted', 10_000)
+  expect(await answersFromNow(load)).toEqual(new Set(['a_1']))
+  const report = await load.stop()
+  expect(report.failed, describeFailures(report)).toEqual([])
+})
+
+const sleeping = (ms: number) => ({ kind: 'sleep', ms })
+
+test('a bad canary is rolled back, a good one promoted, each by its figures; a scheduler killed meanwhile changes nothing', async () => {
+  const pairs = [
+    { name: 'failing', canary: { kind: 'fail', status: 500, every: 5 }, base: { kind: 'echo' }, limits: {} },
+    { name: 'slow', canary: sleeping(300), base: sleeping(100), limits: { maxP99Ratio: 1.5 } },
+    { name: 'good', canary: sleeping(20), base: sleeping(20), limits: { maxP50Ratio: 3 } },
+  ]
+  await Promise.all(
+    pairs.flatMap(({ name, canary, base }) => [applyModel(name, base), applyModel(`${name}-canary`, canary)]),
+  )
+  const load = startLoad({ ingress: mesh.ingress, model: pairs.map(({ name }) => name), ratePerSecond: 120 })
+  await Promise.all(
+    pairs.map(({ name, limits }) =>
+      mesh.admin.apply(
+        experimentResource(name, {
+          default: name,
+          candidates: [
+            { name, weight: 1 },
+            { name: `${name}-canary`, weight: 0 },
+          ],
+          rollout: {
+            steps: [30, 60],
+            intervalMs: 2_000,
+            analysis: { maxErrorRate: 0.05, minRequests: 20, ...limits },
+          },
+        }),
+      ),
+    ),
+  )
+  await untilExperiment(mesh.admin, 'good', ({ active }) => active === true)
+  await mesh.kill('scheduler')
+  await mesh.start('scheduler')
+  const ends = await Promise.all(
+    pairs.map(({ name }) =>
+      untilExperiment(
+        mesh.admin,
+        name,
+        ({ rollout }) => rollout?.phase !== 'waiting' && rollout?.phase !== 'measuring',
+      ),
+    ),
+  )
+  const answers = await answersFromNow(load)
+  await load.stop()
+
+  const outcomes = ends.map(({ decisions = [] }) => decisions.map(({ outcome }) => outcome).filter((o) => o !== 'hold'))
+  expect(outcomes).toEqual([['rollback'], ['rollback'], ['advance', 'promote']])
+  const last = ends.map(({ decisions = [] }) => decisions.at(-1))
+  expect(last[0]?.reason).toMatch(/error rate is \d+(\.\d+)? %, above 5 %/)
+  expect(last[0]?.canary.errors).toBeGreaterThan(0)
+  expect(last[1]?.reason).toMatch(/p99 as a ratio to the default is [\d.]+, above 1.5/)
+  expect(last[2]?.canary.requests).toBeGreaterThanOrEqual(20)
+  expect(answers).toEqual(new Set(['failing_1', 'slow_1', 'good-canary_1']))
+
+  const { decisions } = (await (
+    await fetch(`http://127.0.0.1:${String(mesh.ports.schedulerHttp)}/v1/experiments/failing/decisions`)
+  ).json()) as { decisions: readonly { outcome: string }[] }
+  expect(decisions.at(-1)?.outcome).toBe('rollback')
+  const { events } = await mesh.admin.get('Experiment', 'failing')
+  expect(events.map(({ reason }) => reason)).toContain('RolledBack')
+})
