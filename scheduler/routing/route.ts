@@ -20,5 +20,20 @@ export function toRouteIr(model: ModelDocument): RouteIr | undefined {
     target: model.name,
     destinations: [{ endpointSetId, internalName, routeToken: `:${internalName}:`, weight: 1 }],
     timeoutMs: model.deployment.timeoutMs,
+    ...(mayAnswerNotFound(model, model.route.version) ? { ownNotFound: true } : {}),
   }
 }
+
+/** Runtimes that say "not found" of nothing but a model that they do not have. A class of the user's own may say it of anything. */
+const KNOWN_RUNTIMES: ReadonlySet<string> = new Set([
+  'onnx',
+  'embedded',
+  'javascript',
+  'sklearn',
+  'xgboost',
+  'lightgbm',
+])
+
+const mayAnswerNotFound = ({ versions }: ModelDocument, routed: number): boolean =>
+  versions.find(({ version }) => version === routed)?.spec.requirements.some((name) => KNOWN_RUNTIMES.has(name)) !==
+  true

@@ -1,13 +1,14 @@
 /** Real scikit-learn models on two real MLServers, asked through Envoy, whose filters put the versioned name into each call. */
-import { credentials, Metadata } from '@grpc/grpc-js'
+import { credentials, Metadata, status } from '@grpc/grpc-js'
 import { join } from 'node:path'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ModelInferResponse__Output } from '../../api/generated/inference/ModelInferResponse.ts'
 import type { ModelMetadataResponse__Output } from '../../api/generated/inference/ModelMetadataResponse.ts'
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
 import type { ModelResource } from '../../api/resources/resource.ts'
 import { packageRoot } from '../../kit/root.ts'
+import { countRequests } from '../support/envoy-admin.ts'
 import { grpcCall } from '../support/grpc-call.ts'
 import { applyAvailable, modelResource, until, untilAvailable, untilDeleted, untilModel } from '../support/models.ts'
 import { describeFailures, startLoad } from '../support/open-loop.ts'
@@ -149,6 +150,52 @@ test('an MLServer that is killed and comes back serves its models again', async 
   await mesh.start('mlserver-1')
   await untilModel(mesh.admin, 'iris', (s) => s.availableReplicas === 2, 60_000)
 })
+
+test('one that came back empty while nobody could tell Envoy: the other one answers', async () => {
+  await mesh.kill('scheduler')
+  await mesh.kill('agent-mlserver-0')
+  await mesh.kill('mlserver-0')
+  await mesh.start('mlserver-0')
+  const load = startLoad({ ingress: mesh.ingress, model: 'iris', ratePerSecond: RATE })
+  const asked = () => countRequests(mesh.ports.envoys[0]?.admin ?? 0, `127.0.0.1:${String(emptyRest())}`)
+  const before = await asked()
+  await until('Envoy to have asked the empty one', async () => (await asked()) > before + 5)
+  await until('answers', () => load.outcomes.length > 3 * RATE)
+  const report = await load.stop()
+  expect(report.failed, describeFailures(report)).toEqual([])
+  await mesh.start('scheduler')
+  await mesh.start('agent-mlserver-0')
+  await untilModel(mesh.admin, 'iris', (s) => s.availableReplicas === 2, 60_000)
+})
+
+test('a class that answers 404 itself is asked once', async () => {
+  const folder = join(mesh.folder, 'picky')
+  const seen = join(mesh.folder, 'picky.seen')
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'picky.py'), PICKY.replace('SEEN', seen))
+  await applyAvailable(mesh.admin, 'picky', { storageUri: folder, requirements: ['python'] })
+  expect((await infer('picky')).status).toBe(404)
+  expect(readFileSync(seen, 'utf8')).toBe('x')
+  const request = { modelName: 'picky', inputs: [] }
+  await expect(grpcCall((callback) => client.ModelInfer(request, deadline(), callback))).rejects.toMatchObject({
+    code: status.NOT_FOUND,
+  })
+  expect(readFileSync(seen, 'utf8')).toBe('xx')
+  await mesh.admin.delete('Model', 'picky')
+  await untilDeleted(mesh.admin, 'picky', 60_000)
+})
+
+const PICKY = `
+from mlserver import MLModel
+from mlserver.errors import MLServerError
+
+class Picky(MLModel):
+    async def predict(self, payload):
+        with open("SEEN", "a") as file:
+            file.write("x")
+        raise MLServerError("Model of that customer not found", 404)
+`
+const emptyRest = (): number => mesh.ports.replicas[0]?.rest ?? 0
 
 test('a deleted model is gone from Envoy and from MLServer', async () => {
   for (const name of ['iris', 'proxied', 'tuned']) {

@@ -19,12 +19,17 @@ export async function readStat(adminPort: number, name: string): Promise<number>
 }
 
 /** How many requests one host, `127.0.0.1:9100`, has answered without an error, in all clusters that hold it. */
-export async function countAnswers(adminPort: number, host: string): Promise<number> {
+export const countAnswers = (adminPort: number, host: string): Promise<number> => sumOf(adminPort, host, 'rq_success')
+
+/** How many it was sent. */
+export const countRequests = (adminPort: number, host: string): Promise<number> => sumOf(adminPort, host, 'rq_total')
+
+async function sumOf(adminPort: number, host: string, counter: string): Promise<number> {
   const text = await (await ask(adminPort, '/clusters')).text()
   return text
     .split('\n')
     .map((line) => line.split('::'))
-    .filter(([, address, key]) => address === host && key === 'rq_success')
+    .filter(([, address, key]) => address === host && key === counter)
     .reduce((sum, fields) => sum + Number(fields[3]), 0)
 }
 

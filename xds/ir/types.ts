@@ -39,6 +39,8 @@ export interface RouteIr {
   readonly destinations: readonly DestinationIr[]
   /** 0 = no timeout. */
   readonly timeoutMs: number
+  /** What answers may say "not found" (404) after it worked, so that this is no reason to ask another; absent: it never does. */
+  readonly ownNotFound?: true
 }
 
 /**

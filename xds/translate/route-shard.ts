@@ -1,6 +1,7 @@
 import type { EncodedAny, Json } from '../proto/encode.ts'
 import { headerInput, matchAction } from './matcher.ts'
-import { PROTOCOL_HEADER, SHARD_HEADER, shardName, TARGET_HEADER, typeUrl } from './names.ts'
+import { PROTOCOL_HEADER, SHARD_HEADER, shardName, TARGET_HEADER } from './names.ts'
+import { RETRY_POLICY } from './retry-policy.ts'
 import { REPLIES, UNKNOWN_TARGET } from './route-replies.ts'
 import { shardOf } from './shard.ts'
 import { toClusterSpecifier } from './route.ts'
@@ -41,25 +42,3 @@ function toTargetMap(routes: ReadonlyMap<string, unknown>): Json {
   )
   return { matcher_tree: { input: headerInput(TARGET_HEADER), exact_match_map: { map } } }
 }
-
-/**
- * Only what no server has begun to work on is tried again, and on another host: an inference never runs twice. So is a
- * request to a server that says it does not have the model (one that came back empty while no scheduler could tell), and one
- * that an agent's proxy could not give to its server at all.
- */
-const RETRY_POLICY = {
-  retry_on: 'connect-failure,refused-stream,reset-before-request,retriable-headers',
-  retriable_headers: ['MODEL_NOT_FOUND', 'SERVER_UNREACHABLE'].map((code) => ({
-    name: 'x-millrace-error-code',
-    string_match: { exact: code },
-  })),
-  num_retries: 3,
-  retry_back_off: { base_interval: '0.01s', max_interval: '0.1s' },
-  retry_host_predicate: [
-    {
-      name: 'envoy.retry_host_predicates.previous_hosts',
-      typed_config: { '@type': typeUrl('envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate') },
-    },
-  ],
-  host_selection_retry_max_attempts: 5,
-} as const

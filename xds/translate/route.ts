@@ -2,6 +2,7 @@ import type { DestinationIr, RouteIr } from '../ir/types.ts'
 import type { Json } from '../proto/encode.ts'
 import { headerInput, matchAction } from './matcher.ts'
 import { clusterName, INTERNAL_NAME_HEADER, PROTOCOL_HEADER, type Protocol, ROUTE_HEADER, typeUrl } from './names.ts'
+import { STRICT_RETRY_POLICY } from './retry-policy.ts'
 
 const ANY_PATH = { prefix: '/' } as const
 
@@ -17,7 +18,7 @@ function toSingleRoute(route: RouteIr, destination: DestinationIr): Json {
   return {
     '@type': typeUrl('envoy.config.route.v3.Route'),
     match: ANY_PATH,
-    route: { cluster_specifier_plugin: destination.endpointSetId, ...toTimeout(route.timeoutMs) },
+    route: { cluster_specifier_plugin: destination.endpointSetId, ...toLimits(route) },
     ...toHeaders(destination),
   }
 }
@@ -41,7 +42,7 @@ function toWeightedRoute(route: RouteIr, protocol: Protocol, match: Json): Json 
     weight: destination.weight,
     ...toHeaders(destination),
   }))
-  return { match, route: { weighted_clusters: { clusters }, ...toTimeout(route.timeoutMs) } }
+  return { match, route: { weighted_clusters: { clusters }, ...toLimits(route) } }
 }
 
 function toHeaders({ internalName, routeToken }: DestinationIr): Json {
@@ -94,7 +95,8 @@ export function toClusterSpecifier(endpointSetId: string): Json {
  * A model's own limit bounds the stream, not the upstream's answer: Envoy counts `timeout` as a failure of the host and
  * ejects it for all its models. Envoy's default of 15 s is always off, because it would cut long inferences.
  */
-const toTimeout = (timeoutMs: number): Json => ({
+const toLimits = ({ timeoutMs, ownNotFound }: RouteIr): Json => ({
   timeout: '0s',
+  ...(ownNotFound === true ? { retry_policy: STRICT_RETRY_POLICY } : {}),
   ...(timeoutMs === 0 ? {} : { max_stream_duration: { max_stream_duration: `${String(timeoutMs / 1_000)}s` } }),
 })

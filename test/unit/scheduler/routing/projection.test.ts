@@ -43,7 +43,8 @@ describe('a route', () => {
   test('names the set of its replicas and the internal name of its version', () => {
     const { scene, route } = aMesh('s/0', 's/1')
     scene.apply({ name: 'iris', timeoutMs: 500 })
-    expect(route('iris', ['s/0', 's/1'], 3)).toEqual({
+    const change = route('iris', ['s/0', 's/1'], 3)
+    expect(change).toEqual({
       ...nothing,
       revision: scene.revision(),
       upsertRoutes: [
@@ -51,10 +52,22 @@ describe('a route', () => {
           target: 'iris',
           destinations: [{ endpointSetId: 's/0+s/1', internalName: 'iris_3', routeToken: ':iris_3:', weight: 1 }],
           timeoutMs: 500,
+          ownNotFound: true,
         },
       ],
       upsertEndpointSets: [expect.objectContaining({ id: 's/0+s/1' })],
     })
+  })
+
+  test.each([
+    [['sklearn'], undefined],
+    [['gpu', 'onnx'], undefined],
+    [['python'], true],
+    [[], true],
+  ] as const)('of a model that requires %j: may it say "not found" itself? %s', (requirements, ownNotFound) => {
+    const { scene, route } = aMesh('s/0')
+    scene.apply({ name: 'iris', requirements: [...requirements] })
+    expect(route('iris', ['s/0']).upsertRoutes[0]?.ownNotFound).toBe(ownNotFound)
   })
 
   test('of a model that is not routed is none', () => {

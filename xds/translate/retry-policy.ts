@@ -1,0 +1,38 @@
+import type { Json } from '../proto/encode.ts'
+import { typeUrl } from './names.ts'
+
+const toRetryPolicy = (retryOn: readonly string[], retriable: Json): Json => ({
+  retry_on: retryOn.join(','),
+  ...retriable,
+  num_retries: 3,
+  retry_back_off: { base_interval: '0.01s', max_interval: '0.1s' },
+  retry_host_predicate: [
+    {
+      name: 'envoy.retry_host_predicates.previous_hosts',
+      typed_config: { '@type': typeUrl('envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate') },
+    },
+  ],
+  host_selection_retry_max_attempts: 5,
+})
+
+/** The server has not begun, or says so itself: it lacks the model, or an agent's proxy could not give it the request at all. */
+const NOT_BEGUN = ['connect-failure', 'refused-stream', 'reset-before-request', 'retriable-headers']
+const SAYS_NOT_BEGUN = ['MODEL_NOT_FOUND', 'SERVER_UNREACHABLE'].map((code) => ({
+  name: 'x-millrace-error-code',
+  string_match: { exact: code },
+}))
+
+/** Of targets whose server may answer "not found" after it worked: only what no server has begun is tried again. */
+export const STRICT_RETRY_POLICY = toRetryPolicy(NOT_BEGUN, { retriable_headers: SAYS_NOT_BEGUN })
+
+/**
+ * Only what no server has begun to work on is tried again, and on another host: an inference never runs twice. A server that
+ * came back empty while no scheduler could tell says 404 or NOT_FOUND, MLServer without a code of ours.
+ */
+export const RETRY_POLICY = toRetryPolicy([...NOT_BEGUN, 'retriable-status-codes'], {
+  retriable_headers: [
+    ...SAYS_NOT_BEGUN,
+    { name: 'grpc-status', string_match: { exact: '5' } }, // NOT_FOUND, in a response that is nothing but its status
+  ],
+  retriable_status_codes: [404],
+})
