@@ -1,6 +1,6 @@
 /** The scheduler as a list of what runs, in order; each line says what it feeds. */
 import { Registry } from 'prom-client'
-import { Admin, AgentService, HealthCheckService, Measurements, Scheduler } from '../api/grpc.ts'
+import { Admin, AgentService, Dataflow, HealthCheckService, Measurements, Scheduler } from '../api/grpc.ts'
 import type { ServingError } from '../kit/errors.ts'
 import { toServerCredentials, toServerOptions } from '../kit/grpc-security.ts'
 import type { Running } from '../kit/lifecycle.ts'
@@ -10,6 +10,7 @@ import { createXdsServer, type ListenerOptions } from '../xds/index.ts'
 import type { Backend } from './admin/backend.ts'
 import { serveAdmin } from './admin/serve.ts'
 import { createAgentService } from './agents/service.ts'
+import { createDataflowService } from './dataflow/service.ts'
 import type { SchedulerConfig } from './config.ts'
 import { toEnvoyTls } from './envoy-tls.ts'
 import { createClusterState } from './domain/cluster.ts'
@@ -128,7 +129,8 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
       refusals.note(refusal)
     },
     onAdvance: () => {
-      controlPlane.kick([...cluster.awaitingAck(), ...cluster.experimentsAwaitingAck()])
+      const waiting = [...cluster.awaitingAck(), ...cluster.pipelinesAwaitingAck(), ...cluster.experimentsAwaitingAck()]
+      controlPlane.kick(waiting)
     },
     onAcked: (seconds) => {
       metrics.ackSeconds.observe(seconds)
@@ -171,11 +173,12 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     [
       { definition: AgentService.service, handlers: { ...createAgentService(controlPlane) } },
       { definition: Measurements.service, handlers: { ...createMeasurementsService(controlPlane) } },
+      { definition: Dataflow.service, handlers: { ...createDataflowService(controlPlane) } },
     ],
     host,
     config.agentPort,
     security,
-  ) // feeds the control plane with what agents report, and with what is measured beside Envoys
+  ) // feeds the control plane with what agents and gateways report, and with what is measured beside Envoys
   started('agent api', agentApi)
   const schedulerService = createSchedulerService({ controlPlane, feed, version: deps.version, now })
   const operations = createOperations({ controlPlane, store, now })

@@ -6,6 +6,7 @@ import type { DocumentChange } from './document-change.ts'
 import { desiredReplicas, toDesired, type DesiredModelVersion } from './desired.ts'
 import type {
   ExperimentDocument,
+  GatewayDocument,
   InternalName,
   ModelDocument,
   ObservedDocument,
@@ -31,6 +32,7 @@ export interface ClusterView {
   readonly server: (name: string) => ServerDocument | undefined
   readonly pipeline: (name: string) => PipelineDocument | undefined
   readonly experiment: (name: string) => ExperimentDocument | undefined
+  readonly gateway: (name: string) => GatewayDocument | undefined
   /** Pipelines and experiments that name this model (or experiments that name this pipeline). */
   readonly dependentsOf: (kind: 'model' | 'pipeline', name: string) => ReadonlySet<DependentKey>
   readonly replica: (key: ReplicaKey) => ReplicaDocument | undefined
@@ -62,6 +64,8 @@ export interface ClusterState extends ClusterView {
   readonly models: () => IterableIterator<ModelDocument>
   readonly pipelines: () => IterableIterator<PipelineDocument>
   readonly experiments: () => IterableIterator<ExperimentDocument>
+  /** Pipeline gateways: few, so they may be walked. */
+  readonly gateways: () => IterableIterator<GatewayDocument>
   readonly replicas: () => IterableIterator<ReplicaDocument>
   readonly modelCount: () => number
   /** Models that have a route: what the removal guard (I9) counts against. */
@@ -75,6 +79,10 @@ export interface ClusterState extends ClusterView {
   readonly observedOn: (replica: ReplicaKey) => ReadonlyMap<InternalName, ObservedDocument>
   /** Models whose next step waits for Envoy's ACK: reconcile them when a node advances. */
   readonly awaitingAck: () => ReadonlySet<string>
+  /** The same of pipelines. */
+  readonly pipelinesAwaitingAck: () => ReadonlySet<DependentKey>
+  /** Pipelines that wait for what gateways say. */
+  readonly pendingPipelines: () => ReadonlySet<DependentKey>
   /** Models that want more replicas than they were given: reconcile them when capacity appears. */
   readonly unplaced: () => ReadonlySet<string>
   /** Models that serve and load somewhere else at the same time; the move budget counts them. */
@@ -96,6 +104,7 @@ export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | '
   const replicas = new Map<ReplicaKey, ReplicaDocument>()
   const pipelines = new Map<string, PipelineDocument>()
   const experiments = new Map<string, ExperimentDocument>()
+  const gateways = new Map<string, GatewayDocument>()
   const dependents = createDependents()
   const replicasByServer = createGroups<string, ReplicaKey>()
   const modelsByReplica = createGroups<ReplicaKey, string>()
@@ -153,6 +162,13 @@ export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | '
     return { kind: 'experiment', name, before, after }
   }
 
+  function applyGateway(name: string, after: GatewayDocument | undefined): DocumentChange {
+    const before = gateways.get(name)
+    if (after === undefined) gateways.delete(name)
+    else gateways.set(name, after)
+    return { kind: 'gateway', name, before, after }
+  }
+
   function applyReplica(name: ReplicaKey, after: ReplicaDocument | undefined): DocumentChange {
     const before = replicas.get(name)
     if (before !== undefined) replicasByServer.remove(before.server, name)
@@ -183,6 +199,8 @@ export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | '
         return applyPipeline(write.name, write.document)
       case 'experiment':
         return applyExperiment(write.name, write.document)
+      case 'gateway':
+        return applyGateway(write.name, write.document)
       case 'observed':
         return applyObserved(write.replica, write.name, write.document)
       case 'event':
@@ -211,6 +229,7 @@ export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | '
         ])
       case 'pipeline':
       case 'experiment':
+      case 'gateway':
         return new Set()
     }
   }
@@ -221,6 +240,7 @@ export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | '
     server: (name) => servers.get(name),
     pipeline: (name) => pipelines.get(name),
     experiment: (name) => experiments.get(name),
+    gateway: (name) => gateways.get(name),
     dependentsOf: dependents.of,
     replica: (key) => replicas.get(key),
     serverNames: () => [...new Set([...servers.keys(), ...replicasByServer.keys()])].toSorted(),
@@ -237,6 +257,7 @@ export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | '
     models: () => models.values(),
     pipelines: () => pipelines.values(),
     experiments: () => experiments.values(),
+    gateways: () => gateways.values(),
     replicas: () => replicas.values(),
     modelCount: () => models.size,
     routeCount: () => routeCount,
@@ -250,6 +271,8 @@ export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | '
       }),
     modelsOn: (replica) => modelsByReplica.get(replica),
     awaitingAck: () => facts.awaitingAck,
+    pipelinesAwaitingAck: dependents.awaitingAck,
+    pendingPipelines: dependents.pending,
     unplaced: () => facts.unplaced,
     movesInProgress: () => facts.moving.size,
     lowestFreeVersion: (model) => observed.highestVersion(model) + 1,
@@ -262,6 +285,7 @@ export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | '
   for (const entry of snapshot?.observed ?? []) observed.put(entry.replica, entry.document.internalName, entry.document)
   for (const model of snapshot?.models ?? []) applyModel(model.name, model)
   for (const pipeline of snapshot?.pipelines ?? []) applyPipeline(pipeline.name, pipeline)
+  for (const gateway of snapshot?.gateways ?? []) applyGateway(gateway.name, gateway)
   for (const experiment of snapshot?.experiments ?? []) applyExperiment(experiment.name, experiment)
   for (const entry of snapshot?.observed ?? []) reservations.refresh(entry.replica, entry.document.internalName)
   return state

@@ -1,6 +1,7 @@
 /** What one write did to the documents in memory; everything that follows from it is computed from this. */
 import type {
   ExperimentDocument,
+  GatewayDocument,
   InternalName,
   ModelDocument,
   ObservedDocument,
@@ -23,6 +24,7 @@ export type DocumentChange =
   | ({ readonly kind: 'server'; readonly name: string } & BeforeAfter<ServerDocument>)
   | ({ readonly kind: 'pipeline'; readonly name: string } & BeforeAfter<PipelineDocument>)
   | ({ readonly kind: 'experiment'; readonly name: string } & BeforeAfter<ExperimentDocument>)
+  | ({ readonly kind: 'gateway'; readonly name: string } & BeforeAfter<GatewayDocument>)
   | ({ readonly kind: 'replica'; readonly name: ReplicaKey } & BeforeAfter<ReplicaDocument>)
   | ({
       readonly kind: 'observed'
@@ -40,6 +42,8 @@ export function atRevision(write: Write, revision: number): Write {
     case 'replica':
       return write.document === undefined ? write : { ...write, document: { ...write.document, revision } }
     case 'pipeline':
+      return write.document === undefined ? write : { ...write, document: { ...write.document, revision } }
+    case 'gateway':
       return write.document === undefined ? write : { ...write, document: { ...write.document, revision } }
     case 'experiment':
       return write.document === undefined ? write : { ...write, document: { ...write.document, revision } }

@@ -3,7 +3,7 @@
  * these, so a restarted scheduler continues where the last one stopped.
  *
  * I6: what users asked and what the scheduler decided (ModelDocument, ServerDocument) and what agents reported
- * (ReplicaDocument, ObservedDocument) are separate records; agents change only the latter.
+ * (ReplicaDocument, ObservedDocument, GatewayDocument) are separate records; agents and gateways change only the latter.
  */
 
 import type { ExperimentSpec } from '../../api/resources/experiment.ts'
@@ -172,6 +172,12 @@ export interface PipelineDocument extends Versioned {
   readonly versions: readonly PipelineVersionDocument[]
   /** The version that answers. */
   readonly serving?: number
+  /** Envoy is told of it, since this commit (or NEXT_COMMIT); the version behind it changes without it. */
+  readonly route?: { readonly sinceRevision: number; readonly ackedAtMs?: number }
+  /** Deleted and out of the routes since `sinceRevision`; `unloadAtMs` is 0 until that was ACKed (I3). */
+  readonly leaving?: { readonly sinceRevision: number; readonly unloadAtMs: number }
+  /** Deleted, and to be unloaded from every gateway now. */
+  readonly unloading?: true
   readonly status: PipelineStatusDocument
 }
 
@@ -183,6 +189,7 @@ export const PIPELINE_STATES = [
   'PipelineTerminate',
   'PipelineTerminating',
   'PipelineTerminated',
+  'PipelineFailedTerminating',
 ] as const
 export type PipelineState = (typeof PIPELINE_STATES)[number]
 
@@ -249,7 +256,7 @@ export interface ExperimentStatusDocument {
   readonly changedAtMs: number
 }
 
-// ---- what agents reported
+// ---- what agents and gateways reported
 
 export interface ReplicaDocument extends Versioned {
   readonly key: ReplicaKey
@@ -272,6 +279,20 @@ export interface ReplicaDocument extends Versioned {
     | { readonly kind: 'serving' }
     | { readonly kind: 'reloading' }
     | { readonly kind: 'down'; readonly sinceMs: number; readonly reason: string }
+  readonly draining: boolean
+}
+
+/** One pipeline gateway. What it holds it says with each connection, so that is not stored. */
+export interface GatewayDocument extends Versioned {
+  readonly name: string
+  /** Where Envoy reaches it. */
+  readonly address: string
+  readonly restPort: number
+  readonly grpcPort: number
+  readonly hasJournal: boolean
+  readonly stream: { readonly kind: 'connected' } | { readonly kind: 'lost'; readonly sinceMs: number }
+  /** Envoy may choose it: it has what serves, or nobody else is there. */
+  readonly ready: boolean
   readonly draining: boolean
 }
 

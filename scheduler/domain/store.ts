@@ -5,6 +5,7 @@
 import type {
   EventDocument,
   ExperimentDocument,
+  GatewayDocument,
   InternalName,
   ModelDocument,
   ObservedDocument,
@@ -14,15 +15,16 @@ import type {
   ServerDocument,
 } from './documents.ts'
 
-export type DocumentKind = 'model' | 'server' | 'replica' | 'pipeline' | 'experiment'
+export type DocumentKind = 'model' | 'server' | 'replica' | 'pipeline' | 'experiment' | 'gateway'
 /** Whose events are kept. */
-export type EventSubject = `${Exclude<DocumentKind, 'replica'>}/${string}`
+export type EventSubject = `${Exclude<DocumentKind, 'replica' | 'gateway'>}/${string}`
 export interface DocumentByKind {
   readonly model: ModelDocument
   readonly server: ServerDocument
   readonly replica: ReplicaDocument
   readonly pipeline: PipelineDocument
   readonly experiment: ExperimentDocument
+  readonly gateway: GatewayDocument
 }
 
 /** One change of a commit. `document` undefined deletes. `expectedRevision` 0 = must not exist. */
@@ -58,6 +60,12 @@ export type Write =
       readonly document: ExperimentDocument | undefined
     }
   | {
+      readonly kind: 'gateway'
+      readonly name: string
+      readonly expectedRevision: number
+      readonly document: GatewayDocument | undefined
+    }
+  | {
       readonly kind: 'observed'
       readonly replica: ReplicaKey
       readonly name: InternalName
@@ -78,6 +86,7 @@ export interface StoreSnapshot {
   readonly replicas: readonly ReplicaDocument[]
   readonly pipelines: readonly PipelineDocument[]
   readonly experiments: readonly ExperimentDocument[]
+  readonly gateways: readonly GatewayDocument[]
   readonly observed: readonly { readonly replica: ReplicaKey; readonly document: ObservedDocument }[]
   /** The newest commit revision. */
   readonly revision: number

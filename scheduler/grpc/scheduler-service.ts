@@ -159,6 +159,7 @@ function serversOf(change: DocumentChange): Iterable<string> {
     case 'model':
     case 'pipeline':
     case 'experiment':
+    case 'gateway':
       return []
   }
 }

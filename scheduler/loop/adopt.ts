@@ -10,6 +10,7 @@ export function toWrites(cluster: ClusterState, found: StoreSnapshot): Write[] {
   const servers = new Set(found.servers.map((server) => server.name))
   const pipelines = new Set(found.pipelines.map((pipeline) => pipeline.name))
   const experiments = new Set(found.experiments.map((experiment) => experiment.name))
+  const gateways = new Set(found.gateways.map((gateway) => gateway.name))
   const observed = new Set(found.observed.map(({ replica, document }) => `${replica} ${document.internalName}`))
   const gone: Write[] = [
     ...[...cluster.models()].filter(({ name }) => !models.has(name)).map(({ name }) => deletion('model', name)),
@@ -23,6 +24,7 @@ export function toWrites(cluster: ClusterState, found: StoreSnapshot): Write[] {
     ...[...cluster.experiments()]
       .filter(({ name }) => !experiments.has(name))
       .map(({ name }) => deletion('experiment', name)),
+    ...[...cluster.gateways()].filter(({ name }) => !gateways.has(name)).map(({ name }) => deletion('gateway', name)),
     ...[...cluster.replicas()].flatMap(({ key }): Write[] => [
       ...[...cluster.observedOn(key).keys()]
         .filter((name) => !observed.has(`${key} ${name}`))
@@ -52,11 +54,12 @@ export function toWrites(cluster: ClusterState, found: StoreSnapshot): Write[] {
       expectedRevision,
       document,
     })),
+    ...found.gateways.map((document): Write => ({ kind: 'gateway', name: document.name, expectedRevision, document })),
     ...gone,
   ]
 }
 
-const deletion = (kind: 'model' | 'server' | 'pipeline' | 'experiment', name: string): Write => ({
+const deletion = (kind: 'model' | 'server' | 'pipeline' | 'experiment' | 'gateway', name: string): Write => ({
   kind,
   name,
   expectedRevision: 0,

@@ -8,6 +8,7 @@ import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
 import { type Agents, startAgents } from '../agents/agents.ts'
 import { probeReadiness, startProber } from '../agents/prober.ts'
+import { type Gateways, startGateways } from '../dataflow/gateways.ts'
 import type { ClusterState } from '../domain/cluster.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
 import { isDependentKey } from '../domain/index/dependents.ts'
@@ -56,6 +57,7 @@ export interface LeadershipDeps {
 export interface LeadershipRun extends Running {
   readonly submit: Writer['submit']
   readonly agents: Agents
+  readonly gateways: Gateways
   readonly readiness: Readiness
   readonly measurements: Measurements
   /** Changes that this leader did not write itself were applied. */
@@ -80,6 +82,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     moveBudget: () => cluster.movesInProgress() < times.maxConcurrentMoves,
     retry: DEFAULT_RETRY_POLICY,
     place,
+    gateways: gateways.view,
   })
   const schedule = (due: readonly WakeUp[]): void => {
     wakeUps.schedule(due)
@@ -111,6 +114,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     for (const change of changes)
       if (change.kind === 'experiment') followRollouts(measurements, [change.after ?? change.name])
     agents.push(changes)
+    gateways.push(changes)
     if (changes.some(hasDrainedAndLeft)) void forgetReplicas()
   }
   const writer = startWriter({
@@ -137,6 +141,10 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     },
     log,
   })
+  const markOne = (key: string): void => {
+    if (isDependentKey(key)) dependents.mark([key])
+    else reconciler.mark([key])
+  }
   const markAndWake = (mark: () => void): void => {
     mark()
     writer.wake()
@@ -153,6 +161,24 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     now,
     log: log.child({ part: 'agents' }),
   })
+  const gateways = startGateways({
+    cluster,
+    storeId: deps.storeId,
+    submit: writer.submit,
+    isAcked: deps.acks.isAcked,
+    drainTimeMs: times.drainTimeMs,
+    forgetMs: times.replicaGraceMs,
+    onSaid: (pipelines) => {
+      markAndWake(() => {
+        dependents.mark(pipelines)
+      })
+    },
+    onOutage: () => {
+      markAndWake(dependents.markAll)
+    },
+    now,
+    log: log.child({ part: 'gateways' }),
+  })
   const readiness = createReadiness({
     cluster,
     connectedOf: agents.connectedOf,
@@ -161,8 +187,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
   })
   const wakeUps = deps.startWakeUps((key) => {
     markAndWake(() => {
-      if (isDependentKey(key)) dependents.mark([key])
-      else reconciler.mark([key])
+      markOne(key)
     })
   })
   const prober = startProber({ cluster, submit: writer.submit, probe: probeReadiness, now, log })
@@ -195,14 +220,13 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
   return {
     submit: writer.submit,
     agents,
+    gateways,
     readiness,
     measurements,
     changed,
     mark: (keys) => {
       markAndWake(() => {
-        for (const key of keys)
-          if (isDependentKey(key)) dependents.mark([key])
-          else reconciler.mark([key])
+        for (const key of keys) markOne(key)
       })
     },
     dirtyCount: () => reconciler.size() + dependents.size(),
@@ -210,7 +234,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
       abort.abort()
       clearTimeout(waitEnd)
       await writer.stop()
-      await Promise.all([agents.stop(), prober.stop(), wakeUps.stop(), sweeping])
+      await Promise.all([agents.stop(), gateways.stop(), prober.stop(), wakeUps.stop(), sweeping])
     },
   }
 }

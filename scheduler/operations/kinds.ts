@@ -96,6 +96,8 @@ export function namesIn(kind: Kind, change: DocumentChange): readonly string[] {
       return kind === 'Experiment' ? [change.name] : []
     case 'replica':
       return kind === 'Server' ? [parseReplicaKey(change.name).server] : []
+    case 'gateway':
+      return []
     case 'observed':
       if (kind === 'Model') return [parseInternalName(change.name).model]
       return kind === 'Server' ? [parseReplicaKey(change.replica).server] : []

@@ -1,13 +1,16 @@
 /**
- * Follows the documents and says what changes for Envoy. A change costs what it touches: a model its route, a replica the
- * endpoint sets that hold it. Endpoint sets are counted by the routes that name them and go with the last one.
+ * Follows the documents and says what changes for Envoy. A change costs what it touches: a model or a pipeline its route, a
+ * replica the endpoint sets that hold it, a gateway the one set of them all. Endpoint sets are counted by the routes that name
+ * them and go with the last one.
  */
 import type { ClusterState, ClusterView } from '../domain/cluster.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
 import type {
   DataPath,
   ExperimentDocument,
+  GatewayDocument,
   ModelDocument,
+  PipelineDocument,
   ReplicaDocument,
   ReplicaKey,
   RouteDocument,
@@ -16,6 +19,7 @@ import { createGroups } from '../domain/index/groups.ts'
 import { sameValue } from '../domain/same-value.ts'
 import type { ChangeIr, RouteIr, SplitIr } from '../../xds/index.ts'
 import { MESH, toEndpoint, toEndpointSet, toMeshSet, toNameSource } from './endpoint-set.ts'
+import { PIPELINE_GATEWAY, toGatewayEndpoint, toGatewaySet, toPipelineRouteIr, toPipelineTarget } from './pipeline.ts'
 import { MESH_ROUTE, toRouteIr } from './route.ts'
 import { toSplits } from './splits.ts'
 
@@ -24,7 +28,7 @@ export interface RoutingProjection {
   readonly full: (revision: number) => ChangeIr
   /** What one commit changes. Call it after the cluster state has applied these changes, once per commit and in order. */
   readonly project: (changes: readonly DocumentChange[], revision: number) => ChangeIr
-  /** Routes of models that Envoy is told of, for the removal guard. */
+  /** Routes of models and pipelines that Envoy is told of, for the removal guard. */
   readonly routeCount: () => number
 }
 
@@ -43,7 +47,7 @@ interface Touched {
 }
 
 export function createRoutingProjection(
-  cluster: ClusterView & Pick<ClusterState, 'models' | 'replicas' | 'experiments'>,
+  cluster: ClusterView & Pick<ClusterState, 'models' | 'replicas' | 'pipelines' | 'gateways' | 'experiments'>,
 ): RoutingProjection {
   const routes = new Map<string, RouteIr>()
   const sets = new Map<string, CountedSet>()
@@ -73,15 +77,37 @@ export function createRoutingProjection(
   }
 
   /** Takes the new set before it releases the old one, so a set is never dropped and made again. */
-  function followModel(name: string, model: ModelDocument | undefined, touched: Touched): void {
-    const before = routes.get(name)
-    const after = model === undefined ? undefined : toRouteIr(model)
+  function follow(
+    target: string,
+    after: RouteIr | undefined,
+    route: RouteDocument | undefined,
+    touched: Touched,
+  ): void {
+    const before = routes.get(target)
     if (sameValue(before, after)) return
-    touch(touched.routes, name, before !== undefined)
-    for (const { endpointSetId } of after?.destinations ?? []) take(endpointSetId, model?.route, touched)
+    touch(touched.routes, target, before !== undefined)
+    for (const { endpointSetId } of after?.destinations ?? []) take(endpointSetId, route, touched)
     for (const { endpointSetId } of before?.destinations ?? []) release(endpointSetId, touched)
-    if (after === undefined) routes.delete(name)
-    else routes.set(name, after)
+    if (after === undefined) routes.delete(target)
+    else routes.set(target, after)
+  }
+
+  function followModel(name: string, model: ModelDocument | undefined, touched: Touched): void {
+    follow(name, model && toRouteIr(model), model?.route, touched)
+  }
+
+  function followPipeline(name: string, pipeline: PipelineDocument | undefined, touched: Touched): void {
+    follow(toPipelineTarget(name), pipeline && toPipelineRouteIr(pipeline), undefined, touched)
+  }
+
+  function followGateway(
+    before: GatewayDocument | undefined,
+    after: GatewayDocument | undefined,
+    touched: Touched,
+  ): void {
+    if (!sets.has(PIPELINE_GATEWAY)) return
+    const isSame = sameValue(before && toGatewayEndpoint(before), after && toGatewayEndpoint(after))
+    if (!isSame) touch(touched.sets, PIPELINE_GATEWAY, true)
   }
 
   function followExperiment(name: string, experiment: ExperimentDocument | undefined, touched: Touched): void {
@@ -95,6 +121,8 @@ export function createRoutingProjection(
   function followChange(change: DocumentChange, touched: Touched): void {
     if (change.kind === 'experiment') followExperiment(change.name, change.after, touched)
     if (change.kind === 'model') followModel(change.name, change.after, touched)
+    if (change.kind === 'pipeline') followPipeline(change.name, change.after, touched)
+    if (change.kind === 'gateway') followGateway(change.before, change.after, touched)
     if (change.kind !== 'replica') return
     for (const id of [MESH, ...setsByReplica.get(change.name)])
       if (!isSameEndpoint(change.before, change.after, sets.get(id)?.path ?? 'direct')) touch(touched.sets, id, true)
@@ -110,6 +138,7 @@ export function createRoutingProjection(
       upsertEndpointSets: setIds.flatMap((id) => {
         if (id === MESH) return toMeshSet(cluster.replicas())
         const set = sets.get(id)
+        if (set !== undefined && id === PIPELINE_GATEWAY) return toGatewaySet(cluster.gateways())
         return set === undefined ? [] : toEndpointSet(set.replicas, set.path, cluster)
       }),
       removeEndpointSetIds: setIds.filter((id) => id !== MESH && !sets.has(id) && touched.sets.get(id) === true),
@@ -119,13 +148,14 @@ export function createRoutingProjection(
 
   return {
     full: (revision) => {
-      for (const [name] of routes) followModel(name, undefined, noTouch())
+      for (const [target] of routes) follow(target, undefined, undefined, noTouch())
       const touched = noTouch()
       touch(touched.sets, MESH, false)
       for (const model of cluster.models()) followModel(model.name, model, touched)
       splits.clear()
       touched.splits = true
       for (const experiment of cluster.experiments()) followExperiment(experiment.name, experiment, touched)
+      for (const pipeline of cluster.pipelines()) followPipeline(pipeline.name, pipeline, touched)
       const change = toChange(touched, revision)
       return { ...change, upsertRoutes: [MESH_ROUTE, ...change.upsertRoutes] }
     },

@@ -130,6 +130,7 @@ function decodeWrite(revision: number, label: string, payload: string): Write {
     case 'replica':
     case 'pipeline':
     case 'experiment':
+    case 'gateway':
       return { kind, name, expectedRevision: 0, document: document(kind, label, revision, payload) } as Write
     case 'observed':
       return {

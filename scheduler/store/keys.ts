@@ -2,7 +2,7 @@ import type { ReplicaKey } from '../domain/documents.ts'
 import type { DocumentKind, Write } from '../domain/store.ts'
 
 /** Hashes of documents, in the order in which `lua/commit.lua` takes them. */
-export const HASH_KINDS = ['model', 'server', 'replica', 'observed', 'pipeline', 'experiment'] as const
+export const HASH_KINDS = ['model', 'server', 'replica', 'observed', 'pipeline', 'experiment', 'gateway'] as const
 export type HashKind = (typeof HASH_KINDS)[number]
 
 /** All keys of one control plane. One hash tag, so that one script may touch them all on a Redis cluster as well. */
@@ -36,6 +36,7 @@ export function createKeys(keyPrefix: string): Keys {
       observed: `${tag}:observed`,
       pipeline: `${tag}:pipelines`,
       experiment: `${tag}:experiments`,
+      gateway: `${tag}:gateways`,
     },
     events: (subject) => `${tag}:events:${subject}`,
     ackBoards: `${tag}:acks`,

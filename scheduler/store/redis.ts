@@ -90,8 +90,8 @@ async function commit(deps: RedisStoreDeps, writes: readonly Write[]): Promise<C
 }
 
 /** Of what people apply; replicas and what is observed on them have none. */
-const hasEvents = (write: Write): write is Exclude<Write, { kind: 'event' | 'observed' | 'replica' }> =>
-  write.kind !== 'event' && write.kind !== 'observed' && write.kind !== 'replica'
+const hasEvents = (write: Write): write is Exclude<Write, { kind: 'event' | 'observed' | 'replica' | 'gateway' }> =>
+  write.kind !== 'event' && write.kind !== 'observed' && write.kind !== 'replica' && write.kind !== 'gateway'
 
 /** KEYS and the per-write part of ARGV, as `lua/commit.lua` documents them. */
 function toScriptArguments(keys: Keys, writes: readonly Write[]): { names: string[]; parameters: string[] } {
@@ -120,12 +120,13 @@ async function load(redis: RedisConnection, keys: Keys): Promise<StoreSnapshot> 
   const storeId = (await guardRedis('read the store id', () => redis.get(keys.storeId))) ?? ''
   // The revision first: what is written while the hashes are read comes again from the change stream.
   const revision = Number((await guardRedis('read the revision', () => redis.get(keys.revision))) ?? 0)
-  const [models, servers, replicas, pipelines, experiments, observed] = await Promise.all([
+  const [models, servers, replicas, pipelines, experiments, gateways, observed] = await Promise.all([
     loadHash(redis, keys, 'model'),
     loadHash(redis, keys, 'server'),
     loadHash(redis, keys, 'replica'),
     loadHash(redis, keys, 'pipeline'),
     loadHash(redis, keys, 'experiment'),
+    loadHash(redis, keys, 'gateway'),
     readHash(redis, keys, 'observed'),
   ])
   return {
@@ -134,6 +135,7 @@ async function load(redis: RedisConnection, keys: Keys): Promise<StoreSnapshot> 
     replicas,
     pipelines,
     experiments,
+    gateways,
     observed: [...observed].map(([field, value]) => ({
       replica: replicaOfField(field),
       document: decodeObserved(`observed/${field}`, value),

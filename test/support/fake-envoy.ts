@@ -34,6 +34,8 @@ export interface FakeEnvoy {
   has(kind: Kind, name: string): boolean
   /** The targets of all route tables, as the node applied them. */
   targets(): readonly string[]
+  /** `<address>:<port> <health>` of what a cluster has, as the node applied it. */
+  endpoints(cluster: string): readonly string[]
   /** Until `release`, takes responses in without answering them. */
   withhold(): void
   release(): void
@@ -55,6 +57,7 @@ interface WireResponse {
 
 const requestType = registry.lookupType('envoy.service.discovery.v3.DeltaDiscoveryRequest')
 const responseType = registry.lookupType('envoy.service.discovery.v3.DeltaDiscoveryResponse')
+const endpointsType = registry.lookupType(TYPE_NAMES.EDS)
 const routesType = registry.lookupType(TYPE_NAMES.RDS)
 
 export function connectFakeEnvoy(options: FakeEnvoyOptions): FakeEnvoy {
@@ -157,6 +160,10 @@ export function connectFakeEnvoy(options: FakeEnvoyOptions): FakeEnvoy {
       ) as Versions,
     has: (kind, name) => held.get(kind)?.has(name) === true,
     targets: () => [...(held.get('RDS')?.values() ?? [])].flatMap(({ body }) => targetsOf(body)),
+    endpoints: (cluster) => {
+      const body = held.get('EDS')?.get(cluster)?.body
+      return body === undefined ? [] : endpointsOf(body)
+    },
     withhold: () => {
       withheld ??= []
     },
@@ -171,6 +178,27 @@ export function connectFakeEnvoy(options: FakeEnvoyOptions): FakeEnvoy {
       client.close()
     },
   }
+}
+
+interface Assignment {
+  readonly endpoints: readonly {
+    readonly lb_endpoints: readonly {
+      readonly endpoint: { readonly address: { readonly socket_address: { address: string; port_value: number } } }
+      readonly health_status: number
+    }[]
+  }[]
+}
+
+const HEALTHS = ['UNKNOWN', 'HEALTHY', 'UNHEALTHY', 'DRAINING']
+
+function endpointsOf(body: Uint8Array): string[] {
+  const { endpoints } = endpointsType.decode(body) as unknown as Assignment
+  return endpoints.flatMap(({ lb_endpoints: hosts }) =>
+    hosts.map(({ endpoint, health_status: health }) => {
+      const { address, port_value: port } = endpoint.address.socket_address
+      return `${address}:${String(port)} ${HEALTHS[health] ?? String(health)}`
+    }),
+  )
 }
 
 interface Routes {

@@ -1,6 +1,7 @@
 /** A scheduler with agents and Envoys around it, all in this process, all stopped together. */
 import { createFakeAgent, type FakeAgent, type FakeAgentOptions } from './fake-agent.ts'
 import { connectFakeEnvoy, type FakeEnvoy, type FakeEnvoyOptions } from './fake-envoy.ts'
+import { createFakeGateway, type FakeGateway, type FakeGatewayOptions } from './fake-gateway.ts'
 import type { TestRedis } from './redis.ts'
 import { freshPrefix, type SchedulerRig, startSchedulerRig } from './scheduler-rig.ts'
 
@@ -9,6 +10,7 @@ export interface LiveScene {
   readonly rig: SchedulerRig
   readonly keyPrefix: string
   agent(options?: Omit<FakeAgentOptions, 'schedulerPort'>): FakeAgent
+  gateway(options?: Omit<FakeGatewayOptions, 'schedulerPort'>): FakeGateway
   envoy(node?: string, refuse?: FakeEnvoyOptions['refuse'], versions?: FakeEnvoyOptions['versions']): FakeEnvoy
   /** Stops the scheduler and starts another one over the same state, on the same agent port. */
   restart(flags?: readonly string[]): Promise<void>
@@ -39,6 +41,12 @@ export async function createLiveScene(redis: TestRedis, flags: readonly string[]
       parts.push(agent)
       agent.connect()
       return agent
+    },
+    gateway: (options = {}) => {
+      const gateway = createFakeGateway({ schedulerPort: rig.ports.agent, ...options })
+      parts.push(gateway)
+      gateway.connect()
+      return gateway
     },
     envoy: (node = 'envoy', refuse, versions) => {
       const envoy = connectFakeEnvoy({

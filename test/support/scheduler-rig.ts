@@ -2,7 +2,7 @@
 import { credentials } from '@grpc/grpc-js'
 import { GRPC_OPTIONS, Scheduler } from '../../api/grpc.ts'
 import type { Resource } from '../../api/resources/resource.ts'
-import type { ModelStatus, StoredModel } from '../../api/resources/status.ts'
+import type { ModelStatus, PipelineStatus, StoredResource } from '../../api/resources/status.ts'
 import { type AdminClient, createAdminClient } from '../../cli/client/admin-client.ts'
 import { waitFor } from '../../cli/wait.ts'
 import { parseConfig } from '../../kit/config.ts'
@@ -22,7 +22,8 @@ export interface SchedulerRig extends Running {
   readonly fatal: readonly ServingError[]
   /** Waits until the model's status satisfies; fails after 20 s saying what it was last. */
   untilModel(name: string, wanted: (status: ModelStatus) => boolean): Promise<ModelStatus>
-  untilGone(name: string): Promise<void>
+  untilPipeline(name: string, wanted: (status: PipelineStatus) => boolean): Promise<PipelineStatus>
+  untilGone(name: string, kind?: 'Model' | 'Pipeline'): Promise<void>
 }
 
 export interface RigOptions {
@@ -72,8 +73,9 @@ export async function startSchedulerRig(options: RigOptions): Promise<SchedulerR
     admin,
     api,
     fatal,
-    untilModel: (name, wanted) => untilModel(admin, name, wanted),
-    untilGone: (name) => waitFor(admin, { kind: 'Model', name }, 'deleted', WAIT_MS),
+    untilModel: (name, wanted) => untilStatus(admin, 'Model', name, wanted),
+    untilPipeline: (name, wanted) => untilStatus(admin, 'Pipeline', name, wanted),
+    untilGone: (name, kind = 'Model') => waitFor(admin, { kind, name }, 'deleted', WAIT_MS),
     stop: async () => {
       admin.close()
       api.close()
@@ -82,21 +84,22 @@ export async function startSchedulerRig(options: RigOptions): Promise<SchedulerR
   }
 }
 
-async function untilModel(
+async function untilStatus<Status extends StoredResource['status']>(
   admin: AdminClient,
+  kind: 'Model' | 'Pipeline',
   name: string,
-  wanted: (status: ModelStatus) => boolean,
-): Promise<ModelStatus> {
-  let last: ModelStatus | undefined
+  wanted: (status: NonNullable<Status>) => boolean,
+): Promise<NonNullable<Status>> {
+  let last: Status | undefined
   try {
-    for await (const event of admin.watch('Model', name, AbortSignal.timeout(WAIT_MS))) {
-      last = event.kind === 'state' ? (event.resource as StoredModel).status : undefined
-      if (last !== undefined && wanted(last)) return last
+    for await (const event of admin.watch(kind, name, AbortSignal.timeout(WAIT_MS))) {
+      last = event.kind === 'state' ? (event.resource.status as Status | undefined) : undefined
+      if (last !== undefined && last !== null && wanted(last)) return last
     }
   } catch (error) {
-    throw new Error(`model ${name} was last ${JSON.stringify(last)}`, { cause: error })
+    throw new Error(`${kind} ${name} was last ${JSON.stringify(last)}`, { cause: error })
   }
-  throw new Error(`model ${name} was last ${JSON.stringify(last)}`)
+  throw new Error(`${kind} ${name} was last ${JSON.stringify(last)}`)
 }
 
 function configOf({ redisUrl, keyPrefix, flags = [] }: RigOptions) {

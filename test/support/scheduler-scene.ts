@@ -21,6 +21,7 @@ import { reconcileModel } from '../../scheduler/domain/reconcile/model.ts'
 import type { Write } from '../../scheduler/domain/store.ts'
 import { parseModelDraft, type ModelDraft } from '../../scheduler/domain/validate.ts'
 import { place } from '../../scheduler/placement/place.ts'
+import { gatewaysThat } from './pipelines.ts'
 
 export const DRAIN_MS = 2_000
 export const GRACE_MS = 60_000
@@ -109,6 +110,7 @@ export function createSchedulerScene(): SchedulerScene {
     moveBudget: () => true,
     retry: DEFAULT_RETRY_POLICY,
     place,
+    gateways: gatewaysThat({}),
     ...fields,
   })
   const step = (name: string, fields: Partial<ReconcileContext> = {}): Reconciliation => {

@@ -1,6 +1,8 @@
 /** Which pipelines and experiments name a model or a pipeline, so that a change of it costs those alone. */
 import type { DocumentChange } from '../document-change.ts'
 import type { ExperimentDocument, PipelineDocument } from '../documents.ts'
+import { isPipelineAwaitingAck, isPipelinePending } from '../pipeline/facts.ts'
+import { isModelAnswering } from '../pipeline/status.ts'
 import { createGroups } from './groups.ts'
 
 /** A pipeline or an experiment. */
@@ -13,6 +15,10 @@ export interface Dependents {
   readonly of: (kind: 'model' | 'pipeline', name: string) => ReadonlySet<DependentKey>
   readonly followPipeline: (before: PipelineDocument | undefined, after: PipelineDocument | undefined) => void
   readonly followExperiment: (before: ExperimentDocument | undefined, after: ExperimentDocument | undefined) => void
+  /** Those whose next step waits for Envoy's ACK. */
+  readonly awaitingAck: () => ReadonlySet<DependentKey>
+  /** Pipelines that wait for what gateways say. */
+  readonly pending: () => ReadonlySet<DependentKey>
   /** The document itself and those that name it. */
   readonly affectedBy: (change: DocumentChange) => ReadonlySet<DependentKey>
 }
@@ -23,22 +29,34 @@ export function createDependents(): Dependents {
     for (const target of before) byTarget.remove(target, key)
     for (const target of after) byTarget.add(target, key)
   }
+  const awaitingAck = new Set<DependentKey>()
+  const pending = new Set<DependentKey>()
   return {
+    awaitingAck: () => awaitingAck,
+    pending: () => pending,
     of: (kind, name) => byTarget.get(`${kind}/${name}`),
     followPipeline: (before, after) => {
-      move(`pipeline/${(after ?? before)?.name ?? ''}`, pipelineTargets(before), pipelineTargets(after))
+      const key: DependentKey = `pipeline/${(after ?? before)?.name ?? ''}`
+      move(key, pipelineTargets(before), pipelineTargets(after))
+      note(awaitingAck, key, after !== undefined && isPipelineAwaitingAck(after))
+      note(pending, key, after !== undefined && isPipelinePending(after))
     },
     followExperiment: (before, after) => {
       move(`experiment/${(after ?? before)?.name ?? ''}`, experimentTargets(before), experimentTargets(after))
     },
     affectedBy: (change) => {
       switch (change.kind) {
-        case 'model':
-          return byTarget.get(`model/${change.name}`)
+        case 'model': {
+          const keys = byTarget.get(`model/${change.name}`)
+          if (isModelAnswering(change.before) !== isModelAnswering(change.after)) return keys
+          return new Set([...keys].filter((key) => key.startsWith('experiment/')))
+        }
         case 'pipeline':
           return new Set<DependentKey>([`pipeline/${change.name}`, ...byTarget.get(`pipeline/${change.name}`)])
         case 'experiment':
           return new Set<DependentKey>([`experiment/${change.name}`])
+        case 'gateway':
+          return pending
         case 'server':
         case 'replica':
         case 'observed':
@@ -46,6 +64,11 @@ export function createDependents(): Dependents {
       }
     },
   }
+}
+
+function note(set: Set<DependentKey>, key: DependentKey, member: boolean): void {
+  if (member) set.add(key)
+  else set.delete(key)
 }
 
 /** The models of every kept version: an older one may still answer. */

@@ -7,7 +7,7 @@ import {
   SCHEMA_VERSION,
 } from '../documents.ts'
 import { sameValue } from '../same-value.ts'
-import { wantedPipelineVersion } from './facts.ts'
+import { settlePipeline, wantedPipelineVersion } from './facts.ts'
 
 export const MAX_PIPELINE_VERSIONS = 10
 
@@ -25,7 +25,9 @@ export type PipelineChange =
   | { readonly kind: 'updated'; readonly document: PipelineDocument }
   | { readonly kind: 'newVersion'; readonly document: PipelineDocument; readonly version: number }
 
-/** `uid` is taken by the version that this makes, if it makes one. What is being deleted comes back as a new version. */
+/**
+ * `uid` is taken by the version that this makes, if it makes one. What is being deleted, or failed, comes back as a new version.
+ */
 export function applyPipeline(
   existing: PipelineDocument | undefined,
   input: PipelineInput,
@@ -35,15 +37,17 @@ export function applyPipeline(
   const { labels, kubernetesMeta } = input
   if (existing === undefined) return createPipeline(input, nowMs, uid)
   const latest = wantedPipelineVersion(existing)
-  const described = { ...existing, labels }
-  if (existing.deleted || !sameValue(latest.spec, input.spec))
+  const settled = settlePipeline(existing)
+  const described = { ...settled, labels }
+  const isOver = existing.deleted || existing.status.state === 'PipelineFailed'
+  if (isOver || !sameValue(latest.spec, input.spec))
     return addVersion({ ...described, deleted: false }, input, nowMs, uid)
   const versions = [
     ...existing.versions.slice(0, -1),
     { ...latest, ...(kubernetesMeta === undefined ? {} : { kubernetesMeta }) },
   ]
   const document = { ...described, versions }
-  return sameValue(document, existing) ? { kind: 'unchanged', document: existing } : { kind: 'updated', document }
+  return sameValue(document, settled) ? { kind: 'unchanged', document: existing } : { kind: 'updated', document }
 }
 
 /** Marks a Pipeline for deletion; it ends when no gateway has it any more. Repeating it changes nothing. */
@@ -51,7 +55,7 @@ export function deletePipeline(pipeline: PipelineDocument, nowMs: number): Pipel
   if (pipeline.deleted) return pipeline
   const reason = 'Deleted: taken out of the routes, then given up by the gateways'
   return {
-    ...pipeline,
+    ...settlePipeline(pipeline),
     deleted: true,
     status: { ...pipeline.status, state: 'PipelineTerminating', reason, changedAtMs: nowMs },
   }
@@ -79,7 +83,7 @@ export function rollbackPipeline(
   if (sameValue(target.spec, latest.spec)) return { change: { kind: 'unchanged', document: pipeline }, restoredVersion }
   const { kubernetesMeta } = latest
   const input = { spec: target.spec, ...(kubernetesMeta === undefined ? {} : { kubernetesMeta }) }
-  return { change: addVersion(pipeline, input, nowMs, uid), restoredVersion }
+  return { change: addVersion(settlePipeline(pipeline), input, nowMs, uid), restoredVersion }
 }
 
 function addVersion(
@@ -92,8 +96,15 @@ function addVersion(
   return {
     kind: 'newVersion',
     version: added.version,
-    document: { ...pipeline, versions: [...pipeline.versions, added].slice(-MAX_PIPELINE_VERSIONS) },
+    document: { ...pipeline, versions: [...newestVersions(pipeline), added] },
   }
+}
+
+/** As many as leave room for one more; the one that serves is always among them (I4). */
+function newestVersions({ versions, serving }: PipelineDocument): readonly PipelineVersionDocument[] {
+  const surplus = versions.length + 1 - MAX_PIPELINE_VERSIONS
+  const gone = versions.filter(({ version }) => version !== serving).slice(0, Math.max(0, surplus))
+  return versions.filter((version) => !gone.includes(version))
 }
 
 function createPipeline(input: PipelineInput, nowMs: number, uid: string): PipelineChange {

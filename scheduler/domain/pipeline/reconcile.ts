@@ -1,32 +1,78 @@
 /**
  * One step of a pipeline towards what users asked. Pure, and harmless when repeated; called when the record changes, when a
- * model that it names changes, at the start of a leadership and by the sweep.
+ * gateway or a model that it waits for changes, at the start of a leadership and by the sweep.
  *
- * Owner: the scheduler's side of pipelines (versions, gateways, readiness, routes) grows here.
+ * I1 it gets a route only when a version of it is loaded on every gateway that Envoy may choose.
+ * I2 it is Ready only once its route is ACKed; the route stays as it is when the version changes.
+ * I3 a deleted pipeline is unloaded only after its route's withdrawal is ACKed and the drain time has passed.
+ * I4 a version that a gateway cannot load never changes what serves.
+ * I5 all gateways switch together: a version serves when every gateway that takes requests has it.
  */
 import type { ClusterView } from '../cluster.ts'
-import type { EventDocument, PipelineDocument } from '../documents.ts'
-import type { ReconcileContext } from '../reconcile/context.ts'
+import { NEXT_COMMIT, type PipelineDocument } from '../documents.ts'
 import type { DependentReconciliation } from '../reconcile/dependent.ts'
 import { sameValue } from '../same-value.ts'
+import { toPipelineEvents } from './events.ts'
+import { settlePipeline, wantedPipelineVersion } from './facts.ts'
+import type { PipelineContext } from './gateways-view.ts'
 import { toPipelineStatus } from './status.ts'
 
 export function reconcilePipeline(
   pipeline: PipelineDocument,
-  cluster: ClusterView,
-  context: Pick<ReconcileContext, 'nowMs'>,
+  cluster: Pick<ClusterView, 'model'>,
+  context: PipelineContext,
 ): DependentReconciliation<PipelineDocument> {
-  if (pipeline.deleted) return { document: undefined, events: [], remove: true } // no gateway has it
-  const after = { ...pipeline, status: toPipelineStatus(pipeline, cluster, context.nowMs) }
+  const before = settlePipeline(pipeline)
+  const acked = seeAck(before, context)
+  const moved = acked.deleted ? withdraw(acked, context) : serve(acked, context)
+  const after = { ...moved, status: toPipelineStatus(moved, cluster, context) }
+  const wakeAtMs = wakeOf(after, context)
   return {
-    document: sameValue(pipeline, after) ? undefined : after,
-    events: toEvents(pipeline, after, context.nowMs),
-    remove: false,
+    document: sameValue(before, after) ? undefined : after,
+    events: toPipelineEvents(before, after, context.nowMs),
+    ...(wakeAtMs === undefined ? {} : { wakeAtMs }),
+    remove: after.status.state === 'PipelineTerminated',
   }
 }
 
-function toEvents(before: PipelineDocument, after: PipelineDocument, atMs: number): readonly EventDocument[] {
-  const { state, reason } = after.status
-  if (before.status.state === state && before.status.reason === reason) return []
-  return [{ atMs, kind: state === 'PipelineFailed' ? 'warning' : 'info', reason: state, message: reason }]
+/** I2: remembers that every counting Envoy has ACKed this route. */
+function seeAck(pipeline: PipelineDocument, context: PipelineContext): PipelineDocument {
+  const { route } = pipeline
+  if (route === undefined || route.ackedAtMs !== undefined || route.sinceRevision === NEXT_COMMIT) return pipeline
+  if (context.isAcked(route.sinceRevision) !== true) return pipeline // I2
+  return { ...pipeline, route: { ...route, ackedAtMs: context.nowMs } }
+}
+
+/** The wanted version serves once every gateway that takes requests has it (I4, I5); the first one makes the route (I1). */
+function serve(pipeline: PipelineDocument, { gateways }: PipelineContext): PipelineDocument {
+  const { leaving: _, unloading: __, ...alive } = pipeline // applied again while it was being deleted
+  const wanted = wantedPipelineVersion(alive)
+  if (alive.serving === wanted.version) return alive
+  const needed = gateways.needed()
+  const isLoaded = needed.length > 0 && needed.every((name) => gateways.said(name, wanted.uid).kind === 'loaded')
+  if (!isLoaded) return alive
+  return { ...alive, serving: wanted.version, route: alive.route ?? { sinceRevision: NEXT_COMMIT } }
+}
+
+/** Out of the routes first; then, ACKed and drained, out of the gateways (I3). */
+function withdraw(pipeline: PipelineDocument, context: PipelineContext): PipelineDocument {
+  const { route, leaving, ...rest } = pipeline
+  if (route !== undefined) return { ...rest, leaving: { sinceRevision: NEXT_COMMIT, unloadAtMs: 0 } }
+  if (leaving === undefined) return toUnloading(pipeline)
+  const acked = leaving.sinceRevision !== NEXT_COMMIT && context.isAcked(leaving.sinceRevision)
+  if (acked === false) return pipeline // I3
+  if (leaving.unloadAtMs === 0) {
+    const drainMs = acked === 'no-node' ? context.noNodeDrainTimeMs : context.drainTimeMs
+    return { ...pipeline, leaving: { ...leaving, unloadAtMs: context.nowMs + drainMs } }
+  }
+  return context.nowMs < leaving.unloadAtMs ? pipeline : toUnloading(rest)
+}
+
+function toUnloading(pipeline: PipelineDocument): PipelineDocument {
+  const { serving: _, ...rest } = pipeline
+  return { ...rest, unloading: true }
+}
+
+function wakeOf({ leaving }: PipelineDocument, { nowMs }: PipelineContext): number | undefined {
+  return leaving !== undefined && leaving.unloadAtMs > nowMs ? leaving.unloadAtMs : undefined
 }

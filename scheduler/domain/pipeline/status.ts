@@ -1,25 +1,96 @@
-/** A pipeline's status: that of the version users want. Owned by whoever builds the scheduler's side of pipelines. */
+/**
+ * A pipeline's status: that of the version users want, so a new version that fails says PipelineFailed while the old one
+ * keeps serving (I4). There is no dataflow engine in this version: the gateways alone decide.
+ */
 import type { ClusterView } from '../cluster.ts'
-import type { PipelineDocument, PipelineStatusDocument } from '../documents.ts'
-import { wantedPipelineVersion } from './facts.ts'
+import type { ModelDocument, PipelineDocument, PipelineState, PipelineStatusDocument } from '../documents.ts'
+import { sameValue } from '../same-value.ts'
+import { modelsOf, servingPipelineVersion, wantedPipelineVersion } from './facts.ts'
+import type { PipelineContext } from './gateways-view.ts'
 
-/** The status of a pipeline record as it stands; `changedAtMs` moves only when something else does. */
+interface Verdict {
+  readonly state: PipelineState
+  readonly reason: string
+}
+
+/** The status of a record as it stands; `changedAtMs` moves only when something else does. */
 export function toPipelineStatus(
   pipeline: PipelineDocument,
   cluster: Pick<ClusterView, 'model'>,
-  nowMs: number,
+  context: PipelineContext,
 ): PipelineStatusDocument {
-  if (pipeline.deleted) return pipeline.status
-  const missingModels = missingModelsOf(pipeline, cluster)
-  const waiting = missingModels.length === 0 ? '' : `; models that are not available: ${missingModels.join(', ')}`
-  const reason = `no pipeline gateway is connected${waiting}`
-  const { status } = pipeline
-  if (status.state === 'PipelineCreate' && status.reason === reason) return status
-  return { state: 'PipelineCreate', reason, missingModels, changedAtMs: nowMs }
+  const { changedAtMs: _, ...before } = pipeline.status
+  const after = { ...decide(pipeline, context), missingModels: missingModelsOf(pipeline, cluster) }
+  return sameValue(before, after) ? pipeline.status : { ...after, changedAtMs: context.nowMs }
 }
 
-/** Models of the wanted version's steps that are not available, sorted. */
+/** Models of the wanted version's steps of which no version answers, sorted. */
 export function missingModelsOf(pipeline: PipelineDocument, cluster: Pick<ClusterView, 'model'>): readonly string[] {
-  const names = new Set(wantedPipelineVersion(pipeline).spec.steps.map(({ name }) => name))
-  return [...names].filter((name) => cluster.model(name)?.status.state !== 'ModelAvailable').toSorted()
+  return modelsOf(wantedPipelineVersion(pipeline)).filter((name) => !isModelAnswering(cluster.model(name)))
+}
+
+/** A version of it answers, be it the one that users want or the one before. */
+export const isModelAnswering = (model: ModelDocument | undefined): boolean =>
+  model !== undefined && !model.deleted && model.status.availableReplicas > 0
+
+function decide(pipeline: PipelineDocument, context: PipelineContext): Verdict {
+  if (pipeline.deleted) return terminating(pipeline, context)
+  const { gateways } = context
+  const wanted = wantedPipelineVersion(pipeline)
+  const needed = gateways.needed()
+  const version = `Version ${String(wanted.version)}`
+  if (needed.length === 0)
+    return {
+      state: 'PipelineCreate',
+      reason: `${version} is not served: no pipeline gateway is connected; start one that uses this scheduler`,
+    }
+  if (pipeline.serving === wanted.version) return served(pipeline, version, context)
+  const said = needed.map((name) => ({ name, answer: gateways.said(name, wanted.uid) }))
+  const failed = said.flatMap(({ name, answer }) => (answer.kind === 'failed' ? [{ name, ...answer }] : []))
+  const [first] = failed
+  if (first !== undefined) {
+    const next = first.retrying ? 'it is tried again by itself' : 'given up: correct the pipeline and apply it again'
+    const reason = `${version} failed on ${first.name}: ${first.reason} (${next})${stillServes(pipeline)}`
+    return { state: 'PipelineFailed', reason }
+  }
+  const loading = said.filter(({ answer }) => answer.kind !== 'loaded').map(({ name }) => name)
+  return { state: 'PipelineCreating', reason: `${version} is loading on ${loading.join(', ')}${stillServes(pipeline)}` }
+}
+
+/** I2: not Ready before every counting Envoy has its route. */
+function served(pipeline: PipelineDocument, version: string, context: PipelineContext): Verdict {
+  if (pipeline.route?.ackedAtMs !== undefined) return { state: 'PipelineReady', reason: `${version} serves` }
+  const isNobodyThere = pipeline.route !== undefined && context.isAcked(pipeline.route.sinceRevision) === 'no-node'
+  return {
+    state: 'PipelineCreating',
+    reason: isNobodyThere
+      ? `${version} is loaded, no Envoy connected that answers: start one that uses this scheduler, or see its log`
+      : `${version} is loaded and waits for Envoy's ACK of its route`,
+  }
+}
+
+function terminating(pipeline: PipelineDocument, { gateways }: PipelineContext): Verdict {
+  if (pipeline.unloading !== true)
+    return { state: 'PipelineTerminating', reason: 'Deleted: taken out of the routes, then unloaded' }
+  const unloads = gateways.unloads(pipeline.name)
+  const failed = unloads.find(({ kind }) => kind === 'failed')
+  if (failed !== undefined)
+    return {
+      state: 'PipelineFailedTerminating',
+      reason: `${failed.gateway} could not unload it: ${failed.reason} (it is tried again by itself)`,
+    }
+  const asked = unloads.filter(({ kind }) => kind === 'asked').map(({ gateway }) => gateway)
+  if (asked.length > 0) return { state: 'PipelineTerminating', reason: `Deleted: unloading on ${asked.join(', ')}` }
+  const isCleaning = wantedPipelineVersion(pipeline).spec.dataflow?.cleanTopicsOnDelete === true
+  if (isCleaning && unloads.length === 0)
+    return {
+      state: 'PipelineTerminating',
+      reason: 'Deleted: its topics wait for a pipeline gateway that deletes them; start one that uses this scheduler',
+    }
+  return { state: 'PipelineTerminated', reason: 'Unloaded everywhere' }
+}
+
+function stillServes(pipeline: PipelineDocument): string {
+  const serving = servingPipelineVersion(pipeline)
+  return serving === undefined ? '' : `; version ${String(serving.version)} keeps serving`
 }

@@ -1,6 +1,7 @@
 /** What a reconciliation may know besides the documents; everything that is not pure is asked here. */
 import type { ClusterView } from '../cluster.ts'
 import type { EventDocument, ModelDocument } from '../documents.ts'
+import type { GatewaysView } from '../pipeline/gateways-view.ts'
 import type { Place } from '../placement-request.ts'
 
 export interface RetryPolicy {
@@ -31,6 +32,7 @@ export interface ReconcileContext {
   readonly moveBudget: () => boolean
   readonly retry: RetryPolicy
   readonly place: Place
+  readonly gateways: GatewaysView
 }
 
 export interface Reconciliation {

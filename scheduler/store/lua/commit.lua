@@ -3,15 +3,15 @@
 -- I7: the fencing token is compared here, in the same script that writes: a leader that was replaced cannot write.
 --
 -- KEYS: 1 fence, 2 revision counter, 3 change stream, 4 models, 5 servers, 6 replicas, 7 observed,
---       8 pipelines, 9 experiments, 10.. one event list per subject named in the writes
+--       8 pipelines, 9 experiments, 10 gateways, 11.. one event list per subject named in the writes
 -- ARGV: 1 the caller's fencing token, 2 greatest length of the stream, 3 greatest length of an event list,
 --       4 seconds until the events of a deleted subject go,
 --       then per write: index in KEYS, field (of an event: its subject), expected revision ('' = any, '0' = must not
 --       exist), JSON ('' = delete; of an event: its subject is deleted)
 -- Returns {'committed', revision}, {'conflict', '<kind>/<field>'} or {'fenced'}.
-local FIRST_WRITE, STRIDE, FIRST_EVENTS_KEY = 5, 4, 10
+local FIRST_WRITE, STRIDE, FIRST_EVENTS_KEY = 5, 4, 11
 local KINDS = {
-  [4] = 'model', [5] = 'server', [6] = 'replica', [7] = 'observed', [8] = 'pipeline', [9] = 'experiment',
+  [4] = 'model', [5] = 'server', [6] = 'replica', [7] = 'observed', [8] = 'pipeline', [9] = 'experiment', [10] = 'gateway',
 }
 
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then

@@ -52,6 +52,7 @@ describe('the cluster state', () => {
       servers: [],
       pipelines: [],
       experiments: [],
+      gateways: [],
       replicas: [...scene.cluster.replicas()],
       observed: [...scene.cluster.replicas()].flatMap(({ key }) =>
         [...scene.cluster.observedOn(key).values()].map((document) => ({ replica: key, document })),

@@ -7,6 +7,7 @@ import { createDependentsReconciler } from '../../../../scheduler/loop/dependent
 import { NOTHING_MEASURED } from '../../../../scheduler/domain/experiment/measurement.ts'
 import { DEFAULT_RETRY_POLICY } from '../../../../scheduler/domain/reconcile/context.ts'
 import { aModel, anExperiment, aPipeline, writeModel } from '../../../support/documents.ts'
+import { gatewaysThat } from '../../../support/pipelines.ts'
 
 const writePipeline = (name: string, ...models: string[]): Write => ({
   kind: 'pipeline',
@@ -21,6 +22,12 @@ const writeExperiment = (name: string, ...candidates: string[]): Write => ({
   document: anExperiment(name, ...candidates),
 })
 
+const answering = (name: string) => {
+  const model = aModel(name)
+  const route = { version: 1, replicas: ['s/0' as const], sinceRevision: 1, ackedAtMs: 1 }
+  return { ...model, route, status: { ...model.status, state: 'ModelAvailable' as const, availableReplicas: 1 } }
+}
+
 function applied(cluster: ReturnType<typeof createClusterState>, write: Write) {
   const change = cluster.apply(write)
   if (change === undefined) throw new Error('nothing changed')
@@ -32,13 +39,15 @@ describe('pipelines and experiments', () => {
     const cluster = createClusterState()
     expect(applied(cluster, writePipeline('p', 'a', 'b', 'a'))).toEqual(['pipeline/p'])
     expect(applied(cluster, writeExperiment('e', 'a', 'c'))).toEqual(['experiment/e'])
-    expect(applied(cluster, writeModel(aModel('a')))).toEqual(['experiment/e', 'pipeline/p'])
-    expect(applied(cluster, writeModel(aModel('b')))).toEqual(['pipeline/p'])
+    expect(applied(cluster, writeModel(aModel('a')))).toEqual(['experiment/e'])
+    expect(applied(cluster, writeModel(answering('a')))).toEqual(['experiment/e', 'pipeline/p'])
+    expect(applied(cluster, writeModel(answering('b')))).toEqual(['pipeline/p'])
     expect(applied(cluster, writeModel(aModel('other')))).toEqual([])
 
     cluster.apply(writePipeline('p', 'other'))
     expect(applied(cluster, writeModel(aModel('a')))).toEqual(['experiment/e'])
-    expect(applied(cluster, writeModel(aModel('other')))).toEqual(['pipeline/p'])
+    expect(applied(cluster, writeModel(answering('other')))).toEqual(['pipeline/p'])
+    expect(applied(cluster, writeModel({ ...answering('other'), labels: { a: 'b' } }))).toEqual([]) // it answered before
     cluster.apply({ kind: 'experiment', name: 'e', expectedRevision: 0, document: undefined })
     expect(applied(cluster, writeModel(aModel('a')))).toEqual([])
     expect(cluster.experiment('e')).toBeUndefined()
@@ -46,9 +55,7 @@ describe('pipelines and experiments', () => {
 
   test('say what is not ready, once, and go when they are deleted', () => {
     const cluster = createClusterState()
-    const ready = { ...aModel('a').status, state: 'ModelAvailable' as const }
-    const route = { version: 1, replicas: ['s/0' as const], sinceRevision: 1, ackedAtMs: 1 }
-    cluster.apply(writeModel({ ...aModel('a'), status: { ...ready, availableReplicas: 1 }, route }))
+    cluster.apply(writeModel(answering('a')))
     cluster.apply(writePipeline('p', 'b', 'a'))
     cluster.apply(writeExperiment('e', 'a', 'b'))
     const dependents = createDependentsReconciler({
@@ -64,6 +71,7 @@ describe('pipelines and experiments', () => {
         mayMove: () => true,
         moveBudget: () => true,
         retry: DEFAULT_RETRY_POLICY,
+        gateways: gatewaysThat({}),
         place: () => {
           throw new Error('nothing is placed here')
         },

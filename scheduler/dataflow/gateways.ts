@@ -1,0 +1,293 @@
+/**
+ * All pipeline gateways of the leading scheduler: one session each, the newest of a name counts. A gateway that goes away
+ * changes nothing but its record; Envoy stops choosing it when it stays away and another one can answer.
+ *
+ * I6: who the gateways are is stored, as observed state, so any scheduler knows the same endpoints; what they hold they say
+ * again with each connection.
+ */
+import type { Introduction__Output } from '../../api/generated/millrace/dataflow/Introduction.ts'
+import type { PipelineReport__Output } from '../../api/generated/millrace/dataflow/PipelineReport.ts'
+import { everyMs } from '../../kit/backoff.ts'
+import { ServingError, toServingError } from '../../kit/errors.ts'
+import { toGrpcStatus } from '../../kit/grpc.ts'
+import type { Running } from '../../kit/lifecycle.ts'
+import type { Logger } from '../../kit/log.ts'
+import type { ClusterState } from '../domain/cluster.ts'
+import type { DocumentChange } from '../domain/document-change.ts'
+import type { DependentKey } from '../domain/index/dependents.ts'
+import { heldVersions } from '../domain/pipeline/facts.ts'
+import type { GatewaysView } from '../domain/pipeline/gateways-view.ts'
+import type { Write } from '../domain/store.ts'
+import type { Writer } from '../loop/writer.ts'
+import { createHoldings, type Holdings } from './holdings.ts'
+import { checkIntroduction, toGatewayDocument } from './messages.ts'
+import { neededGateways, planForget, planLost, planReady, type Presence, writeGateway } from './presence.ts'
+import { createSession, type GatewayStream, type Session } from './session.ts'
+
+const WATCH_MS = 500
+/** After a start or an outage gateways need a moment to find this scheduler. */
+const RECONNECT_ALLOWANCE_MS = 5_000
+const INTRODUCTION_DEADLINE_MS = 10_000
+/** After this a gateway is let go, whatever Envoys say: whoever stops it has a deadline too. */
+const DRAIN_DEADLINE_MS = 60_000
+
+export interface GatewaysDeps {
+  readonly cluster: ClusterState
+  readonly storeId: string
+  readonly submit: Writer['submit']
+  readonly isAcked: (revision: number) => boolean | 'no-node'
+  readonly drainTimeMs: number
+  /** How long a gateway may be away before its record goes. */
+  readonly forgetMs: number
+  /** Something was said that these pipelines may wait for. */
+  readonly onSaid: (pipelines: Iterable<DependentKey>) => void
+  /** The first gateway came, or the last one is gone. */
+  readonly onOutage: () => void
+  readonly now: () => number
+  readonly log: Logger
+}
+
+export interface Gateways extends Running {
+  /** Takes a new stream; its first message is Introduction. */
+  readonly accept: (stream: GatewayStream) => void
+  /** Tells gateways what committed changes want of them. */
+  readonly push: (changes: readonly DocumentChange[]) => void
+  readonly view: GatewaysView
+  readonly count: () => number
+}
+
+interface Connected {
+  readonly session: Session
+  readonly holdings: Holdings
+  introduced: boolean
+  draining: { readonly sinceMs: number; ackedAtMs: number | undefined } | undefined
+}
+
+export function startGateways(deps: GatewaysDeps): Gateways {
+  const { cluster, log, now } = deps
+  const abort = new AbortController()
+  const connected = new Map<string, Connected>()
+  const startedAtMs = now()
+  let judging = false
+  let hadAny: boolean | undefined
+
+  function introducedOf(name: string): Holdings | undefined {
+    const entry = connected.get(name)
+    return entry?.introduced === true ? entry.holdings : undefined
+  }
+  const presence: Presence = {
+    gateways: () => [...cluster.gateways()],
+    holdings: introducedOf,
+    now,
+  }
+  const write = (plan: () => readonly Write[]): void => {
+    deps.submit({ plan: () => ({ writes: plan(), answer: undefined }) }).catch((error: unknown) => {
+      log.debug({ error: toServingError(error).message }, 'record of a gateway not written yet')
+    })
+  }
+  const lost = (name: string): readonly Write[] => (connected.has(name) ? [] : planLost(cluster.gateway(name), now()))
+  /** At the end of this turn, so many reports at once are judged once; `watch` repeats it until it is written. */
+  const judgeSoon = (): void => {
+    if (judging || abort.signal.aborted) return
+    judging = true
+    setImmediate(() => {
+      judging = false
+      if (planReady(presence).length > 0) write(() => planReady(presence))
+    })
+  }
+
+  function connect(stream: GatewayStream, introduction: Introduction__Output): Connected {
+    checkIntroduction(introduction)
+    const { name } = introduction
+    const older = connected.get(name)
+    if (older !== undefined) {
+      log.info({ gateway: name }, 'a newer session of this gateway takes over')
+      older.session.end()
+    }
+    const holdings = createHoldings(introduction.held.map(({ uid }) => uid))
+    const session = createSession({
+      stream,
+      introduction,
+      holdings,
+      storeId: deps.storeId,
+      pipeline: cluster.pipeline,
+      now,
+    })
+    const entry: Connected = { session, holdings, introduced: false, draining: undefined }
+    connected.set(name, entry)
+    stream.on('close', () => {
+      if (connected.get(name) !== entry) return
+      connected.delete(name)
+      log.warn({ gateway: name }, entry.draining === undefined ? 'gateway lost' : 'gateway left')
+      write(() => lost(name))
+    })
+    introduce(entry, introduction)
+    return entry
+  }
+
+  /** It may be told what to do once its record is committed: what is decided from it then holds for every scheduler. */
+  function introduce(entry: Connected, introduction: Introduction__Output): void {
+    const { session, holdings } = entry
+    for (const pipeline of cluster.pipelines()) holdings.follow(pipeline.name, pipeline)
+    const plan = () => {
+      const before = cluster.gateway(session.name)
+      const ready = before?.ready === true && holdings.missing() === 0 // else it is judged once it is introduced
+      return { writes: writeGateway(before, toGatewayDocument(introduction, before, ready)), answer: undefined }
+    }
+    deps.submit({ plan, onCommitted: () => begin(entry) }).catch((error: unknown) => {
+      log.warn({ gateway: session.name, error: toServingError(error).message }, 'a gateway cannot be introduced')
+      session.end() // it comes again
+    })
+  }
+
+  function begin(entry: Connected): void {
+    const { session, holdings } = entry
+    if (connected.get(session.name) !== entry) return
+    entry.introduced = true
+    for (const pipeline of cluster.pipelines()) holdings.follow(pipeline.name, pipeline)
+    session.begin([...cluster.pipelines()].map(({ name }) => name))
+    log.info({ gateway: session.name, missing: holdings.missing() }, 'gateway connected')
+    deps.onSaid(cluster.pendingPipelines())
+    judgeSoon()
+  }
+
+  function push(changes: readonly DocumentChange[]): void {
+    for (const change of changes) {
+      if (change.kind !== 'pipeline') continue
+      for (const { session, holdings } of connected.values()) {
+        session.changed(change.name)
+        holdings.follow(change.name, change.after)
+      }
+    }
+    for (const { session } of connected.values()) session.deliver()
+    if (changes.some(({ kind }) => kind === 'pipeline' || kind === 'gateway')) judgeSoon()
+  }
+
+  function report({ holdings }: Connected, message: PipelineReport__Output): void {
+    const { pipeline, version, uid, state, reason } = message
+    const failure = state === 'FAILED' ? reason : undefined
+    const isOfUnload = state !== 'LOADED' && holdings.unloaded(pipeline, version, failure, now())
+    const document = cluster.pipeline(pipeline)
+    const isWanted = document !== undefined && heldVersions(document).some((one) => one.uid === uid)
+    if (!isOfUnload && isWanted) {
+      if (state === 'LOADED') holdings.loaded(uid)
+      else holdings.failed(pipeline, uid, state === 'FAILED' ? reason : 'it let the version go', now())
+      holdings.follow(pipeline, document)
+    }
+    deps.onSaid([`pipeline/${pipeline}`])
+    judgeSoon()
+  }
+
+  function drain(entry: Connected): void {
+    const { name } = entry.session
+    entry.draining = { sinceMs: now(), ackedAtMs: undefined }
+    write(() => {
+      const before = cluster.gateway(name)
+      return before === undefined ? [] : writeGateway(before, { ...before, draining: true })
+    })
+  }
+
+  function watch(): void {
+    const nowMs = now()
+    for (const { name, stream } of cluster.gateways()) {
+      if (stream.kind === 'connected' && !connected.has(name) && nowMs - startedAtMs > RECONNECT_ALLOWANCE_MS)
+        write(() => lost(name))
+    }
+    const gone = planForget(presence, deps.forgetMs)
+    if (gone.length > 0) write(() => planForget(presence, deps.forgetMs))
+    for (const entry of connected.values()) {
+      watchLoads(entry, nowMs)
+      watchDrain(entry, nowMs)
+    }
+    judgeSoon()
+    watchOutage()
+  }
+
+  function watchLoads({ session, holdings }: Connected, nowMs: number): void {
+    const due = holdings.due(nowMs)
+    for (const one of due) {
+      if (one.kind === 'load' && !session.loadAgain(one.pipeline, one.uid)) holdings.gone(one.uid)
+      if (one.kind === 'unload') session.unloadAgain(one.pipeline)
+      holdings.follow(one.pipeline, cluster.pipeline(one.pipeline))
+    }
+    if (due.length === 0) return
+    session.deliver()
+    deps.onSaid(due.map(({ pipeline }): DependentKey => `pipeline/${pipeline}`))
+  }
+
+  /** No Envoy sends it new requests once its endpoint's change is ACKed and followed. */
+  function watchDrain({ session, draining }: Connected, nowMs: number): void {
+    const gateway = cluster.gateway(session.name)
+    if (draining === undefined || gateway?.draining !== true) return
+    if (deps.isAcked(gateway.revision) !== false) draining.ackedAtMs ??= nowMs
+    const isOver = draining.ackedAtMs !== undefined && nowMs - draining.ackedAtMs >= deps.drainTimeMs
+    if (isOver) session.drained('no Envoy sends it new requests')
+    else if (nowMs - draining.sinceMs >= DRAIN_DEADLINE_MS) session.drained('not every Envoy has answered in time')
+  }
+
+  function watchOutage(): void {
+    const hasAny = view.needed().length > 0
+    if (hadAny !== undefined && hadAny !== hasAny) deps.onOutage()
+    if (hasAny || now() - startedAtMs > RECONNECT_ALLOWANCE_MS) hadAny = hasAny
+  }
+
+  const view: GatewaysView = {
+    needed: () => neededGateways(presence),
+    said: (gateway, uid) => introducedOf(gateway)?.said(uid) ?? { kind: 'nothing' },
+    unloads: (pipeline) =>
+      [...connected.values()]
+        .filter((entry) => entry.introduced)
+        .map(({ session, holdings }) => ({ gateway: session.name, ...holdings.unload(pipeline) })),
+  }
+
+  function accept(stream: GatewayStream): void {
+    let entry: Connected | undefined
+    const refuse = (error: unknown): void => {
+      stream.emit('error', toGrpcStatus(error))
+    }
+    const deadline = setTimeout(() => {
+      refuse(new ServingError('REQUEST_INVALID', 'no Introduction came'))
+    }, INTRODUCTION_DEADLINE_MS)
+    stream.on('error', (error) => {
+      log.debug({ gateway: entry?.session.name, error: error.message }, 'gateway stream ended with an error')
+    })
+    stream.on('close', () => {
+      clearTimeout(deadline)
+    })
+    stream.on('end', () => stream.end())
+    stream.on('data', (message) => {
+      try {
+        switch (message.message) {
+          case 'introduction':
+            clearTimeout(deadline)
+            if (message.introduction && entry === undefined) entry = connect(stream, message.introduction)
+            return
+          case 'report':
+            if (message.report && entry !== undefined) report(entry, message.report)
+            return
+          case 'draining':
+            if (entry !== undefined) drain(entry)
+            return
+          case undefined:
+            return
+        }
+      } catch (error) {
+        refuse(error)
+      }
+    })
+  }
+
+  const watching = everyMs(WATCH_MS, abort.signal, watch)
+  return {
+    accept,
+    push,
+    view,
+    count: () => connected.size,
+    stop: async () => {
+      abort.abort()
+      for (const { session } of connected.values()) session.end()
+      connected.clear()
+      await watching
+    },
+  }
+}

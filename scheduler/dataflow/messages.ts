@@ -1,0 +1,46 @@
+/** Between the gateways' messages and documents. Pure. */
+import { isIP } from 'node:net'
+import type { Introduction__Output } from '../../api/generated/millrace/dataflow/Introduction.ts'
+import { nameProblem } from '../../api/resources/rules.ts'
+import { type Issue, issuesError, ServingError } from '../../kit/errors.ts'
+import { type GatewayDocument, SCHEMA_VERSION } from '../domain/documents.ts'
+
+const MAX_PORT = 65_535
+
+/** Who subscribes. @throws ServingError REQUEST_INVALID listing what is wrong; UNIMPLEMENTED for a role of a later version. */
+export function checkIntroduction(introduction: Introduction__Output): void {
+  const { name, role, address, restPort, grpcPort } = introduction
+  if (role !== 'PIPELINE_GATEWAY')
+    throw new ServingError(
+      'UNIMPLEMENTED',
+      `role ${role} is not part of this version: only PIPELINE_GATEWAY subscribes`,
+    )
+  const problem = nameProblem(name)
+  const issues: Issue[] = problem === undefined ? [] : [{ path: 'introduction.name', message: problem }]
+  if (isIP(address) === 0)
+    issues.push({ path: 'introduction.address', message: `${JSON.stringify(address)} is no IP address` })
+  for (const [path, port] of [['rest_port', restPort] as const, ['grpc_port', grpcPort] as const])
+    if (port < 1 || port > MAX_PORT) issues.push({ path: `introduction.${path}`, message: `${String(port)}: no port` })
+  if (issues.length > 0) throw issuesError('REQUEST_INVALID', 'Introduction', issues)
+}
+
+/** Its record once its stream is here. */
+export function toGatewayDocument(
+  introduction: Introduction__Output,
+  before: GatewayDocument | undefined,
+  ready: boolean,
+): GatewayDocument {
+  const { name, address, restPort, grpcPort, hasJournal } = introduction
+  return {
+    schemaVersion: SCHEMA_VERSION,
+    revision: before?.revision ?? 0,
+    name,
+    address,
+    restPort,
+    grpcPort,
+    hasJournal,
+    stream: { kind: 'connected' },
+    ready,
+    draining: false,
+  }
+}

@@ -1,0 +1,29 @@
+/** What a reconciliation of a pipeline may know of the gateways. */
+import type { ReconcileContext } from '../reconcile/context.ts'
+
+/** What a gateway said of one version on its present stream. */
+export type Said =
+  /** Nothing yet, or it is not connected. */
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'loaded' }
+  /** `retrying`: it is asked again by itself. */
+  | { readonly kind: 'failed'; readonly reason: string; readonly retrying: boolean }
+
+/** How far one connected gateway is with unloading a deleted pipeline. */
+export interface Unload {
+  readonly gateway: string
+  readonly kind: 'asked' | 'unloaded' | 'failed'
+  readonly reason: string
+}
+
+export interface GatewaysView {
+  /** Names of the gateways that a version must be loaded on before it serves, sorted. */
+  readonly needed: () => readonly string[]
+  readonly said: (gateway: string, uid: string) => Said
+  readonly unloads: (pipeline: string) => readonly Unload[]
+}
+
+export type PipelineContext = Pick<
+  ReconcileContext,
+  'nowMs' | 'isAcked' | 'drainTimeMs' | 'noNodeDrainTimeMs' | 'gateways'
+>

@@ -1,0 +1,173 @@
+import { describe, expect, it } from 'vitest'
+import { type ModelDocument, NEXT_COMMIT, type PipelineDocument } from '../../../../scheduler/domain/documents.ts'
+import { settlePipeline } from '../../../../scheduler/domain/pipeline/facts.ts'
+import type { PipelineContext } from '../../../../scheduler/domain/pipeline/gateways-view.ts'
+import { reconcilePipeline } from '../../../../scheduler/domain/pipeline/reconcile.ts'
+import { aModel } from '../../../support/documents.ts'
+import {
+  aPipelineVersion,
+  failedFor,
+  gatewaysThat,
+  LOADED,
+  pipelineContext,
+  pipelineWith,
+} from '../../../support/pipelines.ts'
+
+const noModels = { model: () => undefined }
+const answering = (model: ModelDocument, availableReplicas: number): ModelDocument => ({
+  ...model,
+  status: { ...model.status, availableReplicas },
+})
+/** Until nothing changes; each step is committed at the next revision. */
+function settle(pipeline: PipelineDocument, fields: Partial<PipelineContext>, cluster = noModels): PipelineDocument {
+  let document = pipeline
+  for (let revision = document.revision + 1; revision < document.revision + 20; revision += 1) {
+    const next = reconcilePipeline(document, cluster, pipelineContext(fields))
+    if (next.document === undefined || next.remove) return next.document ?? document
+    document = { ...next.document, revision }
+  }
+  throw new Error('it does not settle')
+}
+const loadedBy = (...gateways: readonly string[]) =>
+  gatewaysThat(Object.fromEntries(gateways.map((name) => [name, { 'uid-1': LOADED, 'uid-2': LOADED }])))
+const serving = (fields: Partial<PipelineDocument> = {}): PipelineDocument =>
+  pipelineWith('p', {
+    revision: 5,
+    versions: [aPipelineVersion(1), aPipelineVersion(2)],
+    serving: 1,
+    route: { sinceRevision: 3, ackedAtMs: 7 },
+    ...fields,
+  })
+
+describe('a pipeline that was applied', () => {
+  it('says that nobody can answer for it while no gateway is there', () => {
+    const { status, serving: served, route } = settle(pipelineWith('p'), {})
+    expect([status.state, served, route]).toEqual(['PipelineCreate', undefined, undefined])
+    expect(status.reason).toContain('no pipeline gateway is connected')
+  })
+
+  it('is creating while a gateway loads it, and says which', () => {
+    const gateways = gatewaysThat({ a: { 'uid-1': LOADED }, b: {} })
+    expect(settle(pipelineWith('p'), { gateways }).status).toMatchObject({
+      state: 'PipelineCreating',
+      reason: 'Version 1 is loading on b',
+    })
+  })
+
+  it('gets its route once every gateway has it, and is ready once the route is ACKed (I1, I2)', () => {
+    const [first] = [reconcilePipeline(pipelineWith('p'), noModels, pipelineContext({ gateways: loadedBy('a', 'b') }))]
+    expect(first.document).toMatchObject({ serving: 1, route: { sinceRevision: NEXT_COMMIT } })
+    expect(first.document?.status.state).toBe('PipelineCreating')
+    const waiting = settle(pipelineWith('p'), { gateways: loadedBy('a'), isAcked: () => false })
+    expect(waiting.status.reason).toBe("Version 1 is loaded and waits for Envoy's ACK of its route")
+    expect(settle(waiting, { gateways: loadedBy('a'), isAcked: () => 'no-node' }).status.reason).toContain('no Envoy')
+    expect(settle(waiting, { gateways: loadedBy('a') })).toMatchObject({
+      route: { sinceRevision: 1, ackedAtMs: 1_000 },
+      status: { state: 'PipelineReady', reason: 'Version 1 serves' },
+    })
+  })
+
+  it('names the models that do not answer, and does not wait for them', () => {
+    const models: Readonly<Record<string, ModelDocument>> = {
+      good: answering(aModel('good'), 1),
+      loading: answering(aModel('loading'), 0),
+      going: { ...answering(aModel('going'), 1), deleted: true },
+    }
+    const pipeline = pipelineWith('p', {
+      versions: [aPipelineVersion(1, 'loading', 'good', 'absent', 'good', 'going')],
+    })
+    const { status } = settle(pipeline, { gateways: loadedBy('a') }, { model: (name: string) => models[name] } as never)
+    expect(status).toMatchObject({ state: 'PipelineReady', missingModels: ['absent', 'going', 'loading'] })
+  })
+})
+
+describe('a new version', () => {
+  it('serves when all gateways have it, and the route stays as it is', () => {
+    expect(settle(serving(), { gateways: loadedBy('a', 'b') })).toMatchObject({
+      serving: 2,
+      route: { sinceRevision: 3, ackedAtMs: 7 },
+      status: { state: 'PipelineReady', reason: 'Version 2 serves' },
+    })
+  })
+
+  it.each([
+    ['is loading', {}, 'PipelineCreating', 'Version 2 is loading on b; version 1 keeps serving'],
+    [
+      'failed',
+      { 'uid-2': failedFor('no such thing') },
+      'PipelineFailed',
+      'Version 2 failed on b: no such thing (it is tried again by itself); version 1 keeps serving',
+    ],
+    [
+      'failed for good',
+      { 'uid-2': failedFor('no such thing', false) },
+      'PipelineFailed',
+      'Version 2 failed on b: no such thing (given up: correct the pipeline and apply it again); version 1 keeps serving',
+    ],
+  ] as const)('that one gateway %s leaves the old one serving (I4)', (_case, said, state, reason) => {
+    const gateways = gatewaysThat({ a: { 'uid-1': LOADED, 'uid-2': LOADED }, b: { 'uid-1': LOADED, ...said } })
+    expect(settle(serving(), { gateways })).toMatchObject({ serving: 1, status: { state, reason } })
+  })
+
+  it('does not serve, and the old one does, while no gateway is there', () => {
+    expect(settle(serving(), {})).toMatchObject({ serving: 1, route: {}, status: { state: 'PipelineCreate' } })
+  })
+})
+
+describe('a deleted pipeline', () => {
+  const deleted = (): PipelineDocument => serving({ deleted: true })
+  const gateways = loadedBy('a')
+
+  it('leaves the routes first, and the gateways after the ACK and the drain time (I3)', () => {
+    const off = settle(deleted(), { gateways, isAcked: () => false })
+    expect(settlePipeline(off)).toMatchObject({ serving: 1, leaving: { sinceRevision: 6, unloadAtMs: 0 } })
+    expect([off.route, off.status.state]).toEqual([undefined, 'PipelineTerminating'])
+    const draining = reconcilePipeline(off, noModels, pipelineContext({ gateways }))
+    expect(draining).toMatchObject({ document: { leaving: { unloadAtMs: 1_100 } }, wakeAtMs: 1_100, remove: false })
+    const early = { gateways, nowMs: 1_099 }
+    expect(settle(draining.document ?? off, early).unloading).toBeUndefined()
+    expect(settle(draining.document ?? off, { ...early, nowMs: 1_100 })).toMatchObject({ unloading: true })
+  })
+
+  it('waits longer when no Envoy is there to ask', () => {
+    const off = settle(deleted(), { gateways, isAcked: () => 'no-node' })
+    expect(off).toMatchObject({ leaving: { unloadAtMs: 6_000 } })
+  })
+
+  it('is gone when every connected gateway has unloaded it', () => {
+    const unloading = serving({ deleted: true, unloading: true })
+    const say = (kind: 'asked' | 'unloaded' | 'failed') => ({
+      ...gateways,
+      unloads: () => [
+        { gateway: 'a', kind: 'unloaded' as const, reason: '' },
+        { gateway: 'b', kind, reason: 'no broker' },
+      ],
+    })
+    const step = (kind: 'asked' | 'unloaded' | 'failed') =>
+      reconcilePipeline(unloading, noModels, pipelineContext({ gateways: say(kind) }))
+    expect(step('asked')).toMatchObject({ remove: false, document: { status: { reason: 'Deleted: unloading on b' } } })
+    expect(step('failed')).toMatchObject({
+      remove: false,
+      document: { status: { state: 'PipelineFailedTerminating' } },
+    })
+    expect(step('unloaded')).toMatchObject({ remove: true })
+  })
+
+  it('that asks for its topics to be deleted waits for a gateway that does it', () => {
+    const version = aPipelineVersion(1)
+    const cleaning = { ...version, spec: { ...version.spec, dataflow: { cleanTopicsOnDelete: true } } }
+    const unloading = { deleted: true, unloading: true } as const
+    expect(reconcilePipeline(serving(unloading), noModels, pipelineContext())).toMatchObject({ remove: true })
+    const waiting = reconcilePipeline(serving({ ...unloading, versions: [cleaning] }), noModels, pipelineContext())
+    expect(waiting).toMatchObject({ remove: false, document: { status: { state: 'PipelineTerminating' } } })
+  })
+
+  it('comes back when it is applied again, at any point of its end', () => {
+    for (const stage of [{}, { route: undefined, leaving: { sinceRevision: 4, unloadAtMs: 9 } }, { unloading: true }]) {
+      const { route, ...rest } = serving(stage as Partial<PipelineDocument>)
+      const again = settle({ ...rest, ...(route === undefined ? {} : { route }) }, { gateways })
+      expect(again).toMatchObject({ serving: 2, route: {}, status: { state: 'PipelineReady' } })
+      expect([again.leaving, again.unloading]).toEqual([undefined, undefined])
+    }
+  })
+})
