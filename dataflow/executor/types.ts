@@ -20,7 +20,6 @@ export type EdgeMessage =
   | { readonly kind: 'request'; readonly request: InferenceRequest }
   | { readonly kind: 'response'; readonly response: InferenceResponse }
 
-/** @public for the runners */
 export interface StartOptions {
   /** Absent: the request begins with what arrives on an edge. */
   readonly input?: InferenceRequest
@@ -33,7 +32,6 @@ export interface StartOptions {
   readonly isOpen?: boolean
 }
 
-/** @public for the runners */
 export type ExecutorEvent =
   /** Data appeared on an edge by somebody else's doing: read from a topic, in any order, perhaps twice. */
   | {
@@ -47,6 +45,14 @@ export type ExecutorEvent =
   | { readonly kind: 'answered'; readonly call: number; readonly response: InferenceResponse; readonly nowMs: number }
   /** The call failed for good; retrying is the runner's business. */
   | { readonly kind: 'failed'; readonly call: number; readonly cause: unknown; readonly nowMs: number }
+  /** An error appeared on the topics in the place of a step's answer. */
+  | {
+      readonly kind: 'arrivedFailure'
+      readonly node: number
+      readonly visit: Visit
+      readonly cause: unknown
+      readonly nowMs: number
+    }
   | { readonly kind: 'timer'; readonly timer: number; readonly nowMs: number }
   /** The caller went away. */
   | { readonly kind: 'cancelled'; readonly nowMs: number }
@@ -60,7 +66,6 @@ export type Failure =
   | { readonly kind: 'deadline'; readonly message: string }
   | { readonly kind: 'revisits'; readonly step: string; readonly limit: number; readonly message: string }
 
-/** @public for the runners */
 export type Effect =
   /** Call the model. `call` names it in the event that answers; `node` is of the plan. */
   | {

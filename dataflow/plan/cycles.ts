@@ -3,7 +3,7 @@ import type { Issue } from '../../kit/errors.ts'
 import { cyclicParts, type Graph, wayBack } from './graph.ts'
 import type { Reference } from './reference.ts'
 import { readable, type References, type Section, sectionsOf } from './sections.ts'
-import type { PipelineSpec } from './spec.ts'
+import type { PipelineSpec } from '../../api/resources/pipeline.ts'
 
 export function cycleIssues(pipeline: string, spec: PipelineSpec): readonly Issue[] {
   const steps = sectionsOf(pipeline, spec).filter((section) => section.kind === 'step')

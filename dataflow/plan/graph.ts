@@ -51,6 +51,20 @@ export function cyclicParts(graph: Graph, nodes: Iterable<number> = graph.keys()
   }
 }
 
+/** Everything that `from` leads to, itself only if a way leads back. */
+export function reachable(graph: Graph, from: Iterable<number>): ReadonlySet<number> {
+  const found = new Set<number>()
+  const next = [...from]
+  for (let node = next.pop(); node !== undefined; node = next.pop()) {
+    for (const successor of graph[node] ?? []) {
+      if (found.has(successor)) continue
+      found.add(successor)
+      next.push(successor)
+    }
+  }
+  return found
+}
+
 /** A shortest way from a node back to itself, both ends included; undefined when there is none. */
 export function wayBack(graph: Graph, node: number): readonly number[] | undefined {
   const before = new Map<number, number>()

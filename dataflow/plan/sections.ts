@@ -2,8 +2,12 @@
  * The parts of a spec that take from edges, in one form: the `input` section, every step, the `output`. Pure. Validation
  * and compilation read references here only, so they cannot disagree on defaults.
  */
+import type { PipelineSpec } from '../../api/resources/pipeline.ts'
 import { endKey, parseExternalReference, parseReference, type Reference, type ReferenceResult } from './reference.ts'
-import type { BatchSpec, Join, PipelineSpec, StepSpec } from './spec.ts'
+
+type StepSpec = PipelineSpec['steps'][number]
+/** inner: all of them; outer: what is there when the window ends; any: the first. */
+export type Join = NonNullable<StepSpec['inputsJoinType']>
 
 export interface Section {
   readonly kind: 'input' | 'step' | 'output'
@@ -15,7 +19,7 @@ export interface Section {
   readonly triggers: References
   readonly tensorMap: Readonly<Record<string, string>>
   readonly windowMs: number | undefined
-  readonly batch: BatchSpec | undefined
+  readonly batch: StepSpec['batch']
   /** Reads a reference, or a key of the tensor map, as this section means it. */
   readonly parse: (text: string) => ReferenceResult
 }

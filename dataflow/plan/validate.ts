@@ -4,10 +4,10 @@ import { nameProblem } from '../../api/resources/rules.ts'
 import { cycleIssues } from './cycles.ts'
 import { endKey, type Reference, sameReference, showEnd, showReference } from './reference.ts'
 import { distinctEnds, readable, type References, type Section, sectionsOf } from './sections.ts'
-import type { PipelineSpec } from './spec.ts'
+import type { PipelineSpec } from '../../api/resources/pipeline.ts'
 
 /** Bounds what one request may remember. */
-export const MAX_STEP_REVISITS = 100_000
+export const MAX_STEP_REVISITS = 10_000
 
 /** Other pipelines, as far as the caller knows them. */
 export type KnownPipelines = (name: string) => PipelineSpec | undefined
