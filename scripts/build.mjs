@@ -90,7 +90,7 @@ function generate() {
 function buildWasm() {
   if (!existsSync(join(root, 'wasm-filter/assembly'))) return
   mkdirSync(join(root, 'wasm-filter/build'), { recursive: true })
-  for (const filter of ['router', 'rename-rest', 'rename-grpc']) {
+  for (const filter of ['router', 'rename-rest', 'rename-grpc', 'mirror']) {
     tool('asc', [
       `wasm-filter/assembly/${filter}.ts`,
       '--config',

@@ -23,7 +23,7 @@ export type Admission =
 
 const TARGET = 'x-millrace-target'
 const SHARD = 'x-millrace-shard'
-const OURS = [TARGET, 'x-millrace-proto', SHARD, 'seldon-internal-model']
+const OURS = [TARGET, 'x-millrace-proto', SHARD, 'x-millrace-mirror', 'seldon-internal-model']
 
 /** `table`: the configuration of Envoy's router filter, as wasm-filter/README.md describes it. */
 export function admit(request: AskedRequest, table: string, wasmFolder: string): Admission {

@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EndpointSetIr, ListenerOptions, RouteIr, SplitIr } from '../../xds/index.ts'
+import { withMirrors } from '../../xds/cache/mirrors.ts'
+import { setIdsOf } from '../../xds/cache/route-content.ts'
 import { KINDS, type Kind } from '../../xds/cache/resource.ts'
 import type { Json } from '../../xds/proto/encode.ts'
 import { toCluster } from '../../xds/translate/clusters.ts'
@@ -45,7 +47,8 @@ export const readCase = (name: string): GoldenCase =>
 export const goldenFile = (kind: Kind): string => `${kind.toLowerCase()}.json`
 
 /** All resources of a state, as the cache makes them. */
-export function translate({ shards, endpointSets, routes, splits, upstreamTls, ingressTls }: GoldenCase): Resources {
+export function translate({ shards, upstreamTls, ingressTls, ...state }: GoldenCase): Resources {
+  const { endpointSets, routes, splits } = mirrored(state)
   const router = { shards, maxModels: 2_000, maxRequestBytes: 104_857_600 }
   const listener = { host: '127.0.0.1', port: 9000, wasmFolder: WASM_FOLDER, router, ...(ingressTls && { ingressTls }) }
   const indexes = Array.from({ length: shards }, (_, index) => index)
@@ -61,14 +64,18 @@ export function translate({ shards, endpointSets, routes, splits, upstreamTls, i
   }
 }
 
+function mirrored({ endpointSets, routes, splits }: Pick<GoldenCase, 'endpointSets' | 'routes' | 'splits'>) {
+  const whole = { revision: 1, removeTargets: [], removeEndpointSetIds: [] }
+  const nothing = { splits: [], route: () => undefined, sets: new Map<string, EndpointSetIr>() }
+  const change = withMirrors({ ...whole, upsertRoutes: routes, upsertEndpointSets: endpointSets, splits }, nothing)
+  return { endpointSets: change.upsertEndpointSets, routes: change.upsertRoutes, splits }
+}
+
 function entriesOf(shard: number, shards: number, routes: readonly RouteIr[]) {
   return new Map(
     routes
       .filter(({ target }) => shardOf(target, shards) === shard)
-      .map((route) => [
-        route.target,
-        { route: toRoute(route), endpointSetIds: route.destinations.map(({ endpointSetId }) => endpointSetId) },
-      ]),
+      .map((route) => [route.target, { route: toRoute(route), endpointSetIds: setIdsOf(route) }]),
   )
 }
 

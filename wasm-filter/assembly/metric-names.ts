@@ -6,6 +6,9 @@ import { Writer } from './writer'
 const REQUESTS = text('millrace.requests')
 const MICROSECONDS = text('millrace.microseconds')
 const DURATION_US = text('millrace.duration_us')
+const MIRROR_REQUESTS = text('millrace.mirror_requests')
+const MIRROR_MICROSECONDS = text('millrace.mirror_microseconds')
+const MIRROR_DURATION_US = text('millrace.mirror_duration_us')
 const CANDIDATE_REQUESTS = text('millrace.candidate_requests')
 const CANDIDATE_ERRORS = text('millrace.candidate_errors')
 const CANDIDATE_US = text('millrace.candidate_us')
@@ -18,6 +21,8 @@ const UNDERSCORE: u8 = 0x5f
 export class Labels {
   readonly internal: View = new View()
   readonly address: View = new View()
+  /** Copies, not requests that somebody waits for. */
+  mirror: bool = false
   grpc: bool = false
   /** Above `CODE_MAX`: other. */
   code: u32 = 0
@@ -31,15 +36,15 @@ export const ADDRESS_NONE = NONE
 const name = new Writer(1024)
 
 export function requestsName(labels: Labels): Writer {
-  return seriesName(REQUESTS, labels)
+  return seriesName(labels.mirror ? MIRROR_REQUESTS : REQUESTS, labels)
 }
 
 export function microsecondsName(labels: Labels): Writer {
-  return seriesName(MICROSECONDS, labels)
+  return seriesName(labels.mirror ? MIRROR_MICROSECONDS : MICROSECONDS, labels)
 }
 
 export function durationName(labels: Labels): Writer {
-  return serverFields(name.reset().view(DURATION_US), labels)
+  return serverFields(name.reset().view(labels.mirror ? MIRROR_DURATION_US : DURATION_US), labels)
 }
 
 /** `candidate`: `<experiment>\0<candidate>`. */

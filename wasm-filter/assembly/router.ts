@@ -7,7 +7,7 @@ import { countRequest } from './count'
 import { decide, decideByName, target, Verdict } from './decide'
 import { fnv1a32 } from './hash'
 import { addRequestHeader, getBytes, getHeaders, nowNanoseconds, removeRequestHeader, warn } from './host'
-import { HEADER_CONTENT_LENGTH, HEADER_INTERNAL, HEADER_PROTO, HEADER_SHARD, HEADER_TARGET, PROTO_GRPC, PROTO_REST } from './names'
+import { HEADER_CONTENT_LENGTH, HEADER_INTERNAL, HEADER_MIRROR, HEADER_PROTO, HEADER_SHARD, HEADER_TARGET, PROTO_GRPC, PROTO_REST } from './names'
 import { noteCandidate, numberCandidates } from './measure'
 import { forgetHeld, holdForName, NO_MESSAGE, Peek, peekedName, peekName, peekProblem, TOO_MANY } from './peek'
 import { seed } from './random'
@@ -26,7 +26,7 @@ const request = new Request()
 const view = new View()
 const digits = new Writer(256)
 /** One for the VM: what is counted does not depend on a table. */
-const series = new SeriesTable()
+const series = new SeriesTable(false)
 /**
  * Of the update that came last. Envoy gives every update a new root context while the one before still serves; both use the new
  * table, so streams need not be told apart by root, which would cost each an entry into the VM (`proxy_on_context_create`).
@@ -122,6 +122,7 @@ function removeForged(): void {
   removeRequestHeader(HEADER_TARGET)
   removeRequestHeader(HEADER_PROTO)
   removeRequestHeader(HEADER_SHARD)
+  removeRequestHeader(HEADER_MIRROR)
   removeRequestHeader(HEADER_INTERNAL)
 }
 
@@ -145,7 +146,8 @@ function applySplit(contextId: u32, split: Split, read: bool): u32 {
   if (!read) getHeaders(HeaderMap.REQUEST, view)
   const candidate = choose(split, view)
   if (candidate.measured != 0) noteCandidate(contextId, candidate.measured)
-  target.set(candidate.routed, candidate.routedSize)
+  if (split.isMirrored) addRequestHeader(HEADER_MIRROR, split.target, split.targetSize)
+  target.set(candidate.target, candidate.targetSize)
   return fnv1a32(target.ptr, target.size)
 }
 

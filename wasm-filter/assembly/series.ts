@@ -32,6 +32,10 @@ export class SeriesTable {
   private left: u32 = 0
   private entries: usize = 0
 
+  constructor(mirror: bool) {
+    this.labels.mirror = mirror
+  }
+
   /** Makes room for this many models. Ids are made anew when that changes, and Envoy keeps the values of a name. */
   prepare(maxModels: u32): void {
     if (maxModels == this.maxModels) return

@@ -8,20 +8,19 @@ import { Candidate, candidateOf, Condition, ConditionKind, findSplit, Split, Tab
 
 /** Enough for what is written of any line: a split, and for each two fields a candidate, for each three a condition. */
 export const BYTES_PER_LINE: i32 = 48
-export const BYTES_PER_SPACE: i32 = 14
+export const BYTES_PER_SPACE: i32 = 12
 
 const WEIGHT_MAX: i64 = 1000000
 const HEADER_MAX_BYTES: i32 = 64
 const VALUE_MAX_BYTES: i32 = 256
-const ROUTED_MAX_BYTES: i32 = 160
 const UNDERSCORE: u8 = 0x5f
 
 const SPLIT = text('split')
 const SEED = text('seed')
 const STICKY = text('sticky')
 const MEASURED = text('measured')
+const MIRRORED = text('mirrored')
 const MATCH = text('match')
-const ROUTE = text('route')
 const PRESENT = text('present')
 const EXACT = text('exact')
 const PREFIX = text('prefix')
@@ -44,10 +43,8 @@ export function parseSplitLine(table: Table): bool {
   if (isText(field.ptr, field.size, SEED)) return parseSeed(split)
   if (isText(field.ptr, field.size, STICKY)) return parseSticky(split)
   if (isText(field.ptr, field.size, MATCH)) return parseMatch(split)
-  if (isText(field.ptr, field.size, ROUTE)) return parseRoute(split)
-  if (!isText(field.ptr, field.size, MEASURED) || split.isMeasured) return false
-  split.isMeasured = true
-  return true
+  if (isText(field.ptr, field.size, MEASURED)) return !split.isMeasured && (split.isMeasured = true)
+  return isText(field.ptr, field.size, MIRRORED) && !split.isMirrored && (split.isMirrored = true)
 }
 
 function parseSplit(table: Table): bool {
@@ -65,8 +62,8 @@ function parseSplit(table: Table): bool {
   while (!atLineEnd()) {
     if (!nextTarget()) return false
     const candidate = changetype<Candidate>(take(offsetof<Candidate>()))
-    candidate.target = candidate.routed = field.ptr
-    candidate.targetSize = candidate.routedSize = field.size
+    candidate.target = field.ptr
+    candidate.targetSize = field.size
     const weight = nextNumber(WEIGHT_MAX)
     if (weight < 0) return false
     candidate.weight = <u32>weight
@@ -122,16 +119,6 @@ function nextValue(condition: Condition): bool {
   return condition.valueSize > 0
 }
 
-function parseRoute(split: Split): bool {
-  const candidate = nextCandidate(split)
-  if (candidate == null || candidate.routed != candidate.target || !nextField()) return false
-  if (field.size < 2 || field.size > ROUTED_MAX_BYTES || load<u8>(field.ptr) != UNDERSCORE) return false
-  if (!isPrintable()) return false
-  candidate.routed = field.ptr
-  candidate.routedSize = field.size
-  return true
-}
-
 function nextTarget(): bool {
   return nextField() && isTarget(field.ptr, field.size)
 }
@@ -152,14 +139,6 @@ function nextHeader(): bool {
     const byte = load<u8>(at)
     const known = (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x30 && byte <= 0x39) || byte == 0x2d || byte == UNDERSCORE
     if (!known) return false
-  }
-  return true
-}
-
-function isPrintable(): bool {
-  for (let at: usize = field.ptr; at < field.ptr + field.size; at++) {
-    const byte = load<u8>(at)
-    if (byte <= 0x20 || byte >= 0x7f) return false
   }
   return true
 }

@@ -18,6 +18,8 @@ export class Split {
   sticky: usize
   stickySize: i32
   isMeasured: bool
+  /** The routes of its candidates are told that a request came by it, and mirror it. */
+  isMirrored: bool
 }
 
 @unmanaged
@@ -25,9 +27,6 @@ export class Candidate {
   target: usize
   targetSize: i32
   weight: u32
-  /** What is routed to when it is chosen: itself, or a route with mirrors. */
-  routed: usize
-  routedSize: i32
   /** The first `Condition`, 0 when there is none. */
   conditions: usize
   /** Under which number it is measured; 0: it is not. */

@@ -23,7 +23,7 @@ export interface Answered {
 }
 
 /** A module of `wasm-filter/build`. */
-export type FilterModule = 'router' | 'rename-rest' | 'rename-grpc'
+export type FilterModule = 'router' | 'rename-rest' | 'rename-grpc' | 'mirror'
 
 interface FilterExports {
   readonly memory: WebAssembly.Memory
@@ -31,6 +31,8 @@ interface FilterExports {
   readonly proxy_on_configure?: (rootId: number, size: number) => number
   readonly proxy_on_request_headers?: (contextId: number, headers: number, endOfStream: number) => number
   readonly proxy_on_request_body?: (contextId: number, size: number, endOfStream: number) => number
+  readonly proxy_on_response_headers?: (contextId: number, headers: number, endOfStream: number) => number
+  readonly proxy_on_response_trailers?: (contextId: number, trailers: number) => number
   readonly proxy_on_log?: (contextId: number) => void
   readonly proxy_on_delete?: (contextId: number) => void
 }

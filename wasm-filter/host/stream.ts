@@ -74,6 +74,10 @@ export function openStream(host: ProxyHost, request: StreamRequest): OpenStream 
       host.requestHeaders = headers
       host.answered = answered
       host.nowNanoseconds += durationNanoseconds
+      const { headers: answer = [], trailers = [] } = answered
+      if (answer.length > 0)
+        exports.proxy_on_response_headers?.(contextId, answer.length, trailers.length === 0 ? 1 : 0)
+      if (trailers.length > 0) exports.proxy_on_response_trailers?.(contextId, trailers.length)
       exports.proxy_on_log?.(contextId)
       exports.proxy_on_delete?.(contextId)
       return { headers, body: Buffer.concat(passed), localReply, held, passed }

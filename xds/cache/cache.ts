@@ -12,6 +12,7 @@ import { type ListenerOptions, toListener } from '../translate/listener.ts'
 import { clusterName, LISTENER_NAME, PROTOCOLS, ROUTER_CONFIG_NAME } from '../translate/names.ts'
 import { toScope } from '../translate/scoped-routes.ts'
 import { checkChange } from './check-change.ts'
+import { withMirrors } from './mirrors.ts'
 import { type Kind, type Resource, toResource } from './resource.ts'
 import type { EncodedRoute, ShardContent, ShardResource } from './route-content.ts'
 import { createShardTable, type ShardTable } from './shard-table.ts'
@@ -47,7 +48,8 @@ type Stored = Record<Exclude<Kind, 'RDS'>, Map<string, Resource>>
 export function createCache(options: ListenerOptions): Cache {
   const { shards } = options.router
   const routes: ShardTable = createShardTable(shards)
-  const sets = new Set<string>()
+  const sets = new Map<string, EndpointSetIr>()
+  let splits: readonly SplitIr[] = []
   const stored: Stored = {
     CDS: new Map(),
     EDS: new Map(),
@@ -58,9 +60,11 @@ export function createCache(options: ListenerOptions): Cache {
   putSplits([], 0)
   let revision: number | undefined
 
-  function update(change: ChangeIr): readonly Touched[] {
-    checkChange(change, { hasSet: (id) => sets.has(id), routes })
+  function update(asked: ChangeIr): readonly Touched[] {
+    const change = withMirrors(asked, { splits, route: (target) => routes.route(target)?.ir, sets })
+    checkChange(asked, change, { hasSet: (id) => sets.has(id), routes })
     revision = change.revision
+    splits = change.splits ?? splits
     return [
       ...change.upsertEndpointSets.flatMap((set) => putSet(set, change.revision)),
       ...routes.apply(change.upsertRoutes, change.removeTargets, change.revision),
@@ -70,7 +74,7 @@ export function createCache(options: ListenerOptions): Cache {
   }
 
   function putSet(set: EndpointSetIr, atRevision: number): Touched[] {
-    sets.add(set.id)
+    sets.set(set.id, set)
     return PROTOCOLS.flatMap((protocol) => {
       const name = clusterName(set.id, protocol)
       return [
@@ -114,7 +118,7 @@ export function createCache(options: ListenerOptions): Cache {
           state.upsertRoutes.map(({ target }: RouteIr) => target),
         ),
         removeEndpointSetIds: without(
-          sets.keys(),
+          [...sets.values()].flatMap(({ id, isMirror }) => (isMirror === true ? [] : [id])),
           state.upsertEndpointSets.map(({ id }) => id),
         ),
       }),

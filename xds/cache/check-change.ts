@@ -1,6 +1,7 @@
 import type { IrIssue } from '../ir/issue.ts'
 import type { ChangeIr } from '../ir/types.ts'
 import { validateChange } from '../ir/validate.ts'
+import { setIdsOf } from './route-content.ts'
 import type { ShardTable } from './shard-table.ts'
 
 interface Standing {
@@ -9,11 +10,11 @@ interface Standing {
 }
 
 /**
- * Refuses a change that is wrong in itself or does not fit what stands: every route must name sets that exist, and no
- * set may go while a route names it. @throws Error listing every issue
+ * Refuses a change that is wrong in itself or does not fit what stands: every route must name sets that exist, and no set may go while a route names it.
+ * `mirrored` is the change with what mirrors make of it. @throws Error listing every issue
  */
-export function checkChange(change: ChangeIr, standing: Standing): void {
-  const issues = [...validateChange(change), ...missingSets(change, standing), ...setsInUse(change, standing)]
+export function checkChange(change: ChangeIr, mirrored: ChangeIr, standing: Standing): void {
+  const issues = [...validateChange(change), ...missingSets(mirrored, standing), ...setsInUse(mirrored, standing)]
   if (issues.length === 0) return
   const lines = issues.map((issue) => `${issue.path}: ${issue.message}`)
   throw new Error(`routing change ${String(change.revision)} is refused: ${lines.join('; ')}`)
@@ -22,8 +23,7 @@ export function checkChange(change: ChangeIr, standing: Standing): void {
 function missingSets(change: ChangeIr, { hasSet }: Standing): IrIssue[] {
   const given = new Set(change.upsertEndpointSets.map((set) => set.id))
   return change.upsertRoutes.flatMap((route) =>
-    route.destinations
-      .map((destination) => destination.endpointSetId)
+    setIdsOf(route)
       .filter((id) => !given.has(id) && !hasSet(id))
       .map((id) => ({ path: `upsertRoutes[${route.target}]`, message: `endpoint set "${id}" does not exist` })),
   )
@@ -38,10 +38,7 @@ function setsInUse(change: ChangeIr, { routes }: Standing): IrIssue[] {
   for (const target of change.removeTargets) add(routes.route(target)?.endpointSetIds ?? [], -1)
   for (const route of change.upsertRoutes) {
     add(routes.route(route.target)?.endpointSetIds ?? [], -1)
-    add(
-      route.destinations.map((destination) => destination.endpointSetId),
-      1,
-    )
+    add(setIdsOf(route), 1)
   }
   return change.removeEndpointSetIds
     .filter((id) => routes.references(id) + (difference.get(id) ?? 0) > 0)

@@ -7,6 +7,8 @@ import { type Resource, toResource } from './resource.ts'
 
 /** One target's route, encoded once. Equal bytes keep the same object, so that identity says "unchanged". */
 export interface EncodedRoute {
+  /** What it was encoded from, mirrors included. */
+  readonly ir: RouteIr
   readonly route: EncodedAny
   readonly endpointSetIds: readonly string[]
 }
@@ -23,8 +25,7 @@ export interface ShardResource extends Resource {
 export function toEncodedRoute(route: RouteIr, previous: EncodedRoute | undefined): EncodedRoute {
   const encoded = encodeAny(toRoute(route))
   if (previous !== undefined && Buffer.compare(previous.route.value, encoded.value) === 0) return previous
-  const endpointSetIds = [...new Set(route.destinations.map((destination) => destination.endpointSetId))]
-  return { route: encoded, endpointSetIds }
+  return { ir: route, route: encoded, endpointSetIds: setIdsOf(route) }
 }
 
 /** Encodes a shard. Its version ends in the number of models, by which a reconnecting node tells how many it has (I9). */
@@ -42,3 +43,8 @@ export function modelsInVersion(version: string): number {
   const count = /\.(\d+)$/.exec(version)?.[1]
   return count === undefined ? 0 : Number(count)
 }
+
+/** The endpoint sets that a route sends requests or copies to, each once. */
+export const setIdsOf = ({ destinations, mirrors = [] }: RouteIr): readonly string[] => [
+  ...new Set([...destinations, ...mirrors].map(({ endpointSetId }) => endpointSetId)),
+]

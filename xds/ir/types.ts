@@ -21,6 +21,8 @@ export interface EndpointSetIr {
   readonly endpoints: readonly EndpointIr[]
   /** `message`: the cluster gets the upstream rename filter. `header`: the server reads `seldon-internal-model`. */
   readonly nameSource: 'message' | 'header'
+  /** Takes copies only: bounded, on its own, and counted by itself. Made by the cache for what splits mirror to. */
+  readonly isMirror?: boolean
 }
 
 export interface DestinationIr {
@@ -41,6 +43,18 @@ export interface RouteIr {
   readonly timeoutMs: number
   /** What answers may say "not found" (404) after it worked, so that this is no reason to ask another; absent: it never does. */
   readonly ownNotFound?: true
+  /** Copies of what came by a split. Made by the cache, from the splits' mirrors. */
+  readonly mirrors?: readonly RouteMirrorIr[]
+}
+
+/** A share of what comes to a route by one split is copied to here; the answer is dropped. */
+export interface RouteMirrorIr {
+  /** The split's target. */
+  readonly split: string
+  readonly endpointSetId: string
+  /** Value of `seldon-internal-model` in the copy. */
+  readonly internalName: string
+  readonly percent: number
 }
 
 /**
@@ -78,7 +92,7 @@ export type HeaderMatchIr =
 
 export interface SplitMirrorIr {
   readonly target: string
-  /** Above 0, up to 100; fractions work, in steps of 0.0001. */
+  /** 0.0001 to 100, in steps of 0.0001. */
   readonly percent: number
 }
 

@@ -52,9 +52,9 @@ function conditionIssues(condition: HeaderMatchIr, path: string): IrIssue[] {
 function mirrorIssues({ target, percent }: SplitMirrorIr, path: string): IrIssue[] {
   return [
     ...(TARGET.test(target) ? [] : [{ path: `${path}.target`, message: `"${target}" cannot be a target` }]),
-    ...(percent > 0 && percent <= 100
+    ...(percent >= 0.0001 && percent <= 100
       ? []
-      : [{ path: `${path}.percent`, message: `${String(percent)} must be above 0 and at most 100` }]),
+      : [{ path: `${path}.percent`, message: `${String(percent)} must be 0.0001 to 100` }]),
   ]
 }
 

@@ -6,6 +6,7 @@
 /** Files whose messages the translators name, directly or inside an `Any`. */
 export const BUNDLED_FILES = [
   'envoy/config/bootstrap/v3/bootstrap.proto',
+  'envoy/config/common/mutation_rules/v3/mutation_rules.proto',
   'envoy/config/listener/v3/listener.proto',
   'envoy/extensions/access_loggers/file/v3/file.proto',
   'envoy/extensions/access_loggers/stream/v3/stream.proto',
@@ -55,6 +56,13 @@ export const MISSING_FIELDS = [
     name: 'allow_on_headers_stop_iteration',
     id: 9,
     type: '.google.protobuf.BoolValue',
+  },
+  {
+    message: 'envoy.config.route.v3.RouteAction.RequestMirrorPolicy',
+    name: 'request_headers_mutations',
+    id: 7,
+    rule: 'repeated',
+    type: '.envoy.config.common.mutation_rules.v3.HeaderMutation',
   },
   {
     message: 'envoy.config.route.v3.DirectResponseAction',

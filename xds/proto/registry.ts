@@ -22,9 +22,14 @@ function loadRegistry(): protobuf.Root {
   root.loadSync([...BUNDLED_FILES], SPELLING)
   for (const text of MISSING_MESSAGES) protobuf.parse(text, root, SPELLING)
   root.resolveAll()
-  for (const { message, name, id, type } of MISSING_FIELDS) {
-    const field = new protobuf.Field(name, id, type)
-    root.lookupType(message).add(field)
+  for (const missing of MISSING_FIELDS) {
+    const field = new protobuf.Field(
+      missing.name,
+      missing.id,
+      missing.type,
+      'rule' in missing ? missing.rule : undefined,
+    )
+    root.lookupType(missing.message).add(field)
     field.resolve()
   }
   return root

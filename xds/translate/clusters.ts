@@ -2,7 +2,7 @@ import type { EndpointSetIr } from '../ir/types.ts'
 import type { Json } from '../proto/encode.ts'
 import { ADS, clusterName, type Protocol, typeUrl } from './names.ts'
 import { toTlsMatch, type UpstreamTls } from './tls.ts'
-import { toRenameFilter } from './wasm.ts'
+import { toMirrorFilter, toRenameFilter } from './wasm.ts'
 
 /** CDS: one set of replicas, for one protocol. Shared by every model placed on that set, hence the careful policy. */
 export function toCluster(set: EndpointSetIr, protocol: Protocol, wasmFolder: string, tls?: UpstreamTls): Json {
@@ -12,9 +12,7 @@ export function toCluster(set: EndpointSetIr, protocol: Protocol, wasmFolder: st
     eds_cluster_config: { eds_config: ADS },
     connect_timeout: '1s',
     lb_policy: 'LEAST_REQUEST',
-    circuit_breakers: CIRCUIT_BREAKERS,
-    outlier_detection: OUTLIER_DETECTION,
-    common_lb_config: { healthy_panic_threshold: { value: 0 } },
+    ...(set.isMirror === true ? MIRROR_POLICY : POLICY),
     ...(tls === undefined ? {} : { transport_socket_matches: [toTlsMatch(tls, protocol)] }),
     typed_extension_protocol_options: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': toHttpOptions(set, protocol, wasmFolder),
@@ -42,12 +40,38 @@ const OUTLIER_DETECTION = {
   enforcing_local_origin_success_rate: 0,
 } as const
 
+const POLICY = {
+  circuit_breakers: CIRCUIT_BREAKERS,
+  outlier_detection: OUTLIER_DETECTION,
+  common_lb_config: { healthy_panic_threshold: { value: 0 } },
+} as const
+
+/**
+ * Nobody waits for a copy, so only a bound keeps those of a slow mirror from piling up. No host is ever ejected, and unhealthy ones are
+ * asked when there are no others (Envoy's default): a copy that is sent in vain is counted, one that has no host is not.
+ */
+const MIRROR_POLICY = {
+  circuit_breakers: {
+    thresholds: [{ max_connections: 256, max_pending_requests: 64, max_requests: 256, max_retries: 0 }],
+  },
+} as const
+
+/** Then a copy is given up, which Envoy would otherwise wait for as long as the route says: for ever, by default. */
+const MIRROR_STREAM_DURATION = '60s'
+
 function toHttpOptions(set: EndpointSetIr, protocol: Protocol, wasmFolder: string): Json {
+  const filters = [
+    ...(set.isMirror === true ? [toMirrorFilter(wasmFolder)] : []),
+    ...(set.nameSource === 'message' ? [toRenameFilter(protocol, wasmFolder)] : []),
+  ]
   return {
     '@type': typeUrl('envoy.extensions.upstreams.http.v3.HttpProtocolOptions'),
-    common_http_protocol_options: { idle_timeout: '4s' }, // below the 5 s after which Node and MLServer close
+    common_http_protocol_options: {
+      idle_timeout: '4s', // below the 5 s after which Node and MLServer close
+      ...(set.isMirror === true ? { max_stream_duration: MIRROR_STREAM_DURATION } : {}),
+    },
     explicit_http_config: protocol === 'rest' ? { http_protocol_options: {} } : { http2_protocol_options: {} },
-    ...(set.nameSource === 'message' ? { http_filters: [toRenameFilter(protocol, wasmFolder), UPSTREAM_CODEC] } : {}),
+    ...(filters.length === 0 ? {} : { http_filters: [...filters, UPSTREAM_CODEC] }),
   }
 }
 

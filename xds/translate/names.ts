@@ -3,6 +3,8 @@
 export const TARGET_HEADER = 'x-millrace-target'
 export const PROTOCOL_HEADER = 'x-millrace-proto'
 export const SHARD_HEADER = 'x-millrace-shard'
+/** The target of the mirrored split by which a request came. */
+export const MIRROR_HEADER = 'x-millrace-mirror'
 export const INTERNAL_NAME_HEADER = 'seldon-internal-model'
 export const ROUTE_HEADER = 'x-seldon-route'
 
@@ -16,9 +18,6 @@ export const ROUTER_CONFIG_NAME = 'router'
 
 export const PROTOCOLS = ['rest', 'grpc'] as const
 export type Protocol = (typeof PROTOCOLS)[number]
-
-/** The route that only a mirrored split's choice of a candidate takes. No client can ask for it: a name has no `_` at its front, nor a `/`. */
-export const mirroredTarget = (splitTarget: string, candidate: string): string => `_${splitTarget}/${candidate}`
 
 /** The cluster, and the endpoints resource, of one set and protocol. */
 export const clusterName = (endpointSetId: string, protocol: Protocol): string => `${endpointSetId}/${protocol}`

@@ -1,16 +1,34 @@
-import type { DestinationIr, RouteIr } from '../ir/types.ts'
+import type { DestinationIr, RouteIr, RouteMirrorIr } from '../ir/types.ts'
 import type { Json } from '../proto/encode.ts'
 import { headerInput, matchAction } from './matcher.ts'
-import { clusterName, INTERNAL_NAME_HEADER, PROTOCOL_HEADER, type Protocol, ROUTE_HEADER, typeUrl } from './names.ts'
+import {
+  clusterName,
+  INTERNAL_NAME_HEADER,
+  MIRROR_HEADER,
+  PROTOCOL_HEADER,
+  type Protocol,
+  ROUTE_HEADER,
+  typeUrl,
+} from './names.ts'
 import { STRICT_RETRY_POLICY } from './retry-policy.ts'
 
 const ANY_PATH = { prefix: '/' } as const
 
-/** What a shard's map holds for one target: a Route, or a RouteList while more than one destination shares the traffic. */
+/**
+ * What a shard's map holds for one target: a Route, or a RouteList while more than one destination shares the traffic, or
+ * while some of it is mirrored: what came by a split takes the routes that mirror, all else those that do not.
+ */
 export function toRoute(route: RouteIr): Json {
   const [first, second] = route.destinations
   if (first === undefined) throw new Error(`the route of "${route.target}" has no destination`)
-  return second === undefined ? toSingleRoute(route, first) : toWeightedRoutes(route)
+  const splits = [...new Set((route.mirrors ?? []).map(({ split }) => split))].toSorted()
+  if (second === undefined && splits.length === 0) return toSingleRoute(route, first)
+  return {
+    '@type': typeUrl('envoy.config.route.v3.RouteList'),
+    routes: [undefined, ...splits]
+      .toReversed()
+      .flatMap((split) => [toWeightedRoute(route, 'grpc', split), toWeightedRoute(route, 'rest', split)]),
+  }
 }
 
 /** One Route for both protocols: the plugin of the endpoint set picks the cluster. A RouteList of two costs 40 % more. */
@@ -23,40 +41,31 @@ function toSingleRoute(route: RouteIr, destination: DestinationIr): Json {
   }
 }
 
-function toWeightedRoutes(route: RouteIr): Json {
-  return {
-    '@type': typeUrl('envoy.config.route.v3.RouteList'),
-    routes: [
-      toWeightedRoute(route, 'grpc', {
-        ...ANY_PATH,
-        headers: [{ name: PROTOCOL_HEADER, string_match: { exact: 'grpc' } }],
-      }),
-      toWeightedRoute(route, 'rest', ANY_PATH),
-    ],
-  }
-}
-
-function toWeightedRoute(route: RouteIr, protocol: Protocol, match: Json): Json {
+function toWeightedRoute(route: RouteIr, protocol: Protocol, split: string | undefined): Json {
   const clusters = route.destinations.map((destination) => ({
     name: clusterName(destination.endpointSetId, protocol),
     weight: destination.weight,
     ...toHeaders(destination),
   }))
-  return { match, route: { weighted_clusters: { clusters }, ...toLimits(route) } }
+  const headers = [
+    ...(split === undefined ? [] : [{ name: MIRROR_HEADER, string_match: { exact: split } }]),
+    ...(protocol === 'grpc' ? [{ name: PROTOCOL_HEADER, string_match: { exact: 'grpc' } }] : []),
+  ]
+  const mirrors = (route.mirrors ?? []).filter((mirror) => mirror.split === split)
+  return {
+    match: { ...ANY_PATH, ...(headers.length === 0 ? {} : { headers }) },
+    route: {
+      weighted_clusters: { clusters },
+      ...toLimits(route),
+      ...(mirrors.length === 0 ? {} : { request_mirror_policies: mirrors.map((mirror) => toMirror(mirror, protocol)) }),
+    },
+    ...(split === undefined ? {} : { request_headers_to_remove: [MIRROR_HEADER] }),
+  }
 }
 
 function toHeaders({ internalName, routeToken }: DestinationIr): Json {
   return {
-    ...(internalName === ''
-      ? {}
-      : {
-          request_headers_to_add: [
-            {
-              header: { key: INTERNAL_NAME_HEADER, value: internalName },
-              append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
-            },
-          ],
-        }),
+    ...(internalName === '' ? {} : { request_headers_to_add: [toInternalName(internalName)] }),
     ...(routeToken === ''
       ? {}
       : {
@@ -66,6 +75,18 @@ function toHeaders({ internalName, routeToken }: DestinationIr): Json {
         }),
   }
 }
+
+const toInternalName = (internalName: string): Json => ({
+  header: { key: INTERNAL_NAME_HEADER, value: internalName },
+  append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
+})
+
+/** The copy goes under the mirror's own internal name, whatever the primary's route has set. */
+const toMirror = ({ endpointSetId, internalName, percent }: RouteMirrorIr, protocol: Protocol): Json => ({
+  cluster: clusterName(endpointSetId, protocol),
+  runtime_fraction: { default_value: { numerator: Math.round(percent * 10_000), denominator: 'MILLION' } },
+  request_headers_mutations: [{ append: toInternalName(internalName) }],
+})
 
 /** The plugin that single routes to a set name: its REST or its gRPC cluster. */
 export function toClusterSpecifier(endpointSetId: string): Json {

@@ -1,5 +1,4 @@
 import type { CandidateIr, HeaderMatchIr, SplitIr } from '../ir/types.ts'
-import { mirroredTarget } from './names.ts'
 
 /** What the router filter is told apart from the splits. */
 export interface RouterOptions {
@@ -30,10 +29,8 @@ function toSplitLines({ target, seed, candidates, stickyHeader, measured, mirror
     `seed ${seed}`,
     ...(stickyHeader === undefined ? [] : [`sticky ${stickyHeader}`]),
     ...(measured === true ? ['measured'] : []),
+    ...(mirrors.length === 0 ? [] : ['mirrored']),
     ...candidates.flatMap(toMatchLines),
-    ...(mirrors.length === 0
-      ? []
-      : candidates.map((candidate) => `route ${candidate.target} ${mirroredTarget(target, candidate.target)}`)),
   ]
 }
 

@@ -1,7 +1,7 @@
 import type { Json } from '../proto/encode.ts'
 import { type Protocol, typeUrl } from './names.ts'
 
-export type WasmModule = 'router' | 'rename-rest' | 'rename-grpc'
+export type WasmModule = 'router' | 'rename-rest' | 'rename-grpc' | 'mirror'
 
 /** The Wasm filter around one of our modules, which Envoy reads from `<wasmFolder>/<module>.wasm` on its own machine. */
 export function toWasmFilter(module: WasmModule, wasmFolder: string, pluginFields: Json = {}): Json {
@@ -28,4 +28,9 @@ const RELOAD = { backoff: { base_interval: '0.1s', max_interval: '1s' } } as con
 /** The upstream filter that writes the internal, versioned name into the path or into the gRPC message. */
 export function toRenameFilter(protocol: Protocol, wasmFolder: string): Json {
   return { name: 'rename', typed_config: toWasmFilter(`rename-${protocol}`, wasmFolder) }
+}
+
+/** The upstream filter that counts copies. */
+export function toMirrorFilter(wasmFolder: string): Json {
+  return { name: 'mirror', typed_config: toWasmFilter('mirror', wasmFolder) }
 }

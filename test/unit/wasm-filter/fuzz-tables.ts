@@ -15,21 +15,21 @@ const LINES = {
   seed: new RegExp(`^seed ${TARGET}$`),
   sticky: new RegExp(`^sticky ${HEADER}$`),
   measured: /^measured$/,
+  mirrored: /^mirrored$/,
   present: new RegExp(`^match (${TARGET}) ${HEADER} present$`),
   value: new RegExp(`^match (${TARGET}) ${HEADER} (?:exact|prefix) ((?:%[0-9A-Fa-f]{2}|[^% ])+)$`),
-  route: new RegExp(`^route (${TARGET}) (_[\\x21-\\x7e]{1,159})$`),
 }
 const MAX_WEIGHT = 1_000_000
 
 interface Model {
-  /** For each target, what its candidates are routed to. */
-  readonly splits: Map<string, Map<string, string>>
+  /** For each target, its candidates. */
+  readonly splits: Map<string, ReadonlySet<string>>
 }
 
 /** What a table says; undefined when it breaks the grammar. */
 function judge(table: string): Model | undefined {
-  const splits = new Map<string, Map<string, string>>()
-  let current: Map<string, string> | undefined
+  const splits = new Map<string, ReadonlySet<string>>()
+  let current: ReadonlySet<string> | undefined
   let said = new Set<string>()
   const once = (what: string): boolean => current !== undefined && said.size !== said.add(what).size
   for (const line of table.split('\n')) {
@@ -41,23 +41,21 @@ function judge(table: string): Model | undefined {
       const sum = weights.reduce((total, weight) => total + weight, 0)
       if (splits.has(target) || sum < 1 || weights.some((weight) => weight > MAX_WEIGHT)) return undefined
       const names = words.filter((_, index) => index % 2 === 0)
-      current = new Map(names.map((name) => [name, name]))
+      current = new Set(names)
       said = new Set()
       splits.set(target, current)
       continue
     }
     const [, matched] = LINES.present.exec(line) ?? LINES.value.exec(line) ?? []
-    const [, routed, route] = LINES.route.exec(line) ?? []
     const isFine =
       line === '' ||
       LINES.shards.test(line) ||
       (LINES.seed.test(line) && once('seed')) ||
       (LINES.sticky.test(line) && once('sticky')) ||
       (LINES.measured.test(line) && once('measured')) ||
-      (matched !== undefined && current?.has(matched) === true && fits(LINES.value.exec(line)?.[2])) ||
-      (routed !== undefined && current?.get(routed) === routed)
+      (LINES.mirrored.test(line) && once('mirrored')) ||
+      (matched !== undefined && current?.has(matched) === true && fits(LINES.value.exec(line)?.[2]))
     if (!isFine) return undefined
-    if (routed !== undefined && route !== undefined) current?.set(routed, route)
   }
   return { splits }
 }
@@ -67,7 +65,7 @@ function fits(value: string | undefined): boolean {
   return value === undefined || value.replaceAll(/%../g, 'x').length <= 256
 }
 
-const WORDS = ['shards', 'split', 'seed', 'sticky', 'measured', 'match', 'route', 'present', 'exact', 'prefix', 'a', 'b', 'c.experiment', 'x-user', '1', '0', '1000000', '1000001', '%41', '%4', '_r', '_', ' ', '\n', '-', 'A', 'z'.repeat(75)] // prettier-ignore
+const WORDS = ['shards', 'split', 'seed', 'sticky', 'measured', 'match', 'mirrored', 'present', 'exact', 'prefix', 'a', 'b', 'c.experiment', 'x-user', '1', '0', '1000000', '1000001', '%41', '%4', ' ', '\n', '-', 'A', 'z'.repeat(75)] // prettier-ignore
 const GOOD = [
   'shards 256',
   'split a a 1 b 2',
@@ -78,8 +76,7 @@ const GOOD = [
   'match a x-beta present',
   'match b x-team exact a%20b',
   'match b x-team prefix %22',
-  'route a _a/a',
-  'route b _x',
+  'mirrored',
   '',
 ]
 
@@ -117,10 +114,10 @@ export function fuzzTables({ cases, seed }: { readonly cases: number; readonly s
     if (host.memoryBytes > MEMORY_MAX_BYTES) throw new Error(`${where}: memory has grown`)
     if (model === undefined) continue
     accepted++
-    for (const [target, routed] of model.splits) {
+    for (const [target, candidates] of model.splits) {
       if (!ASKABLE.test(target)) continue
       const to = targetOf(host, target)
-      if (![...routed.values()].includes(to ?? '')) throw new Error(`${where}: ${target} went to ${String(to)}`)
+      if (!candidates.has(to ?? '')) throw new Error(`${where}: ${target} went to ${String(to)}`)
     }
   }
   return { accepted, refused: cases - accepted }

@@ -20,7 +20,7 @@ export interface FuzzReport {
   readonly refused: number
 }
 
-const MODULES = ['router', 'rename-rest', 'rename-grpc'] as const satisfies readonly FilterModule[]
+const MODULES = ['router', 'rename-rest', 'rename-grpc', 'mirror'] as const satisfies readonly FilterModule[]
 const TABLE = `shards 256
 max_models 50
 split iris a 1 b 1 p.pipeline 0
@@ -28,7 +28,7 @@ seed exp
 sticky x-user
 measured
 match p.pipeline x-beta prefix a%20
-route a _iris/a
+mirrored
 `
 const MEMORY_MAX_BYTES = 16 * 1024 * 1024
 
@@ -67,7 +67,7 @@ const ADMITTED_WRITE = new RegExp(
 )
 const ADMITTED_GRPC =
   /^\/inference\.GRPCInferenceService\/(Model(Infer|StreamInfer|Metadata|Ready)|Server(Live|Ready|Metadata))$/
-const TARGET = new RegExp(`^(${NAME}|_|_mesh|_ready|_iris/a)$`)
+const TARGET = new RegExp(`^(${NAME}|_|_mesh|_ready)$`)
 
 /** Whether the request was let through; throws when it should not have been, or not with these headers. */
 function checkRouted(request: StreamRequest, { headers, localReply, held }: StreamResult): boolean {
@@ -80,6 +80,9 @@ function checkRouted(request: StreamRequest, { headers, localReply, held }: Stre
   for (const name of ['x-millrace-target', 'x-millrace-proto', 'x-millrace-shard'])
     if (headers.filter(([key]) => key === name).length !== 1) throw new Error(`${name} is there more than once`)
   if (valueOf(headers, 'seldon-internal-model') !== undefined) throw new Error('a forged internal name passed')
+  const mirror = headers.filter(([name]) => name === 'x-millrace-mirror').map(([, value]) => value)
+  if (mirror.join() !== (/^(a|b|p\.pipeline)$/.test(target) && mirror.length > 0 ? 'iris' : ''))
+    throw new Error(`mirrored: ${mirror.join()}`)
   const path = valueOf(request.headers, ':path') ?? ''
   const line = `${valueOf(request.headers, ':method') ?? ''} ${path}`
   const allowed = proto === 'grpc' ? ADMITTED_GRPC.test(path) : ADMITTED_READ.test(line) || ADMITTED_WRITE.test(line)
@@ -129,7 +132,13 @@ const PIECES = [
   '\u00ff',
   'a'.repeat(70),
 ]
-const INTERNAL_HEADERS = ['x-millrace-target', 'x-millrace-proto', 'x-millrace-shard', 'seldon-internal-model']
+const INTERNAL_HEADERS = [
+  'x-millrace-mirror',
+  'x-millrace-target',
+  'x-millrace-proto',
+  'x-millrace-shard',
+  'seldon-internal-model',
+]
 
 function mutateText(random: Random, text: string): string {
   let mutated = text

@@ -75,10 +75,10 @@ it.each([
 it.each([
   ['REST', rest],
   ['gRPC', grpc],
-])('the choice itself calls the host only to measure (%s)', (_what, request) => {
+])('the choice itself calls the host only to measure and to mirror (%s)', (_what, request) => {
   const host = hostWith(1_000)
   const { hostCalls, bytesHanded } = costOf(host, request('iris'))
   const chosen = costOf(host, request('m7'))
-  expect(chosen.hostCalls).toBe(hostCalls + 2) // one counter, one histogram
+  expect(chosen.hostCalls).toBe(hostCalls + 3) // one counter, one histogram, one header
   expect(Math.abs(chosen.bytesHanded - bytesHanded)).toBeLessThan(10) // the names differ in length
 })

@@ -182,10 +182,14 @@ describe('a sticky header', () => {
   })
 })
 
-it('a mirrored split routes to the routes that have the mirror; what is asked for directly does not', () => {
+it('a mirrored split says so to the routes, and nobody else can', () => {
   const host = hostWith(split({ mirrors: [{ target: 'shadow', percent: 100 }] }))
-  expect(targetsOf(host, [])).toEqual(new Set(['_iris/iris', '_iris/iris-b']))
-  expect(targetsOf(host, [['x-seldon-route', ':iris-b_1:']])).toEqual(new Set(['_iris/iris-b']))
-  expect(targetOf(host, [], 'iris-b')).toBe('iris-b')
-  expect(targetOf(host, [['seldon-model', '_iris/iris-b']])).toBeUndefined()
+  const mirrorOf = (name: string, ...headers: readonly Header[]) =>
+    runStream(host, { headers: [[':method', 'POST'], [':path', `/v2/models/${name}/infer`], ...headers] })
+      .headers.filter(([header]) => header === 'x-millrace-mirror')
+      .map(([, value]) => value)
+  expect(mirrorOf('iris')).toEqual(['iris'])
+  expect(mirrorOf('iris', ['x-millrace-mirror', 'forged'])).toEqual(['iris'])
+  expect(mirrorOf('iris-b')).toEqual([])
+  expect(mirrorOf('iris-b', ['x-millrace-mirror', 'iris'])).toEqual([])
 })

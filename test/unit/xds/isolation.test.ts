@@ -3,8 +3,13 @@ import { expect, it } from 'vitest'
 import type { EncodedRoute } from '../../../xds/cache/route-content.ts'
 import { EncodedAny } from '../../../xds/proto/encode.ts'
 import { afterAccepted, afterRefused, beginIsolation, trial } from '../../../xds/server/isolation.ts'
+import { route } from '../../support/xds-scene.ts'
 
-const encoded = (): EncodedRoute => ({ route: new EncodedAny('', new Uint8Array()), endpointSetIds: [] })
+const encoded = (): EncodedRoute => ({
+  ir: route('a', 's0'),
+  route: new EncodedAny('', new Uint8Array()),
+  endpointSetIds: [],
+})
 
 it('whatever is bad among the changes is found, all else stays, in few trials', () => {
   fc.assert(

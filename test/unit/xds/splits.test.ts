@@ -53,11 +53,10 @@ describe('a split', () => {
       'seed ab',
       'sticky x-user-id',
       'measured',
+      'mirrored',
       'match p.pipeline x-team exact a%20b%2C%20100%25%20%22c%22',
       'match p.pipeline user-agent prefix curl%2F',
       'match p.pipeline x-beta present',
-      'route iris _iris/iris',
-      'route p.pipeline _iris/p.pipeline',
       '',
     ])
     const host = new ProxyHost(compileFilter('router'))
@@ -81,12 +80,12 @@ describe('a split', () => {
     [
       'a mirror of nothing',
       { mirrors: [{ target: 'c', percent: 0 }] },
-      'splits[0].mirrors[0].percent: 0 must be above 0 and at most 100',
+      'splits[0].mirrors[0].percent: 0 must be 0.0001 to 100',
     ],
     [
       'a mirror of more than all',
       { mirrors: [{ target: 'c', percent: 100.5 }] },
-      'splits[0].mirrors[0].percent: 100.5 must be above 0 and at most 100',
+      'splits[0].mirrors[0].percent: 100.5 must be 0.0001 to 100',
     ],
     [
       'a header in capitals',
