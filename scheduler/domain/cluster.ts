@@ -16,6 +16,7 @@ import type {
   ServerDocument,
 } from './documents.ts'
 import { isAwaitingTableAck } from './experiment/reconcile.ts'
+import { modelsSentTo } from './experiment/sent-to.ts'
 import { createDependents, type DependentKey } from './index/dependents.ts'
 import { createGroups } from './index/groups.ts'
 import { createObservedIndex } from './index/observed.ts'
@@ -228,9 +229,10 @@ export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | '
           ...facts.unplaced,
         ])
       case 'pipeline':
-      case 'experiment':
       case 'gateway':
         return new Set()
+      case 'experiment': // what is not sent to any more may go
+        return new Set(modelsSentTo(change.before).filter((name) => !modelsSentTo(change.after).includes(name)))
     }
   }
 

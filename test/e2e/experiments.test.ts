@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { waitFor } from '../../cli/wait.ts'
 import { applyActive, experimentResource, untilExperiment } from '../support/experiments.ts'
-import { applyAvailable, until, writeTestArtifact } from '../support/models.ts'
+import { applyAvailable, modelResource, until, writeTestArtifact } from '../support/models.ts'
 import { describeFailures, type Load, startLoad } from '../support/open-loop.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
 
@@ -17,10 +17,15 @@ beforeAll(async () => {
 })
 afterAll(() => mesh.stop())
 
-async function applyModel(name: string, behaviour: Readonly<Record<string, unknown>>): Promise<void> {
-  const storageUri = writeTestArtifact(mesh.folder, name, behaviour)
-  await applyAvailable(mesh.admin, name, { storageUri, requirements: [], replicas: 1 })
-}
+const specOf = (name: string, behaviour: Readonly<Record<string, unknown>>) => ({
+  storageUri: writeTestArtifact(mesh.folder, name, behaviour),
+  requirements: [],
+  replicas: 1,
+})
+const echo = (name: string) => specOf(name, { kind: 'echo' })
+
+const applyModel = (name: string, behaviour: Readonly<Record<string, unknown>>): Promise<void> =>
+  applyAvailable(mesh.admin, name, specOf(name, behaviour))
 
 /** Who answers what is sent from now on, but for the moment that workers may take. */
 async function answersFromNow(load: Load): Promise<ReadonlySet<string>> {
@@ -53,6 +58,14 @@ test('an experiment that starts, changes and stops at 200 requests/s fails no re
       { name: 'c', weight: 1 },
     ],
   })
+  expect(await answersFromNow(load)).toEqual(new Set(['a_1', 'c_1']))
+
+  const scaleC = (replicas: number) => mesh.admin.apply(modelResource('c', { ...echo('c'), replicas }))
+  await scaleC(0)
+  await untilExperiment(mesh.admin, 'ab', ({ candidatesReady }) => candidatesReady === false)
+  expect(await answersFromNow(load)).toEqual(new Set(['a_1']))
+  await scaleC(1)
+  await untilExperiment(mesh.admin, 'ab', ({ active }) => active === true)
   expect(await answersFromNow(load)).toEqual(new Set(['a_1', 'c_1']))
 
   await expect(mesh.admin.delete('Model', 'c')).rejects.toThrow(/model c is used by experiment ab/)

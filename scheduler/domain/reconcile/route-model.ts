@@ -15,12 +15,16 @@ import {
 import { routedVersion, wantedReplicas, wantedVersion } from '../model-facts.ts'
 import { compareReplicaKeys } from '../names.ts'
 import { sameValue } from '../same-value.ts'
+import { isSentTo } from '../experiment/sent-to.ts'
 import type { Scene } from './context.ts'
 import { withVersion } from './place-version.ts'
 
 /** The model with the route that it should have now; versions that no longer serve and are not wanted lose their replicas. */
 export function routeModel(model: ModelDocument, scene: Scene): ModelDocument {
-  if (wantedReplicas(model) === 0) return releaseSuperseded(withRoute(model, undefined, [], scene))
+  if (wantedReplicas(model) === 0) {
+    if (isSentTo(model.name, scene.cluster)) return model // I1: an experiment stops naming it first
+    return releaseSuperseded(withRoute(model, undefined, [], scene))
+  }
   const reverted = revertRefused(model, scene)
   if (reverted !== undefined) return reverted
   const wanted = wantedVersion(model)

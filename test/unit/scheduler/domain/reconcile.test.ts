@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { refuseRoute } from '../../../../scheduler/domain/model-change.ts'
+import type { ExperimentDocument } from '../../../../scheduler/domain/documents.ts'
+import { anExperiment } from '../../../support/documents.ts'
 import {
   createSchedulerScene,
   DRAIN_MS,
@@ -17,6 +19,29 @@ function meshOf(replicas: number, fields: { readonly memoryBytes?: number } = {}
 const wanted = (scene: SchedulerScene) => scene.model('iris').versions.at(-1)
 const down = (scene: SchedulerScene) =>
   ({ kind: 'down', sinceMs: scene.clock.nowMs, reason: 'connection refused' }) as const
+
+describe('a model that an experiment sends requests to', () => {
+  test('keeps its route and copies when it is scaled to zero, until the experiment does not name it any more (I1)', () => {
+    const scene = meshOf(1)
+    scene.apply({ name: 'iris' })
+    scene.settle('iris')
+    scene.report('s/0', 'iris_1', 'Loaded')
+    scene.settle('iris')
+    const candidates = [{ name: 'iris', weight: 1 }]
+    const route = { resourceType: 'model' as const, candidates, sinceRevision: 0 }
+    const write = (document: ExperimentDocument) =>
+      scene.commit({ kind: 'experiment', name: 'e', expectedRevision: 0, document })
+    write({ ...anExperiment('e', 'iris'), route })
+    scene.apply({ name: 'iris', replicas: 0 })
+    expect(scene.settle('iris').route).toMatchObject({ replicas: ['s/0'] })
+    expect(wanted(scene)?.assigned).toEqual(['s/0'])
+
+    const changes = write(anExperiment('e', 'iris'))
+    expect(changes.flatMap((change) => [...scene.cluster.affectedModels(change)])).toEqual(['iris'])
+    expect(scene.settle('iris').route).toBeUndefined()
+    expect(wanted(scene)?.assigned).toEqual([])
+  })
+})
 
 describe('a new model', () => {
   test('is placed, then routed once it is loaded, then Available once the route is ACKed', () => {

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import type { DocumentChange } from '../../../../scheduler/domain/document-change.ts'
-import type { ModelDocument, ReplicaKey } from '../../../../scheduler/domain/documents.ts'
+import type { ExperimentDocument, ModelDocument, ReplicaKey } from '../../../../scheduler/domain/documents.ts'
 import { toEndpointSet, toEndpointSetId } from '../../../../scheduler/routing/endpoint-set.ts'
 import { createRoutingProjection, type RoutingProjection } from '../../../../scheduler/routing/projection.ts'
 import { isMassRemoval } from '../../../../scheduler/routing/removal-guard.ts'
 import { toRouteIr } from '../../../../scheduler/routing/route.ts'
 import type { ChangeIr } from '../../../../xds/index.ts'
+import { anExperiment } from '../../../support/documents.ts'
 import { createSchedulerScene, type SchedulerScene } from '../../../support/scheduler-scene.ts'
 
 interface Mesh {
@@ -251,5 +252,49 @@ describe('the removal guard (I9)', () => {
     [201, 1_000, true],
   ])('%i of %i routes at once is a mass removal: %s', (count, standing, expected) => {
     expect(isMassRemoval(count, standing)).toBe(expected)
+  })
+})
+
+describe('the table of splits', () => {
+  const split = (target: string, ...names: readonly string[]) => ({
+    target,
+    seed: 'e',
+    candidates: names.map((name) => ({ target: name, weight: 1 })),
+  })
+  const commit = ({ scene, project }: Mesh, experiment: ExperimentDocument | undefined): ChangeIr =>
+    project(
+      scene.commit({ kind: 'experiment', name: experiment?.name ?? 'e', expectedRevision: 0, document: experiment }),
+    )
+  const routed = (...names: readonly string[]): ExperimentDocument => ({
+    ...anExperiment('e', ...names),
+    route: {
+      resourceType: 'model',
+      default: 'a',
+      candidates: names.map((name) => ({ name, weight: 1 })),
+      sinceRevision: 0,
+    },
+  })
+
+  test('is given whole when it changed, and only then', () => {
+    const mesh = aMesh('s/0')
+    expect(commit(mesh, anExperiment('e', 'a', 'b')).splits).toBeUndefined()
+    expect(commit(mesh, routed('a', 'b')).splits).toEqual([split('a', 'a', 'b'), split('e.experiment', 'a', 'b')])
+    expect(commit(mesh, { ...routed('a', 'b'), labels: { team: 'red' } }).splits).toBeUndefined()
+    expect(mesh.route('a', ['s/0']).splits).toBeUndefined()
+    expect(commit(mesh, undefined).splits).toEqual([])
+  })
+
+  test('is within everything that stands, in an order that does not depend on how it came', () => {
+    const mesh = aMesh('s/0')
+    const other = { ...routed('c', 'd'), name: 'd', route: { ...routed('c', 'd').route, default: 'c' } }
+    commit(mesh, routed('a', 'b'))
+    commit(mesh, other as ExperimentDocument)
+    const targets = ['c', 'd.experiment', 'a', 'e.experiment']
+    expect(mesh.projection.full(1).splits?.map(({ target }) => target)).toEqual(targets)
+    expect(
+      createRoutingProjection(mesh.scene.cluster)
+        .full(1)
+        .splits?.map(({ target }) => target),
+    ).toEqual(targets)
   })
 })
