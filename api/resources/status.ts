@@ -130,6 +130,8 @@ export interface ExperimentTargetStatus {
   readonly name: string
   readonly ready: boolean
   readonly reason?: string
+  /** Of the requests, in percent, as Envoy is told now. */
+  readonly share?: number
 }
 
 export interface ExperimentStatus {

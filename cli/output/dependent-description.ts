@@ -22,12 +22,12 @@ export function pipelineVersionTable({ status }: StoredPipeline): readonly strin
   return versions.length === 0 ? [] : toTable(columns, versions)
 }
 
-interface TargetRow extends ExperimentTargetStatus {
+interface TargetRow extends Omit<ExperimentTargetStatus, 'share'> {
   readonly role: string
   readonly share: string
 }
 
-/** The share of each candidate by its weight, and the mirror with its own. */
+/** The share of each candidate as Envoy is told, else by its weight; and the mirror with its own. */
 export function experimentTargetTable({ spec, status }: StoredExperiment): readonly string[] {
   const { candidates = [], mirror, default: baseline } = spec
   const sum = candidates.reduce((total, { weight }) => total + weight, 0)
@@ -36,7 +36,7 @@ export function experimentTargetTable({ spec, status }: StoredExperiment): reado
     ...candidates.map(({ name, weight }) => ({
       ...(known.get(name) ?? { name, ready: false, reason: 'not known yet' }),
       role: name === baseline ? 'default' : 'candidate',
-      share: `${String(Math.round((1_000 * weight) / Math.max(sum, 1)) / 10)} %`,
+      share: `${String(known.get(name)?.share ?? Math.round((1_000 * weight) / Math.max(sum, 1)) / 10)} %`,
     })),
     ...(mirror === undefined
       ? []

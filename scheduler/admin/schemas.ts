@@ -97,7 +97,15 @@ const PipelineStatus = Type.Object(
   },
   open,
 )
-const Target = Type.Object({ name: Text, ready: Type.Boolean(), reason: Type.Optional(Text) }, open)
+const Target = Type.Object(
+  {
+    name: Text,
+    ready: Type.Boolean(),
+    reason: Type.Optional(Text),
+    share: Type.Optional(Type.Number({ description: 'Of the requests, in percent, as Envoy is told now.' })),
+  },
+  open,
+)
 const Figures = Type.Object(
   {
     requests: Type.Number(),

@@ -91,12 +91,19 @@ export function toExperimentResource(experiment: ExperimentDocument): StoredExpe
       candidatesReady,
       mirrorReady,
       createdAt: toIso(experiment.createdAtMs),
-      candidates: candidates.map(toTargetStatus),
+      candidates: candidates.map((target) => ({ ...toTargetStatus(target), ...shareOf(target.name, experiment) })),
       ...(mirror === undefined ? {} : { mirror: toTargetStatus(mirror) }),
       ...toRolloutStatus(experiment),
       ...(experiment.decisions === undefined ? {} : { decisions: experiment.decisions.map(toDecision) }),
     },
   }
+}
+
+function shareOf(name: string, { route }: ExperimentDocument): { readonly share?: number } {
+  if (route === undefined) return {}
+  const sum = route.candidates.reduce((total, { weight }) => total + weight, 0)
+  const weight = route.candidates.find((candidate) => candidate.name === name)?.weight ?? 0
+  return { share: Math.round((1_000 * weight) / sum) / 10 }
 }
 
 function toRolloutStatus({ spec, rollout }: ExperimentDocument): { readonly rollout?: RolloutStatus } {

@@ -73,6 +73,14 @@ const ints = (name: string, ...data: number[]): Sent => [name, 'INT32', [data.le
 const flag = (name: string): Sent => [name, 'BOOL', [1], [true]]
 const text = (name: string, value: string): Sent => [name, 'BYTES', [1], [value]]
 
+test('add10-flaky adds 10 and fails every fifth request', async () => {
+  const statuses: number[] = []
+  for (let request = 0; request < 10; request += 1)
+    statuses.push((await ask('add10-flaky_1', [floats('INPUT', 1)])).status)
+  expect(statuses.filter((status) => status === 200)).toHaveLength(8)
+  expect([statuses[4], statuses[9]]).toEqual([500, 500])
+})
+
 describe.each(['tfsimple1_1', 'tfsimple2_1', 'tfsimple3_1'])('%s', (model) => {
   test('adds and subtracts: 1 to 16 twice give 2, 4, ... 32 and zeros', async () => {
     const twice = ONE_TO_16.map((value) => 2 * value)
