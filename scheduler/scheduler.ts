@@ -215,9 +215,11 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
   await controlPlane.settled
   registerGauges(registry, {
     models: cluster.modelCount,
+    pipelines: cluster.pipelineCount,
     routes: routing.routeCount,
     dirtyModels: () => leading(controlPlane)?.dirtyCount() ?? 0,
     agents: () => leading(controlPlane)?.agents.count() ?? 0,
+    gateways: () => leading(controlPlane)?.gateways.count() ?? 0,
     nodes: acks.countingNodes,
     subscribers: feed.size,
     isLeading: () => controlPlane.role().kind === 'leading',

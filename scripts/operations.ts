@@ -159,9 +159,11 @@ function metrics(): readonly Metric[] {
   createMetrics(scheduler)
   registerGauges(scheduler, {
     models: notAsked,
+    pipelines: notAsked,
     routes: notAsked,
     dirtyModels: notAsked,
     agents: notAsked,
+    gateways: notAsked,
     nodes: notAsked,
     subscribers: notAsked,
     isLeading: notAsked,

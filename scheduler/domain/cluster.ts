@@ -69,6 +69,7 @@ export interface ClusterState extends ClusterView {
   readonly gateways: () => IterableIterator<GatewayDocument>
   readonly replicas: () => IterableIterator<ReplicaDocument>
   readonly modelCount: () => number
+  readonly pipelineCount: () => number
   /** Models that have a route: what the removal guard (I9) counts against. */
   readonly routeCount: () => number
   /** Deleted models that are not gone yet: what is being removed at this moment. */
@@ -262,6 +263,7 @@ export function createClusterState(snapshot?: Omit<StoreSnapshot, 'revision' | '
     gateways: () => gateways.values(),
     replicas: () => replicas.values(),
     modelCount: () => models.size,
+    pipelineCount: () => pipelines.size,
     routeCount: () => routeCount,
     modelsBeingRemoved: () => facts.removed,
     desiredFor: (replica) =>

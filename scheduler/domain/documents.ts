@@ -176,6 +176,8 @@ export interface PipelineDocument extends Versioned {
   readonly route?: { readonly sinceRevision: number; readonly ackedAtMs?: number }
   /** Deleted and out of the routes since `sinceRevision`; `unloadAtMs` is 0 until that was ACKed (I3). */
   readonly leaving?: { readonly sinceRevision: number; readonly unloadAtMs: number }
+  /** Envoy's own words when it refused the route, which was taken back; the next version tries again. */
+  readonly refused?: string
   /** Deleted, and to be unloaded from every gateway now. */
   readonly unloading?: true
   readonly status: PipelineStatusDocument

@@ -10,9 +10,11 @@ export interface Metrics {
 
 export interface Gauges {
   readonly models: () => number
+  readonly pipelines: () => number
   readonly routes: () => number
   readonly dirtyModels: () => number
   readonly agents: () => number
+  readonly gateways: () => number
   readonly nodes: () => number
   readonly subscribers: () => number
   readonly isLeading: () => boolean
@@ -59,9 +61,11 @@ export function registerGauges(registry: Registry, gauges: Gauges): void {
     })
   }
   gauge('models', 'Models known.', gauges.models)
-  gauge('routes', 'Models that Envoy is told of.', gauges.routes)
-  gauge('dirty_models', 'Models waiting to be reconciled.', gauges.dirtyModels)
+  gauge('routes', 'Models and pipelines that Envoy is told of.', gauges.routes)
+  gauge('pipelines', 'Pipelines known.', gauges.pipelines)
+  gauge('dirty_models', 'Models, pipelines and experiments waiting to be reconciled.', gauges.dirtyModels)
   gauge('connected_agents', 'Agents connected to this scheduler.', gauges.agents)
+  gauge('connected_gateways', 'Pipeline gateways connected to this scheduler.', gauges.gateways)
   gauge('counting_nodes', 'Envoys whose ACK counts, of all schedulers.', gauges.nodes)
   gauge('subscribers', 'Open subscriptions and watches.', gauges.subscribers)
   gauge('leading', '1 while this scheduler leads.', () => Number(gauges.isLeading()))

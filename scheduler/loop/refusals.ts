@@ -10,6 +10,8 @@ import type { Logger } from '../../kit/log.ts'
 import type { Refusal } from '../../xds/index.ts'
 import type { ClusterState } from '../domain/cluster.ts'
 import { refuseRoute } from '../domain/model-change.ts'
+import { refusePipelineRoute } from '../domain/pipeline/change.ts'
+import { toPipelineName } from '../domain/pipeline/target.ts'
 import type { NodeAck } from '../domain/store.ts'
 import type { Plan, Request } from './writer.ts'
 
@@ -83,6 +85,12 @@ export function startRefusals(deps: RefusalsDeps): Refusals {
 
 /** Nothing to write when the record tells of it, or the route is gone. */
 function planRefusal(cluster: ClusterState, { node, target, reason }: Pending): Plan<undefined> {
+  const pipeline = cluster.pipeline(toPipelineName(target) ?? '')
+  if (pipeline?.route !== undefined) {
+    const document = refusePipelineRoute(pipeline, `${reason} (node ${node})`)
+    const expectedRevision = pipeline.revision
+    return { writes: [{ kind: 'pipeline', name: pipeline.name, expectedRevision, document }], answer: undefined }
+  }
   const model = cluster.model(target)
   const text = `${reason} (node ${node})`
   if (model?.route === undefined || model.refused === text) return { writes: [], answer: undefined }

@@ -3,13 +3,11 @@
  * gateways, so neither a new version nor a gateway that comes or goes changes it. Pure.
  */
 import type { GatewayDocument, PipelineDocument } from '../domain/documents.ts'
+import { toPipelineTarget } from '../domain/pipeline/target.ts'
 import type { EndpointIr, EndpointSetIr, RouteIr } from '../../xds/index.ts'
 
 /** The endpoint set of all pipeline gateways; no server's set has this name, since those name replicas. */
 export const PIPELINE_GATEWAY = 'pipeline-gateway'
-
-/** What a pipeline is addressed as; a dot cannot be in a model's name. */
-export const toPipelineTarget = (pipeline: string): string => `${pipeline}.pipeline`
 
 /** Undefined while Envoy shall not know the pipeline. The gateway keeps the deadline of a request, whose length it knows. */
 export function toPipelineRouteIr({ name, route }: PipelineDocument): RouteIr | undefined {

@@ -15,11 +15,12 @@ import type {
   ReplicaKey,
   RouteDocument,
 } from '../domain/documents.ts'
+import { toPipelineTarget } from '../domain/pipeline/target.ts'
 import { createGroups } from '../domain/index/groups.ts'
 import { sameValue } from '../domain/same-value.ts'
 import type { ChangeIr, RouteIr, SplitIr } from '../../xds/index.ts'
 import { MESH, toEndpoint, toEndpointSet, toMeshSet, toNameSource } from './endpoint-set.ts'
-import { PIPELINE_GATEWAY, toGatewayEndpoint, toGatewaySet, toPipelineRouteIr, toPipelineTarget } from './pipeline.ts'
+import { PIPELINE_GATEWAY, toGatewayEndpoint, toGatewaySet, toPipelineRouteIr } from './pipeline.ts'
 import { MESH_ROUTE, toRouteIr } from './route.ts'
 import { toSplits } from './splits.ts'
 

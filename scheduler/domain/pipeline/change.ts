@@ -61,6 +61,12 @@ export function deletePipeline(pipeline: PipelineDocument, nowMs: number): Pipel
   }
 }
 
+/** Envoy refused the route: nothing follows it, so it is taken back until there is a new version. */
+export function refusePipelineRoute(pipeline: PipelineDocument, reason: string): PipelineDocument {
+  const { route: _, ...rest } = settlePipeline(pipeline)
+  return { ...rest, refused: reason }
+}
+
 /** Makes a new version with an earlier version's spec; without `version`, the one before the latest. */
 export function rollbackPipeline(
   pipeline: PipelineDocument,
@@ -92,11 +98,12 @@ function addVersion(
   nowMs: number,
   uid: string,
 ): PipelineChange {
+  const { refused: _, ...accepted } = pipeline
   const added = toVersion(wantedPipelineVersion(pipeline).version + 1, input, nowMs, uid)
   return {
     kind: 'newVersion',
     version: added.version,
-    document: { ...pipeline, versions: [...newestVersions(pipeline), added] },
+    document: { ...accepted, versions: [...newestVersions(pipeline), added] },
   }
 }
 

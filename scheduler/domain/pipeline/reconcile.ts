@@ -47,7 +47,7 @@ function seeAck(pipeline: PipelineDocument, context: PipelineContext): PipelineD
 function serve(pipeline: PipelineDocument, { gateways }: PipelineContext): PipelineDocument {
   const { leaving: _, unloading: __, ...alive } = pipeline // applied again while it was being deleted
   const wanted = wantedPipelineVersion(alive)
-  if (alive.serving === wanted.version) return alive
+  if (alive.refused !== undefined || (alive.serving === wanted.version && alive.route !== undefined)) return alive
   const needed = gateways.needed()
   const isLoaded = needed.length > 0 && needed.every((name) => gateways.said(name, wanted.uid).kind === 'loaded')
   if (!isLoaded) return alive

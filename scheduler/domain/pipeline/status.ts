@@ -35,6 +35,8 @@ export const isModelAnswering = (model: ModelDocument | undefined): boolean =>
 
 function decide(pipeline: PipelineDocument, context: PipelineContext): Verdict {
   if (pipeline.deleted) return terminating(pipeline, context)
+  if (pipeline.refused !== undefined)
+    return { state: 'PipelineFailed', reason: `Envoy refused its route: ${pipeline.refused}; apply it again` }
   const { gateways } = context
   const wanted = wantedPipelineVersion(pipeline)
   const needed = gateways.needed()

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { type ModelDocument, NEXT_COMMIT, type PipelineDocument } from '../../../../scheduler/domain/documents.ts'
 import { settlePipeline } from '../../../../scheduler/domain/pipeline/facts.ts'
+import { applyPipeline, refusePipelineRoute } from '../../../../scheduler/domain/pipeline/change.ts'
 import type { PipelineContext } from '../../../../scheduler/domain/pipeline/gateways-view.ts'
 import { reconcilePipeline } from '../../../../scheduler/domain/pipeline/reconcile.ts'
 import { aModel } from '../../../support/documents.ts'
@@ -78,6 +79,33 @@ describe('a pipeline that was applied', () => {
     })
     const { status } = settle(pipeline, { gateways: loadedBy('a') }, { model: (name: string) => models[name] } as never)
     expect(status).toMatchObject({ state: 'PipelineReady', missingModels: ['absent', 'going', 'loading'] })
+  })
+})
+
+describe('a route that Envoy refused', () => {
+  it('is taken back and said, and given again with the next version', () => {
+    const refused = refusePipelineRoute(serving({ versions: [aPipelineVersion(1)] }), 'no such cluster (node envoy)')
+    const { route, status } = settle(refused, { gateways: loadedBy('a') })
+    expect(route).toBeUndefined()
+    expect(status).toMatchObject({
+      state: 'PipelineFailed',
+      reason: 'Envoy refused its route: no such cluster (node envoy); apply it again',
+    })
+    const input = { name: 'p', labels: {}, spec: aPipelineVersion(1).spec }
+    const { document } = applyPipeline({ ...refused, status }, input, 2_000, 'uid-2')
+    expect(settle(document, { gateways: loadedBy('a') })).toMatchObject({ serving: 2, route: {} })
+  })
+})
+
+describe('a record', () => {
+  it('keeps the version that serves, however many failed after it (I4)', () => {
+    let document = serving({ versions: [aPipelineVersion(1)] })
+    for (let timeoutMs = 1; timeoutMs <= 20; timeoutMs += 1) {
+      const input = { name: 'p', labels: {}, spec: { ...aPipelineVersion(1).spec, timeoutMs } }
+      document = applyPipeline(document, input, 2_000, `uid-${String(timeoutMs + 1)}`).document
+    }
+    const numbers = document.versions.map(({ version }) => version)
+    expect(numbers).toEqual([1, 13, 14, 15, 16, 17, 18, 19, 20, 21])
   })
 })
 
