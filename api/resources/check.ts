@@ -22,10 +22,12 @@ interface Schema {
   readonly patternProperties?: Readonly<Record<string, Schema>>
   readonly items?: Schema
   readonly anyOf?: readonly Schema[]
-  readonly const?: string
+  readonly const?: string | boolean
   readonly minimum?: number
   readonly maximum?: number
   readonly minLength?: number
+  readonly maxItems?: number
+  readonly pattern?: string
   /** A check of our own: why the value is refused, or undefined. */
   readonly refusal?: (value: unknown) => string | undefined
   /** The same for a mapping whose fields constrain each other. */
@@ -66,15 +68,18 @@ function checkValue(schema: Schema, value: unknown, path: Path, issues: FieldIss
     const fits = schema.anyOf.some((choice) => matches(choice, value))
     if (!fits) refuse(`${show(value)} is not allowed; use ${schema.anyOf.map(describeSchema).join(' or ')}`)
   } else if (schema.const !== undefined) {
-    if (value !== schema.const) refuse(`${show(value)} is not allowed; use ${schema.const}`)
+    if (value !== schema.const) refuse(`${show(value)} is not allowed; use ${String(schema.const)}`)
   } else if (schema.type !== undefined && !hasType(schema.type, value)) {
     refuse(`must be ${NOUNS[schema.type]}, not ${show(value)}`)
     return
   }
   if (typeof value === 'number') checkRange(schema, value, refuse)
-  if (typeof value === 'string' && value.length < (schema.minLength ?? 0)) refuse('must not be empty')
-  if (schema.items !== undefined && Array.isArray(value))
+  if (typeof value === 'string') checkText(schema, value, refuse)
+  if (schema.items !== undefined && Array.isArray(value)) {
+    if (schema.maxItems !== undefined && value.length > schema.maxItems)
+      refuse(`has ${String(value.length)} entries: use at most ${String(schema.maxItems)}`)
     for (const [index, element] of value.entries()) checkValue(schema.items, element, [...path, index], issues)
+  }
   if (schema.type === 'object' && isMapping(value)) checkMapping(schema, value, path, issues)
   const refusal = schema.refusal?.(value)
   if (refusal !== undefined) issues.push({ path, message: refusal, isRule: true })
@@ -85,6 +90,12 @@ function checkRange(schema: Schema, value: number, refuse: (message: string) => 
     refuse(`must be at least ${String(schema.minimum)}, not ${String(value)}`)
   if (schema.maximum !== undefined && value > schema.maximum)
     refuse(`must be at most ${String(schema.maximum)}, not ${String(value)}`)
+}
+
+function checkText(schema: Schema, value: string, refuse: (message: string) => void): void {
+  if (value.length < (schema.minLength ?? 0)) refuse('must not be empty')
+  else if (schema.pattern !== undefined && !new RegExp(schema.pattern).test(value))
+    refuse(`${show(value)} does not match ${schema.pattern}`)
 }
 
 function checkMapping(
@@ -137,7 +148,7 @@ function hasType(type: NonNullable<Schema['type']>, value: unknown): boolean {
 }
 
 function describeSchema(schema: Schema): string {
-  return schema.const ?? (schema.type === undefined ? 'another value' : NOUNS[schema.type])
+  return schema.const?.toString() ?? (schema.type === undefined ? 'another value' : NOUNS[schema.type])
 }
 
 function show(value: unknown): string {

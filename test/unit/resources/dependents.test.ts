@@ -90,6 +90,21 @@ describe('an Experiment', () => {
     ])
   })
 
+  it('is refused when it has more than the router takes, or a value that no header has', () => {
+    const many = Array.from({ length: 65 }, (_, index) => ({ name: `m${String(index)}`, weight: 1 }))
+    expect(issuesOf(experiment({ candidates: many }))).toEqual([
+      { path: 'spec.candidates', message: 'has 65 entries: use at most 64' },
+    ])
+    const match = [
+      { header: 'x-a', exact: 'two\nlines' },
+      { header: 'x-b', present: false },
+    ]
+    expect(pathsOf(experiment({ candidates: [{ name: 'a', weight: 1, match }] }))).toEqual([
+      'spec.candidates[0].match[0].exact',
+      'spec.candidates[0].match[1].present',
+    ])
+  })
+
   it('is refused when a rollout has nothing to compare with, or does not grow', () => {
     const rollout = { steps: [10, 10, 100], intervalMs: 1_000, analysis: { maxP99Ratio: 2 } }
     expect(

@@ -208,6 +208,42 @@ describe('resource', () => {
 })
 
 describe('our checker and TypeBox', () => {
+  const KNOWN = [
+    'additionalProperties',
+    'anyOf',
+    'const',
+    'items',
+    'maxItems',
+    'maximum',
+    'minLength',
+    'minimum',
+    'pattern',
+    'patternProperties',
+    'properties',
+    'refusal',
+    'required',
+    'rules',
+    'type',
+  ]
+  /** Keywords of a schema and of all schemas within it; names of fields are none. */
+  function keywordsOf(schema: object): readonly string[] {
+    const { properties = {}, patternProperties = {}, items, anyOf = [] } = schema as Record<string, object | undefined>
+    const within = [...Object.values(properties), ...Object.values(patternProperties), items, ...Object.values(anyOf)]
+    return [
+      ...Object.keys(schema),
+      ...within.flatMap((inner) => (inner === undefined ? [] : keywordsOf(inner as object))),
+    ]
+  }
+
+  it.each([ModelSchema, ServerSchema, PipelineSchema, ExperimentSchema])(
+    'a schema says nothing that is not checked',
+    (schema) => {
+      expect(
+        [...new Set(keywordsOf(schema))].filter((keyword) => !KNOWN.includes(keyword) && !keyword.startsWith('~')),
+      ).toEqual([])
+    },
+  )
+
   const leaf = fc.oneof(
     fc.constantFrom<unknown>('a', '', 0, 1, -1, 1.5, 2 ** 31, 2 ** 32, true, null, 'Retain', '1Ki', [], {}),
     fc.array(fc.oneof(fc.string(), fc.integer())),
