@@ -1,4 +1,4 @@
-/** Shell completion scripts, made from the command tree: command names, their flags and the values of closed choices. */
+/** Shell completion scripts, made from the command tree: command names, kinds, flags and the values of closed choices. */
 import type { Command, Option } from 'commander'
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const
@@ -9,6 +9,14 @@ interface Completable {
   readonly name: string
   readonly summary: string
   readonly options: readonly Option[]
+}
+
+/** What follows these commands. */
+const KIND_WORDS: Readonly<Record<string, string>> = {
+  get: 'models servers pipelines experiments',
+  describe: 'model server pipeline experiment',
+  delete: 'model server pipeline experiment',
+  rollback: 'model pipeline',
 }
 
 /** `processes`: commands outside the tree, by name, with their meaning. */
@@ -53,6 +61,9 @@ function bashScript(commands: readonly Completable[]): string {
       .filter((command) => command.options.length > 0)
       .map((command) => `    ${command.name}) words="${flagsOf(command.options).join(' ')}" ;;`),
     '  esac',
+    '  if [ "$COMP_CWORD" -eq 2 ]; then case "${COMP_WORDS[1]}" in',
+    ...Object.entries(KIND_WORDS).map(([name, words]) => `    ${name}) words="${words} $words" ;;`),
+    '  esac; fi',
     `  [ "$COMP_CWORD" -eq 1 ] && words="${commands.map((command) => command.name).join(' ')}"`,
     '  COMPREPLY=($(compgen -W "$words" -- "$word"))',
     '}',
@@ -71,6 +82,9 @@ function fishScript(commands: readonly Completable[]): string {
   return commands
     .flatMap(({ name, summary, options }) => [
       `complete -c millrace -n __fish_use_subcommand -f -a ${name} -d ${quote(summary)}`,
+      ...(KIND_WORDS[name] === undefined
+        ? []
+        : [`complete -c millrace -n ${quote(`__fish_seen_subcommand_from ${name}`)} -f -a ${quote(KIND_WORDS[name])}`]),
       ...options.map((option) => optionLine(name, option)),
     ])
     .join('\n')

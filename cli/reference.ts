@@ -38,3 +38,25 @@ export function parseReference(first: string, second?: string): Reference {
 
 /** `model/iris`: how resources are printed, and can be given back. */
 export const formatReference = ({ kind, name }: Reference): string => `${kind.toLowerCase()}/${name}`
+
+/** What requests name: `iris`, `pipeline/p` as `p.pipeline`, `experiment/e` as `e.experiment`. @throws ServingError CONFIG_INVALID */
+export function toTarget(text: string): string {
+  if (!text.includes('/')) return text
+  const { kind, name } = parseReference(text)
+  switch (kind) {
+    case 'Model':
+      return name
+    case 'Pipeline':
+      return `${name}.pipeline`
+    case 'Experiment':
+      return `${name}.experiment`
+    case 'Server':
+      throw new ServingError('CONFIG_INVALID', `${text}: a server is not called by itself: name one of its models`)
+  }
+}
+
+/** What others stand on goes last: what an experiment sends to cannot be deleted before it. */
+const DELETION_ORDER: readonly Kind[] = ['Experiment', 'Pipeline', 'Model', 'Server']
+
+export const inDeletionOrder = (references: readonly Reference[]): readonly Reference[] =>
+  references.toSorted((a, b) => DELETION_ORDER.indexOf(a.kind) - DELETION_ORDER.indexOf(b.kind))

@@ -23,13 +23,21 @@ export function judge(event: WatchEvent, condition: Condition): Verdict {
     return condition === 'deleted' ? { kind: 'met' } : { kind: 'impossible', reason: 'it was deleted' }
   const { status } = event.resource
   const state = status?.state ?? 'not known yet'
-  const reason = status?.reason ? `${state}: ${status.reason}` : state
+  const missing = event.resource.kind === 'Pipeline' ? (event.resource.status?.missingModels ?? []) : []
+  const reason = [
+    status?.reason ? `${state}: ${status.reason}` : state,
+    ...(missing.length === 0 ? [] : [`models that are not available: ${missing.join(', ')}`]),
+  ].join('; ')
   if (!isSettled(event.resource)) return { kind: 'pending', reason: 'the scheduler has not seen this change yet' }
-  if (condition === 'available' && AVAILABLE_STATES.has(state)) return { kind: 'met' }
+  if (condition === 'available' && isAvailable(event.resource)) return { kind: 'met' }
   const failed =
     condition === 'deleted' ? state === 'ModelTerminateFailed' : FAILED_STATES.has(state) && !isRetried(status)
   return { kind: failed ? 'impossible' : 'pending', reason }
 }
+
+/** A pipeline is Ready while a model of it is not; then it answers nothing. */
+const isAvailable = ({ kind, status }: StoredResource): boolean =>
+  AVAILABLE_STATES.has(status?.state ?? '') && (kind !== 'Pipeline' || status?.modelsReady !== false)
 
 /** A load that failed and is tried again by itself can still come. */
 const isRetried = (status: StoredResource['status']): boolean =>

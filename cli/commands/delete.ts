@@ -3,7 +3,7 @@ import { ServingError, toServingError } from '../../kit/errors.ts'
 import { parseDurationMs } from '../duration.ts'
 import { EXIT, type ExitCode, exitCodeOfAll } from '../exit-codes.ts'
 import { readManifests } from '../manifest-files.ts'
-import { formatReference, parseReference, type Reference } from '../reference.ts'
+import { formatReference, inDeletionOrder, parseReference, type Reference } from '../reference.ts'
 import type { Run, Session } from '../session.ts'
 import { reportErrors } from '../terminal.ts'
 import { waitFor } from '../wait.ts'
@@ -63,7 +63,8 @@ async function targetsOf(
     throw new ServingError('CONFIG_INVALID', 'name either a resource, as in model/iris, or manifests with -f')
   if (kind !== undefined) return { targets: [parseReference(kind, name)], failures: [] }
   const { manifests, failures } = await readManifests(files, session.terminal)
-  return { targets: manifests.map(({ resource }) => ({ kind: resource.kind, name: resource.metadata.name })), failures }
+  const targets = manifests.map(({ resource }) => ({ kind: resource.kind, name: resource.metadata.name }))
+  return { targets: inDeletionOrder(targets), failures }
 }
 
 async function deleteOne(session: Session, target: Reference, options: DeleteOptions, timeoutMs: number) {

@@ -10,6 +10,7 @@ import { infer, type InferAnswer, type InferCall, type Protocol, PROTOCOLS } fro
 import { parseDurationMs } from '../duration.ts'
 import { EXIT, type ExitCode, exitCodeOfAll } from '../exit-codes.ts'
 import { parseHeaders } from '../headers.ts'
+import { toTarget } from '../reference.ts'
 import { createTally, tallyLines, tallyRecord } from '../output/tally.ts'
 import { type Column, toTable } from '../output/table.ts'
 import type { Run, Session } from '../session.ts'
@@ -35,7 +36,7 @@ export function addInfer(program: Command, run: Run): void {
       'Sends an inference request through the ingress and prints the answer. With --iterations it is sent that often, ' +
         'one after the other, and what is printed is how often each model answered.',
     )
-    .argument('<model>')
+    .argument('<model>', 'a model; or model/name, pipeline/name, experiment/name')
     .option('-d, --data <json>', "the request, in OIP's REST form; - reads standard input")
     .option('-f, --file <path>', 'a file with the request')
     .addOption(new Option('--protocol <protocol>', 'how to send it').choices(PROTOCOLS).default('rest'))
@@ -53,7 +54,7 @@ async function inferAsOften(session: Session, model: string, options: InferOptio
   const call: InferCall = {
     ingress: session.ingress,
     tls: session.tls,
-    model,
+    model: toTarget(model),
     headers: parseHeaders(options.header),
     timeoutMs: parseDurationMs(options.timeout, '--timeout'),
     request: await readRequest(options, session.terminal),

@@ -24,6 +24,9 @@ it('bash completes commands, flags and the values of closed choices', async () =
   expect(offersOf(out, 'millrace', 'apply', '--dr')).toEqual(['--dry-run'])
   expect(offersOf(out, 'millrace', 'apply', '--sch')).toEqual(['--scheduler'])
   expect(offersOf(out, 'millrace', 'get', 'models', '-o', '')).toEqual(['table', 'json', 'yaml', 'name'])
+  expect(offersOf(out, 'millrace', 'get', '')).toContain('pipelines')
+  expect(offersOf(out, 'millrace', 'rollback', 'p')).toEqual(['pipeline'])
+  expect(offersOf(out, 'millrace', 'describe', 'experiment', 'e')).toEqual([''])
   expect(offersOf(out, 'millrace', 'infer', 'iris', '--protocol', 'g')).toEqual(['grpc'])
 })
 
@@ -31,5 +34,6 @@ it('zsh reads the same script, fish one of its own, and no other shell has one',
   expect((await runCli(['completion', 'zsh'])).out).toMatch(/^autoload -U \+X bashcompinit/)
   const fish = await runCli(['completion', 'fish'])
   expect(fish.out).toContain("complete -c millrace -n '__fish_seen_subcommand_from apply' -l dry-run")
+  expect(fish.out).toContain("complete -c millrace -n '__fish_seen_subcommand_from rollback' -f -a 'model pipeline'")
   expect((await runCli(['completion', 'csh'])).code).toBe(2)
 })

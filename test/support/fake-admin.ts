@@ -44,7 +44,7 @@ export async function startFakeAdmin(): Promise<FakeAdmin> {
     const resource = resources.get(keyOf(kind, name))
     if (resource !== undefined) return resource
     throw new ServingError(
-      kind === 'Server' ? 'SERVER_NOT_FOUND' : 'MODEL_NOT_FOUND',
+      kind === 'Server' ? 'SERVER_NOT_FOUND' : kind === 'Pipeline' ? 'PIPELINE_NOT_FOUND' : 'MODEL_NOT_FOUND',
       `${kind.toLowerCase()} ${name} does not exist`,
     )
   }
@@ -91,7 +91,7 @@ export async function startFakeAdmin(): Promise<FakeAdmin> {
       return {}
     }),
     Rollback: unary((request) => {
-      find('Model', request.name)
+      find(request.kind || 'Model', request.name)
       return { fromVersion: 3, restoredVersion: request.version || 2, newVersion: 4 }
     }),
     Watch: (call) => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { formatAge, parseDurationMs } from '../../../cli/duration.ts'
 import { EXIT, EXIT_MEANINGS, exitCodeOf, exitCodeOfAll } from '../../../cli/exit-codes.ts'
 import { createProgram } from '../../../cli/program.ts'
-import { formatReference, parseKind, parseReference } from '../../../cli/reference.ts'
+import { formatReference, parseKind, parseReference, toTarget } from '../../../cli/reference.ts'
 import { createSession, type SessionOptions } from '../../../cli/session.ts'
 import { createTerminal, reportError } from '../../../cli/terminal.ts'
 import { catalogue, type ErrorCode, issuesError, ServingError } from '../../../kit/errors.ts'
@@ -16,6 +16,10 @@ describe('references', () => {
     ['server', 'Server'],
     ['SERVERS', 'Server'],
     ['mls', 'Server'],
+    ['pipelines', 'Pipeline'],
+    ['mlp', 'Pipeline'],
+    ['Experiment', 'Experiment'],
+    ['mlx', 'Experiment'],
   ])('%s means the kind %s', (text, kind) => {
     expect(parseKind(text)).toBe(kind)
   })
@@ -40,6 +44,22 @@ describe('references', () => {
     [['iris'], /"iris" is no kind/],
   ])('refuses %j', ([first = '', second], message) => {
     expect(() => parseReference(first, second)).toThrow(message)
+  })
+})
+
+describe('targets of requests', () => {
+  it.each([
+    ['iris', 'iris'],
+    ['join.pipeline', 'join.pipeline'],
+    ['model/iris', 'iris'],
+    ['pipelines/join', 'join.pipeline'],
+    ['mlx/ab', 'ab.experiment'],
+  ])('%s is %s', (text, target) => {
+    expect(toTarget(text)).toBe(target)
+  })
+
+  it('are no servers', () => {
+    expect(() => toTarget('server/embedded')).toThrow(/name one of its models/)
   })
 })
 

@@ -4,7 +4,9 @@ import { createdAt, versionText } from '../../../cli/output/model-table.ts'
 import { briefReason, stateColour } from '../../../cli/output/state.ts'
 import { type Column, toTable } from '../../../cli/output/table.ts'
 import { judge } from '../../../cli/wait.ts'
-import type { ModelStatus, StoredModel } from '../../../api/resources/status.ts'
+import { parseResource } from '../../../api/resources/resource.ts'
+import type { ModelStatus, StoredExperiment, StoredModel, StoredPipeline } from '../../../api/resources/status.ts'
+import { experiment, pipeline } from '../../support/manifests.ts'
 
 const model = (status: ModelStatus, generation?: number): StoredModel => ({
   apiVersion: 'mlops.seldon.io/v1alpha1',
@@ -81,6 +83,11 @@ describe('models', () => {
     ['ModelProgressing', 'yellow'],
     ['ScheduleFailed', 'red'],
     ['ServerUnavailable', 'red'],
+    ['PipelineReady', 'green'],
+    ['PipelineCreating', 'yellow'],
+    ['PipelineFailed', 'red'],
+    ['ExperimentActive', 'green'],
+    ['ExperimentInactive', 'yellow'],
     [undefined, 'dim'],
   ])('in state %s are %s', (state, colour) => {
     expect(stateColour(state)).toBe(colour)
@@ -124,6 +131,33 @@ describe('judge', () => {
     expect(verdictOf({ state: 'ModelFailed', observedGeneration: 1 }, 'available', 2)).toBe('pending')
     expect(verdictOf({ state: 'ModelAvailable', version: 2, servingVersion: 1 }, 'available')).toBe('pending')
     expect(verdictOf({ state: 'ModelAvailable', version: 2, servingVersion: 2 }, 'available')).toBe('met')
+  })
+
+  it.each([
+    [{ state: 'PipelineReady', modelsReady: true }, 'met'],
+    [{ state: 'PipelineReady', modelsReady: false }, 'pending'],
+    [{ state: 'PipelineReady', modelsReady: true, version: 2, servingVersion: 1 }, 'pending'],
+    [{ state: 'PipelineCreating' }, 'pending'],
+    [{ state: 'PipelineFailed' }, 'impossible'],
+  ] as const)('a pipeline that is %j is %s', (status, verdict) => {
+    const resource = { ...(parseResource(pipeline({ steps: [{ name: 'a' }] })) as StoredPipeline), status }
+    expect(judge({ kind: 'state', resource }, 'available').kind).toBe(verdict)
+  })
+
+  it('an experiment is available when requests follow it', () => {
+    const spec = { candidates: [{ name: 'a', weight: 1 }] }
+    const resource = parseResource(experiment(spec)) as StoredExperiment
+    const verdictIn = (state: string) =>
+      judge({ kind: 'state', resource: { ...resource, status: { state } } }, 'available').kind
+    expect([verdictIn('ExperimentActive'), verdictIn('ExperimentInactive')]).toEqual(['met', 'pending'])
+  })
+
+  it('says which models a pipeline waits for', () => {
+    const status = { state: 'PipelineReady', modelsReady: false, missingModels: ['b'] }
+    const resource = { ...(parseResource(pipeline({ steps: [{ name: 'b' }] })) as StoredPipeline), status }
+    expect(judge({ kind: 'state', resource }, 'available')).toMatchObject({
+      reason: 'PipelineReady; models that are not available: b',
+    })
   })
 
   it('takes a deletion for the end of either wait', () => {
