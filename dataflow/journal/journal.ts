@@ -29,6 +29,11 @@ export interface JournalRecord {
   readonly headers: JournalHeaders
   readonly message: JournalMessage
   readonly onFailure: JournalFailure
+  /**
+   * Default true: somebody's answer waits for it, so it is sent at once, and when Kafka is away that somebody is told. False:
+   * it may wait a moment for company, and through an absence of Kafka, as long as the journal's memory allows.
+   */
+  readonly awaited?: boolean
 }
 
 /** Facts for a status and a health page. */
@@ -49,8 +54,9 @@ export interface Journal {
   /** How many partitions every topic has; a request takes one of them. */
   readonly partitions: number
   /**
-   * Settles when the broker has acknowledged. Tensors are not copied: nobody may change their bytes before.
-   * @throws ServingError KAFKA_UNAVAILABLE (fail-closed), JOURNAL_OVERLOADED (the bound of what waits), REQUEST_TOO_LARGE
+   * Settles when the broker has acknowledged. Tensors are not copied: nobody may change their bytes before. While Kafka is
+   * away an awaited record is refused (fail-closed) or spilled (fail-open) at once.
+   * @throws ServingError KAFKA_UNAVAILABLE, JOURNAL_OVERLOADED (the bound of what waits), REQUEST_TOO_LARGE
    */
   record(record: JournalRecord): Promise<void>
   /** Creates what is missing. @throws ServingError KAFKA_UNAVAILABLE, CONFIG_INVALID */

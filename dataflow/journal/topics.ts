@@ -27,6 +27,8 @@ export const VERSION_HEADER = 'x-pipeline-version'
 export const REQUEST_ID_HEADER = 'x-request-id'
 /** Marks the record of an error; names the step that failed, or the pipeline when no step did. */
 export const ERRORS_HEADER = 'seldon-pipeline-errors'
+/** On records that were spilled and sent later: they may be there twice. */
+export const REPLAYED_HEADER = 'x-millrace-replayed'
 
 export const ERRORS: TopicEnd = { kind: 'errors' }
 const STANDARD: TopicSpace = { prefix: 'seldon', namespace: 'default' }

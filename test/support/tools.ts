@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { packageRoot } from '../../kit/root.ts'
 import { createProgress } from '../../up/progress.ts'
 import { findEnvoy, findRedisServer, type ToolsContext } from '../../up/tools/find-tools.ts'
+import { findKafka, type KafkaBinary } from '../../up/tools/kafka.ts'
 import { findMlserver } from '../../up/tools/mlserver.ts'
 
 /** For what may have to be fetched first. */
@@ -17,6 +18,9 @@ export async function setToolPaths(): Promise<void> {
 
 /** The command `mlserver`: only the files that start one wait for its half gigabyte, once per machine. */
 export const testMlserver = (): Promise<string> => findMlserver(toolsContext())
+
+/** Kafka's jars and a Java: only the files that start a broker need them. */
+export const testKafka = (): Promise<KafkaBinary> => findKafka(toolsContext())
 
 const toolsContext = (): ToolsContext => ({
   toolsDir: join(packageRoot, '.millrace'),

@@ -1,0 +1,48 @@
+/** What a record of the journal holds, as bytes: protobuf of the Open Inference Protocol with raw contents, or text. Pure. */
+import { GRPCInferenceService } from '../../api/grpc.ts'
+import { toGrpcRequest, toGrpcResponse } from '../../api/oip/grpc-inference.ts'
+import type { Tensor } from '../../api/oip/tensor.ts'
+import type { OutgoingRecord } from '../kafka/client.ts'
+import type { JournalMessage, JournalRecord } from './journal.ts'
+import { topicName, type TopicSpace } from './topics.ts'
+
+const { requestSerialize, responseSerialize } = GRPCInferenceService.service.ModelInfer
+/** What a record takes beside its tensors and texts, about. */
+const OVERHEAD_BYTES = 256
+
+export function toOutgoing(space: TopicSpace, record: JournalRecord, timestampMs: number): OutgoingRecord {
+  const { topic, partition, key, headers, message } = record
+  const value = toValue(message, topic.kind === 'errors' ? '' : topic.name)
+  return { topic: topicName(space, topic), partition, key, headers, value, timestampMs }
+}
+
+function toValue(message: JournalMessage, name: string): Uint8Array {
+  switch (message.kind) {
+    case 'request':
+      return requestSerialize(toGrpcRequest(message.request, name, 'raw'))
+    case 'response':
+      return responseSerialize(toGrpcResponse(message.response, 'raw'))
+    case 'error':
+      return Buffer.from(message.text, 'utf8')
+  }
+}
+
+/** About what a record takes in memory and on its way, without encoding it. */
+export function estimatedBytes({ key, headers, message }: JournalRecord): number {
+  const texts = headers.reduce((sum, [name, value]) => sum + name.length + value.length, key.length)
+  return OVERHEAD_BYTES + texts + messageBytes(message)
+}
+
+function messageBytes(message: JournalMessage): number {
+  switch (message.kind) {
+    case 'request':
+      return tensorBytes(message.request.inputs)
+    case 'response':
+      return tensorBytes(message.response.outputs)
+    case 'error':
+      return Buffer.byteLength(message.text)
+  }
+}
+
+const tensorBytes = (tensors: readonly Tensor[]): number =>
+  tensors.reduce((sum, tensor) => sum + tensor.bytes.byteLength + tensor.name.length + 64, 0)

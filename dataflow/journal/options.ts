@@ -1,0 +1,106 @@
+/** The options of a process that journals, and the journal that they make. */
+import type { Registry } from 'prom-client'
+import { type Static, Type } from 'typebox'
+import type { Logger } from '../../kit/log.ts'
+import { COMPRESSIONS } from '../kafka/client.ts'
+import { connectKafka } from '../kafka/connect.ts'
+import { loadKafkaConnection } from '../kafka/connection.ts'
+import { type Journal, nullJournal } from './journal.ts'
+import { createKafkaJournal } from './kafka-journal.ts'
+import { checkedSpace } from './topics.ts'
+
+const MIB = 1024 * 1024
+const bytes = (standard: number, minimum: number, description: string) =>
+  Type.Integer({ default: standard, minimum, maximum: 2_000_000_000, description })
+
+/** For whoever talks to Kafka. Environment variables: `kafkaAliases`. */
+export const kafkaOptions = {
+  kafkaBootstrapServers: Type.String({ default: '', description: 'Brokers, as host:port,host:port. Empty: no Kafka.' }),
+  kafkaConfig: Type.String({
+    default: '',
+    description: 'File (JSON or properties) with bootstrap.servers, TLS and SASL; see docs/kafka.md.',
+  }),
+  topicPrefix: Type.String({ default: 'seldon', description: 'First part of the names of topics.' }),
+  namespace: Type.String({ default: 'default', description: 'Second part of the names of topics.' }),
+}
+
+/** Of a process definition: the variables that everybody knows these options by. */
+export const kafkaAliases = {
+  kafkaBootstrapServers: 'KAFKA_BOOTSTRAP_SERVERS',
+  kafkaConfig: 'KAFKA_CONFIG_PATH',
+}
+
+/** For whoever records. */
+export const journalOptions = {
+  ...kafkaOptions,
+  topicPartitions: Type.Integer({ default: 1, minimum: 1, maximum: 1_000, description: 'Partitions of every topic.' }),
+  topicReplicationFactor: Type.Integer({
+    default: 0,
+    minimum: 0,
+    maximum: 100,
+    description: 'Copies of every topic; 0: as many as there are brokers, at most 3.',
+  }),
+  journalMaxRecordBytes: bytes(
+    64 * MIB,
+    1024,
+    'Largest record, and max.message.bytes of topics that are created. Larger ones are refused with 413.',
+  ),
+  journalMaxWaitingBytes: bytes(256 * MIB, 1024, 'Bound of the records that wait for Kafka in memory.'),
+  journalLingerMs: Type.Integer({
+    default: 5,
+    minimum: 0,
+    maximum: 1_000,
+    description: 'How long a record that no answer waits for may wait for company.',
+  }),
+  journalBatchBytes: bytes(MIB, 1024, 'Records that are sent together, about; a larger one goes alone.'),
+  journalTimeoutMs: Type.Integer({
+    default: 5_000,
+    minimum: 100,
+    maximum: 60_000,
+    description: 'Until a record that is not acknowledged counts as refused.',
+  }),
+  journalCompression: Type.Union(
+    COMPRESSIONS.map((name) => Type.Literal(name)),
+    { default: 'lz4', description: 'Of batches of 4 KiB and more.' },
+  ),
+  journalSpillFile: Type.String({
+    default: '.millrace/journal-spill',
+    minLength: 1,
+    description: 'Where records of pipelines with fail-open wait while Kafka is away. One for each process.',
+  }),
+  journalMaxSpillBytes: bytes(256 * MIB, 0, 'Bound of that file; what does not fit is lost, and counted.'),
+}
+
+const toSchema = () => Type.Object(journalOptions)
+export type JournalConfig = Readonly<Static<ReturnType<typeof toSchema>>>
+
+export interface OpenJournalDeps {
+  /** How brokers name this process in their logs. */
+  readonly clientId: string
+  readonly registry: Registry
+  readonly log: Logger
+}
+
+/** Without Kafka in the options the journal keeps nothing. @throws ServingError CONFIG_INVALID */
+export function openJournal(config: JournalConfig, { clientId, registry, log }: OpenJournalDeps): Journal {
+  const { kafkaBootstrapServers: bootstrapServers, kafkaConfig: configFile } = config
+  const connection = loadKafkaConnection({ bootstrapServers, configFile })
+  if (connection === undefined) return nullJournal
+  return createKafkaJournal(
+    {
+      space: checkedSpace({ prefix: config.topicPrefix, namespace: config.namespace }),
+      partitions: config.topicPartitions,
+      replicationFactor: config.topicReplicationFactor,
+      maxRecordBytes: config.journalMaxRecordBytes,
+      maxWaitingBytes: config.journalMaxWaitingBytes,
+      lingerMs: config.journalLingerMs,
+      batchBytes: config.journalBatchBytes,
+      batchRecords: 1_000,
+      deliveryTimeoutMs: config.journalTimeoutMs,
+      compression: config.journalCompression,
+      spillFile: config.journalSpillFile,
+      maxSpillBytes: config.journalMaxSpillBytes,
+    },
+    { kafka: connectKafka(connection, clientId), registry, log, now: Date.now },
+  )
+}

@@ -1,0 +1,62 @@
+/** The library's errors, which nest, read for what they mean. */
+import { ServingError } from '../../kit/errors.ts'
+
+/** Codes of Kafka's protocol that mean something to us. */
+export const CODE = {
+  none: 0,
+  offsetOutOfRange: 1,
+  unknownTopic: 3,
+  messageTooLarge: 10,
+  batchTooLarge: 18,
+  topicExists: 36,
+  invalidPartitions: 37,
+  invalidReplication: 38,
+  duplicateSequence: 46,
+  invalidRecord: 87,
+} as const
+
+interface LibraryError extends Error {
+  readonly errors?: readonly unknown[]
+  readonly apiCode?: number
+  readonly apiId?: string
+  readonly serverErrorMessage?: string | null
+  readonly response?: unknown
+  readonly produced?: unknown
+}
+
+/** An error and all that it is made of. */
+export function* eachError(error: unknown): Generator<LibraryError> {
+  if (!(error instanceof Error)) return
+  const nested = error as LibraryError
+  yield nested
+  for (const inner of nested.errors ?? []) yield* eachError(inner)
+  if (nested.cause !== undefined) yield* eachError(nested.cause)
+}
+
+export const hasCode = (error: unknown, code: number): boolean =>
+  [...eachError(error)].some(({ apiCode }) => apiCode === code)
+
+/** The library says it in a text of its own where it asked for metadata. */
+export const isUnknownTopic = (error: unknown): boolean =>
+  [...eachError(error)].some(
+    ({ apiCode, message }) => apiCode === CODE.unknownTopic || message.startsWith('Unknown topic '),
+  )
+
+/** One line: the innermost reasons, each once. */
+export function reasonOf(error: unknown): string {
+  const reasons = [...eachError(error)]
+    .filter(({ errors, cause }) => errors === undefined && cause === undefined)
+    .map(({ message, serverErrorMessage }) => serverErrorMessage ?? message)
+  const different = [...new Set(reasons)].slice(0, 3)
+  return different.length === 0 ? String(error) : different.join('; ')
+}
+
+/** For whoever reads or administers. */
+export function toKafkaError(what: string, error: unknown): ServingError {
+  if (error instanceof ServingError) return error
+  const text = `${what}: ${reasonOf(error)}`
+  if (isUnknownTopic(error)) return new ServingError('NOT_FOUND', text, { cause: error })
+  if (hasCode(error, CODE.offsetOutOfRange))
+    return new ServingError('NOT_FOUND', `${what}: there is no record at this offset`, { cause: error })
+  return new ServingError('KAFKA_UNAVAILABLE', text, { cause: error })
+}

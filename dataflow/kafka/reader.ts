@@ -1,0 +1,155 @@
+import { Admin, Consumer } from '@platformatic/kafka'
+import { ServingError } from '../../kit/errors.ts'
+import type { FetchOptions, IncomingRecord, KafkaReader, Position } from './client.ts'
+import type { KafkaConnection } from './connection.ts'
+import { toKafkaError } from './failures.ts'
+import { closeNow, libraryOptions } from './library-options.ts'
+
+const AT = { earliest: -2n, latest: -1n } as const
+/** Bit of a batch that holds marks of transactions, no records. */
+const CONTROL_BATCH = 0x20
+
+type Response = Awaited<ReturnType<Consumer['fetch']>>
+type Batch = NonNullable<Response['responses'][number]['partitions'][number]['records']>[number]
+
+export function createReader(connection: KafkaConnection, clientId: string): KafkaReader {
+  // The library asks for a group even where none is joined. Long polls have connections of their own: a broker answers
+  // the requests of one connection in their order.
+  const polling = new Consumer({ ...libraryOptions(connection, clientId), groupId: 'none', requestTimeout: 60_000 })
+  const asking = new Consumer({ ...libraryOptions(connection, clientId), groupId: 'none' })
+  const admin = new Admin(libraryOptions(connection, clientId))
+  return {
+    async positions(topics, at) {
+      try {
+        const offsets = await asking.listOffsets({ topics: [...topics], timestamp: AT[at] })
+        return [...offsets].flatMap(([topic, list]) => list.map((offset, partition) => ({ topic, partition, offset })))
+      } catch (error) {
+        throw toKafkaError('offsets cannot be asked for', error)
+      }
+    },
+    async fetch(positions, options) {
+      try {
+        return await fetchFrom(polling, asking, positions, options)
+      } catch (error) {
+        throw toKafkaError('records cannot be read', error)
+      }
+    },
+    async commit(group, positions) {
+      const topics = byTopic(positions).map(([name, some]) => ({
+        name,
+        partitionOffsets: some.map(({ partition, offset }) => ({ partition, offset })),
+      }))
+      try {
+        await admin.alterConsumerGroupOffsets({ groupId: group, topics })
+      } catch (error) {
+        throw toKafkaError(`offsets of ${group} cannot be committed`, error)
+      }
+    },
+    async committed(group, topics) {
+      try {
+        const groups = await admin.listConsumerGroupOffsets({ groups: [group] })
+        return groups
+          .flatMap((found) => found.topics)
+          .filter(({ name }) => topics.includes(name))
+          .flatMap(({ name, partitions }) =>
+            partitions
+              .filter(({ committedOffset }) => committedOffset >= 0n)
+              .map((found) => ({ topic: name, partition: found.partitionIndex, offset: found.committedOffset })),
+          )
+      } catch (error) {
+        throw toKafkaError(`offsets of ${group} cannot be asked for`, error)
+      }
+    },
+    close: async () => {
+      await Promise.all([closeNow(polling), closeNow(asking), closeNow(admin)])
+    },
+  }
+}
+
+async function fetchFrom(
+  polling: Consumer,
+  asking: Consumer,
+  positions: readonly Position[],
+  { maxWaitMs, maxBytes }: FetchOptions,
+) {
+  const { topics } = await asking.metadata({ topics: [...new Set(positions.map(({ topic }) => topic))] })
+  const names = new Map([...topics].map(([name, { id }]) => [id, name]))
+  const byLeader = new Map<number, Position[]>()
+  for (const position of positions) {
+    const leader = topics.get(position.topic)?.partitions[position.partition]?.leader
+    if (leader === undefined)
+      throw new ServingError('NOT_FOUND', `topic ${position.topic} has no partition ${String(position.partition)}`)
+    const some = byLeader.get(leader)
+    if (some) some.push(position)
+    else byLeader.set(leader, [position])
+  }
+  const responses = await Promise.all(
+    [...byLeader].map(([node, some]) =>
+      polling.fetch({
+        node,
+        maxWaitTime: maxWaitMs,
+        minBytes: 1,
+        maxBytes,
+        topics: byTopic(some).map(([name, list]) => ({
+          topicId: topics.get(name)?.id ?? '',
+          partitions: list.map(({ partition, offset }) => ({
+            partition,
+            currentLeaderEpoch: -1,
+            fetchOffset: offset,
+            lastFetchedEpoch: -1,
+            partitionMaxBytes: maxBytes,
+          })),
+        })),
+      }),
+    ),
+  )
+  const asked = new Map(positions.map((position) => [`${position.topic}:${String(position.partition)}`, position]))
+  const found = new Map<string, { records: IncomingRecord[]; next: bigint }>()
+  for (const { topicId, partitions } of responses.flatMap((response) => response.responses)) {
+    const topic = names.get(topicId) ?? ''
+    for (const { partitionIndex: partition, records } of partitions) {
+      const from = asked.get(`${topic}:${String(partition)}`)
+      if (from !== undefined) found.set(`${topic}:${String(partition)}`, read(from, records ?? []))
+    }
+  }
+  const of = ({ topic, partition }: Position) => found.get(`${topic}:${String(partition)}`)
+  return {
+    records: positions.flatMap((position) => of(position)?.records ?? []),
+    next: positions.map((position) => ({ ...position, offset: of(position)?.next ?? position.offset })),
+  }
+}
+
+/** A broker gives whole batches: the first may begin before what was asked for. */
+function read(from: Position, batches: readonly Batch[]): { records: IncomingRecord[]; next: bigint } {
+  const records: IncomingRecord[] = []
+  let next = from.offset
+  for (const batch of batches) {
+    next = batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n
+    if ((batch.attributes & CONTROL_BATCH) !== 0) continue
+    for (const record of batch.records) {
+      const offset = batch.firstOffset + BigInt(record.offsetDelta)
+      if (offset < from.offset) continue
+      records.push({
+        ...from,
+        offset,
+        key: text(record.key),
+        value: record.value ?? Buffer.alloc(0),
+        headers: [...record.headers].map(([name, value]) => [text(name), text(value)] as const),
+        timestampMs: Number(batch.firstTimestamp + record.timestampDelta),
+      })
+    }
+  }
+  return { records, next: next > from.offset ? next : from.offset }
+}
+
+const text = (bytes: Uint8Array | null | undefined): string => Buffer.from(bytes ?? []).toString('utf8')
+
+function byTopic(positions: readonly Position[]): [string, Position[]][] {
+  const topics = new Map<string, Position[]>()
+  for (const position of positions) {
+    const some = topics.get(position.topic)
+    if (some) some.push(position)
+    else topics.set(position.topic, [position])
+  }
+  return [...topics]
+}
