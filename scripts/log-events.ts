@@ -9,7 +9,7 @@ export interface LogEvent {
   readonly folder: string
 }
 
-const FOLDERS = ['scheduler', 'xds', 'agent', 'model-server', 'mesh', 'kit']
+const FOLDERS = ['scheduler', 'xds', 'agent', 'model-server', 'mesh', 'dataflow', 'kit']
 /** `log.info({ ... }, 'sentence')`, over several lines or not; the fields hold no call that ends with a sentence. */
 const CALL = /\b[lL]og(?:ger)?\??\.(?<level>error|warn|info)\((?<rest>[^]*?)\)\s*(?=\n|$|[;,}])/g
 const SENTENCE = /,\s*(?<quote>['"])(?<text>(?:(?!\k<quote>)[^\\]|\\.)+)\k<quote>,?\s*$/

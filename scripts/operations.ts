@@ -5,6 +5,7 @@ import type { TObject } from 'typebox'
 import { agentProcess } from '../agent/config.ts'
 import { createAgentMetrics } from '../agent/metrics.ts'
 import { createTrafficMetrics } from '../agent/proxy/traffic-metrics.ts'
+import { createJournalMetrics } from '../dataflow/journal/journal-metrics.ts'
 import { describeOptions, type ProcessDefinition } from '../kit/config.ts'
 import { packageRoot } from '../kit/root.ts'
 import { meshMetricsProcess } from '../mesh/config.ts'
@@ -13,7 +14,7 @@ import { modelServerProcess } from '../model-server/config.ts'
 import { schedulerProcess } from '../scheduler/config.ts'
 import { createMetrics, registerGauges } from '../scheduler/loop/metrics.ts'
 import { upDefinition } from '../up/config.ts'
-import { portUses, standardPorts } from '../up/ports.ts'
+import { kafkaPorts, portUses, standardPorts } from '../up/ports.ts'
 import { logEvents } from './log-events.ts'
 import { MADE_FROM, page, table } from './markdown.ts'
 
@@ -26,7 +27,7 @@ export function operationsDocument(): string {
     'With `millrace up --port-offset N` every port is moved by N. All listen on 127.0.0.1 unless they are told otherwise.',
     table(
       ['Port', 'What for'],
-      portUses(standardPorts(0, 1)).map(({ port, use }) => [String(port), use]),
+      portUses({ ...standardPorts(0, 1), kafka: kafkaPorts(0) }).map(({ port, use }) => [String(port), use]),
     ),
     'Each further replica of the embedded server takes the next ten: 9110, 9120, and so on; those of MLServer begin at 9200.',
     '## Options',
@@ -179,10 +180,19 @@ function metrics(): readonly Metric[] {
     connected: notAsked,
   })
   createTrafficMetrics({ ...replica, uses: notAsked })
+  const journal = new Registry()
+  createJournalMetrics(journal, {
+    waitingRecords: notAsked,
+    waitingBytes: notAsked,
+    lagSeconds: notAsked,
+    spillBytes: notAsked,
+    available: notAsked,
+  })
   const mesh = toFamilies({ counts: { models: [], plugins: [], unreadable: 0 }, histograms: [], hosts: new Map() })
   return [
     ...byRegistry(scheduler, 'scheduler'),
     ...byRegistry(agent, 'agent'),
+    ...byRegistry(journal, 'pipeline-gateway'),
     ...mesh.map(({ name, type, help }) => ({ name, type, help, process: 'mesh-metrics' })),
   ]
 }

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { kafkaAliases, kafkaOptions } from '../dataflow/kafka/options.ts'
 import { packageRoot } from '../kit/root.ts'
 import type { ProcessDefinition } from '../kit/config.ts'
 import { join } from 'node:path'
@@ -52,6 +53,13 @@ const upSchema = Type.Object({
     default: false,
     description: 'The ingress speaks TLS, too, with the same certificate; it asks clients for none.',
   }),
+  kafka: Type.Boolean({
+    default: false,
+    description:
+      'Start a Kafka broker, for what pipelines record. Fetched with Maven; needs Java 17 or later. Not with a Kafka of your own.',
+  }),
+  kafkaBootstrapServers: kafkaOptions.kafkaBootstrapServers,
+  kafkaConfig: kafkaOptions.kafkaConfig,
   redisUrl: Type.String({
     default: '',
     pattern: '^$|^rediss?://[^/]',
@@ -64,7 +72,7 @@ export const upDefinition: ProcessDefinition<typeof upSchema> = {
   summary:
     'Runs a whole Millrace on this machine: Redis, the scheduler, Envoy and replicas of model servers, each with its agent.\n' +
     'Apply a Server named embedded or mlserver with other spec.replicas, and replicas are started or drained.\n' +
-    'Fetches Envoy, Redis and MLServer when they are needed and missing (ENVOY_BIN and MLSERVER_BIN name your own).',
+    'Fetches Envoy, Redis, MLServer and Kafka when they are needed and missing (ENVOY_BIN and MLSERVER_BIN name your own).',
   schema: upSchema,
-  environmentAliases: { redisUrl: 'REDIS_URL' },
+  environmentAliases: { redisUrl: 'REDIS_URL', ...kafkaAliases },
 }

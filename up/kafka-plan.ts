@@ -1,6 +1,27 @@
 /** One Kafka broker that is its own controller, as data. Pure. */
+import { kafkaAliases } from '../dataflow/kafka/options.ts'
+import type { KafkaPorts } from './ports.ts'
 import type { ProcessSpec } from './supervisor/spec.ts'
 import type { KafkaBinary } from './tools/kafka.ts'
+
+/** Which Kafka pipelines record in. */
+export type KafkaPlan =
+  | { readonly kind: 'external'; readonly bootstrapServers: string; readonly configFile: string }
+  | ({ readonly kind: 'managed' } & KafkaBinary)
+
+/** What tells a process of ours which Kafka there is. */
+export function kafkaEnvironment(options: {
+  readonly kafka?: KafkaPlan
+  readonly host: string
+  readonly ports: { readonly kafka?: KafkaPorts }
+}): Readonly<Record<string, string>> {
+  const { kafka, host, ports } = options
+  if (kafka === undefined) return { [SERVERS]: '', [CONFIG]: '' }
+  if (kafka.kind === 'external') return { [SERVERS]: kafka.bootstrapServers, [CONFIG]: kafka.configFile }
+  return { [SERVERS]: `${host}:${String(ports.kafka?.broker ?? 0)}`, [CONFIG]: '' }
+}
+
+const { kafkaBootstrapServers: SERVERS, kafkaConfig: CONFIG } = kafkaAliases
 
 export interface KafkaOptions extends KafkaBinary {
   /** For its configuration and its data. */

@@ -1,6 +1,7 @@
 /** A whole Millrace on one machine, as data: which processes run, with which options, in which order. Pure. */
 import { toEnvoyArguments } from '../envoy/arguments.ts'
 import { toBootstrap } from '../envoy/bootstrap.ts'
+import { type KafkaPlan, planKafka } from './kafka-plan.ts'
 import type { MeshPorts } from './ports.ts'
 import { processFlags } from './process-flags.ts'
 import {
@@ -24,6 +25,8 @@ export interface CoreOptions {
   readonly envoyBinary: string
   readonly envoyConcurrency: number
   readonly redis: RedisPlan
+  /** Absent: pipelines record nothing. */
+  readonly kafka?: KafkaPlan
   /** Holds `state/`, `models/` and `envoy/`. */
   readonly folder: string
   readonly host: string
@@ -63,6 +66,8 @@ export interface MeshPlan {
 }
 
 const READY_TIMEOUT_MS = 30_000
+/** After a kill -9 it reads everything again. */
+const KAFKA_READY_TIMEOUT_MS = 120_000
 /** Traffic ends first; the store goes last. The times add up to less than the 5 s that stopping may take. */
 const STOP = {
   edge: { stopStage: 0, stopTimeoutMs: 500 },
@@ -72,19 +77,40 @@ const STOP = {
 
 /** Everything but model servers. */
 export function planCore(options: CoreOptions): MeshPlan {
+  const kafka = plannedKafka(options)
   return {
-    folders: [`${options.folder}/state/redis`, `${options.folder}/envoy`],
-    files: options.ports.envoys.map((_, index) => ({
-      path: bootstrapPath(options, index),
-      content: `${JSON.stringify(bootstrapOf(options, index), undefined, 2)}\n`,
-      secret: options.security?.token !== undefined,
-    })),
+    folders: [`${options.folder}/state/redis`, `${options.folder}/envoy`, ...(kafka?.folders ?? [])],
+    files: [
+      ...options.ports.envoys.map((_, index) => ({
+        path: bootstrapPath(options, index),
+        content: `${JSON.stringify(bootstrapOf(options, index), undefined, 2)}\n`,
+        secret: options.security?.token !== undefined,
+      })),
+      ...(kafka?.files ?? []),
+    ],
     processes: [
       ...planRedis(options),
+      ...(kafka === undefined ? [] : [kafka.process]),
       planScheduler(options),
       ...options.ports.envoys.flatMap((_, index) => planEnvoy(options, index)),
     ],
   }
+}
+
+/** The broker that is started here, if one is. */
+function plannedKafka({ kafka, folder, host, ports }: CoreOptions) {
+  if (kafka?.kind !== 'managed' || ports.kafka === undefined) return undefined
+  const { java, jars } = kafka
+  const { broker: port, controller: controllerPort } = ports.kafka
+  const planned = planKafka({ java, jars, folder: `${folder}/state/kafka`, host, port, controllerPort })
+  const process: ProcessSpec = {
+    ...STOP.store,
+    ...planned.process,
+    name: 'kafka',
+    after: [],
+    readyTimeoutMs: KAFKA_READY_TIMEOUT_MS,
+  }
+  return { ...planned, process }
 }
 
 /** Everything, with a fixed number of replicas of one server. */

@@ -26,9 +26,18 @@ export interface MeshPorts {
   readonly schedulerGrpc: number
   readonly agents: number
   readonly schedulerHttp: number
+  /** Only of a broker that is started here. */
+  readonly kafka?: KafkaPorts
   readonly envoys: readonly EnvoyPorts[]
   readonly replicas: readonly ReplicaPorts[]
 }
+
+export interface KafkaPorts {
+  readonly broker: number
+  readonly controller: number
+}
+
+export const kafkaPorts = (offset: number): KafkaPorts => ({ broker: 9092 + offset, controller: 9093 + offset })
 
 /** The documented ports, all moved by `offset`: one Envoy, `replicas` embedded model servers. */
 export function standardPorts(offset: number, replicas: number): MeshPorts {
@@ -69,6 +78,12 @@ export function portUses(ports: MeshPorts): PortUse[] {
     { port: ports.agents, use: 'agents' },
     { port: ports.schedulerHttp, use: 'scheduler health' },
     { port: ports.redis, use: 'Redis' },
+    ...(ports.kafka === undefined
+      ? []
+      : [
+          { port: ports.kafka.broker, use: 'Kafka (with --kafka)' },
+          { port: ports.kafka.controller, use: 'Kafka controller (with --kafka)' },
+        ]),
     ...ports.replicas.flatMap(replicaPortUses),
   ]
 }

@@ -2,14 +2,16 @@
 import { join, resolve } from 'node:path'
 import type { Static } from 'typebox'
 import { type AdminClient, createAdminClient } from '../cli/client/admin-client.ts'
+import { loadKafkaConnection } from '../dataflow/kafka/connection.ts'
 import { ServingError } from '../kit/errors.ts'
 import { loadCallerSecurity, loadCallerTls } from '../kit/grpc-security.ts'
 import { silentLogger } from '../kit/log.ts'
 import { packageRoot } from '../kit/root.ts'
 import type { upDefinition } from './config.ts'
+import type { KafkaPlan } from './kafka-plan.ts'
 import { planCore, type RedisPlan } from './plan.ts'
 import { checkPortsFree } from './port-check.ts'
-import { type MeshPorts, portUses, standardPorts } from './ports.ts'
+import { kafkaPorts, type MeshPorts, portUses, standardPorts } from './ports.ts'
 import type { Progress } from './progress.ts'
 import { applySample, inferSample, type Ingress } from './sample.ts'
 import { loadMeshSecurity, type MeshSecurity, toCallers } from './security.ts'
@@ -21,6 +23,7 @@ import type { ChildEvent } from './supervisor/child.ts'
 import { waitReady } from './supervisor/readiness.ts'
 import { createSupervisor, type Supervisor } from './supervisor/supervisor.ts'
 import { findEnvoy, findRedisServer, type ToolsContext } from './tools/find-tools.ts'
+import { findKafka } from './tools/kafka.ts'
 
 export type UpConfig = Readonly<Static<typeof upDefinition.schema>>
 
@@ -61,7 +64,10 @@ async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promi
   const asked = parseServers(config.servers)
   const security = loadMeshSecurity(config)
   const callers = toCallers(security)
-  const ports = standardPorts(config.portOffset, 0)
+  const ports: MeshPorts = {
+    ...standardPorts(config.portOffset, 0),
+    ...(startsKafka(config) ? { kafka: kafkaPorts(config.portOffset) } : {}),
+  }
   await checkPortsFree(
     [
       ...portUses(ports).filter(({ port }) => config.redisUrl === '' || port !== ports.redis),
@@ -123,11 +129,13 @@ async function planAndSupervise(
   tools: ToolsContext,
   deps: UpDeps,
 ): Promise<Supervisor> {
+  const kafka = await planKafkaUse(config, tools)
   const plan = planCore({
     millrace: MILLRACE,
     envoyBinary: await findEnvoy(tools),
     envoyConcurrency: config.envoyConcurrency,
     redis: await findRedis(config.redisUrl, tools),
+    ...(kafka === undefined ? {} : { kafka }),
     folder: folder.path,
     host: HOST,
     ports,
@@ -144,6 +152,21 @@ async function planAndSupervise(
       tellEvent(event, folder.logsDir, deps)
     },
   })
+}
+
+const ownKafka = ({ kafkaBootstrapServers, kafkaConfig }: UpConfig): boolean =>
+  kafkaBootstrapServers !== '' || kafkaConfig !== ''
+
+/** A Kafka of the user's wins: starting another one beside it helps nobody. */
+const startsKafka = (config: UpConfig): boolean => config.kafka && !ownKafka(config)
+
+/** @throws ServingError CONFIG_INVALID, TOOL_MISSING, DOWNLOAD_FAILED */
+async function planKafkaUse(config: UpConfig, tools: ToolsContext): Promise<KafkaPlan | undefined> {
+  const configFile = config.kafkaConfig === '' ? '' : resolve(config.kafkaConfig)
+  const bootstrapServers = config.kafkaBootstrapServers
+  loadKafkaConnection({ bootstrapServers, configFile }) // what is wrong with it is told here, not in a log
+  if (ownKafka(config)) return { kind: 'external', bootstrapServers, configFile }
+  return config.kafka ? { kind: 'managed', ...(await findKafka(tools)) } : undefined
 }
 
 async function findRedis(url: string, tools: ToolsContext): Promise<RedisPlan> {

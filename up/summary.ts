@@ -50,6 +50,7 @@ export function summaryText(options: {
     `  scheduler, gRPC            ${at(ports.schedulerGrpc)}`,
     `  metrics                    ${tls === undefined ? 'http' : 'https'}://${at(envoy?.metrics)}/metrics`,
     `  Envoy admin                http://${at(envoy?.admin)}`,
+    ...(ports.kafka === undefined ? [] : [`  Kafka                      ${at(ports.kafka.broker)}`]),
     `  logs                       ${options.logsDir}`,
     '',
   ].join('\n')

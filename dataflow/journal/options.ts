@@ -5,6 +5,7 @@ import type { Logger } from '../../kit/log.ts'
 import { COMPRESSIONS } from '../kafka/client.ts'
 import { connectKafka } from '../kafka/connect.ts'
 import { loadKafkaConnection } from '../kafka/connection.ts'
+import { kafkaOptions } from '../kafka/options.ts'
 import { type Journal, nullJournal } from './journal.ts'
 import { createKafkaJournal } from './kafka-journal.ts'
 import { checkedSpace } from './topics.ts'
@@ -12,23 +13,6 @@ import { checkedSpace } from './topics.ts'
 const MIB = 1024 * 1024
 const bytes = (standard: number, minimum: number, description: string) =>
   Type.Integer({ default: standard, minimum, maximum: 2_000_000_000, description })
-
-/** For whoever talks to Kafka. Environment variables: `kafkaAliases`. */
-export const kafkaOptions = {
-  kafkaBootstrapServers: Type.String({ default: '', description: 'Brokers, as host:port,host:port. Empty: no Kafka.' }),
-  kafkaConfig: Type.String({
-    default: '',
-    description: 'File (JSON or properties) with bootstrap.servers, TLS and SASL; see docs/kafka.md.',
-  }),
-  topicPrefix: Type.String({ default: 'seldon', description: 'First part of the names of topics.' }),
-  namespace: Type.String({ default: 'default', description: 'Second part of the names of topics.' }),
-}
-
-/** Of a process definition: the variables that everybody knows these options by. */
-export const kafkaAliases = {
-  kafkaBootstrapServers: 'KAFKA_BOOTSTRAP_SERVERS',
-  kafkaConfig: 'KAFKA_CONFIG_PATH',
-}
 
 /** For whoever records. */
 export const journalOptions = {

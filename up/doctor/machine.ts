@@ -2,9 +2,12 @@
 import { existsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { kafkaAliases } from '../../dataflow/kafka/options.ts'
 import { formatBytes } from '../../cli/output/format.ts'
 import { type CommandEnd, runCommand } from '../tools/command.ts'
 import { envoyWheel } from '../tools/envoy.ts'
+import { OLDEST_JAVA, probeJava, probeMaven } from '../tools/java.ts'
+import { fetchedKafka, KAFKA_VERSION } from '../tools/kafka.ts'
 import { installedMlserver } from '../tools/mlserver.ts'
 import { isUsableRedis, redisWheel } from '../tools/redis.ts'
 import { findUnpacked, type WheelTool } from '../tools/wheel.ts'
@@ -29,6 +32,7 @@ export async function checkMachine(context: MachineContext): Promise<readonly Fi
     await checkEnvoy(context, canFetch),
     await checkRedisServer(context, canFetch),
     await checkMlserver(context),
+    await checkKafka(context),
     await checkSpace(context.stateDir),
   ]
 }
@@ -98,6 +102,24 @@ async function checkMlserver(context: MachineContext): Promise<Finding> {
   const end = await probe(path, ['--version'], context)
   if (succeeded(end)) return ok('mlserver', `${outputOf(end)} at ${path}`)
   return wrong('mlserver', `${path} does not run here${reasonOf(end)}`, 'remove its folder, or correct MLSERVER_BIN')
+}
+
+/** Only those who start a broker need it. */
+async function checkKafka({ environment, toolsDir }: MachineContext): Promise<Finding> {
+  const own = environment[kafkaAliases.kafkaBootstrapServers] ?? environment[kafkaAliases.kafkaConfig] ?? ''
+  if (own !== '') return ok('kafka', 'none needs to be started: the environment names one')
+  const java = await probeJava({ environment })
+  const fetched = fetchedKafka(toolsDir) !== undefined
+  const here = fetched ? `Kafka ${KAFKA_VERSION} is there` : `Kafka ${KAFKA_VERSION} is not there yet`
+  if (java.kind !== 'ok') {
+    const found = java.kind === 'old' ? `${java.command} is Java ${String(java.version)}` : 'there is no java'
+    return warning('kafka', `--kafka will not work: ${found}`, `install a JDK of ${String(OLDEST_JAVA)} or later`)
+  }
+  const runs = `Java ${String(java.version)} runs it`
+  if (fetched) return ok('kafka', `${here}; ${runs}`)
+  if (succeeded(await probeMaven({ environment })))
+    return ok('kafka', `${here}; a start with --kafka fetches it; ${runs}`)
+  return warning('kafka', `--kafka will not work: ${here}, and there is no mvn to fetch it`, 'install Maven')
 }
 
 const notFetched = (check: string, tool: WheelTool, canFetch: boolean): Finding =>

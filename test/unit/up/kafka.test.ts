@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { planKafka } from '../../../up/kafka-plan.ts'
+import { kafkaEnvironment, planKafka } from '../../../up/kafka-plan.ts'
 import { findJava, parseJavaVersion } from '../../../up/tools/java.ts'
 import { explainMavenFailure } from '../../../up/tools/kafka.ts'
 
@@ -54,5 +54,21 @@ describe('the plan of a broker', () => {
   it('has a bound for its memory and says where it is when it serves', () => {
     expect(plan.process.args).toContain('-Xmx512m')
     expect(plan.process.readiness).toEqual({ kind: 'tcp', host: '127.0.0.1', port: 1 })
+  })
+})
+
+describe('which Kafka our processes are told of', () => {
+  const host = '127.0.0.1'
+
+  it('is the one that is started, the user’s own, or none', () => {
+    const ports = { kafka: { broker: 9092, controller: 9093 } }
+    const managed = kafkaEnvironment({ kafka: { kind: 'managed', java: 'java', jars: '/jars' }, host, ports })
+    expect(managed).toEqual({ KAFKA_BOOTSTRAP_SERVERS: '127.0.0.1:9092', KAFKA_CONFIG_PATH: '' })
+    const own = { kind: 'external', bootstrapServers: 'a:1', configFile: '/kafka.json' } as const
+    expect(kafkaEnvironment({ kafka: own, host, ports: {} })).toEqual({
+      KAFKA_BOOTSTRAP_SERVERS: 'a:1',
+      KAFKA_CONFIG_PATH: '/kafka.json',
+    })
+    expect(kafkaEnvironment({ host, ports: {} })).toEqual({ KAFKA_BOOTSTRAP_SERVERS: '', KAFKA_CONFIG_PATH: '' })
   })
 })
