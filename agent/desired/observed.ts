@@ -1,4 +1,5 @@
 /** What is known of each model on this replica. States and their transitions are pure; `reconcile/` makes them happen. */
+import type { ErrorCode } from '../../kit/errors.ts'
 import type { StoredModel } from '../repository/stored-model.ts'
 
 /**
@@ -9,7 +10,7 @@ export type Observed =
   | { readonly kind: 'Stored'; readonly stored: StoredModel; readonly interruptions: number }
   | { readonly kind: 'Loading'; readonly stored: StoredModel; readonly interruptions: number }
   | { readonly kind: 'Loaded'; readonly stored: StoredModel }
-  | { readonly kind: 'LoadFailed'; readonly stored: StoredModel; readonly reason: string }
+  | { readonly kind: 'LoadFailed'; readonly stored: StoredModel; readonly reason: string; readonly code?: ErrorCode }
   | { readonly kind: 'Unloading'; readonly stored: StoredModel; readonly failures: number }
   | {
       readonly kind: 'UnloadFailed'
@@ -25,7 +26,7 @@ export type ModelEvent =
   | { readonly kind: 'loadStarted'; readonly stored: StoredModel }
   | { readonly kind: 'artifactStored'; readonly stored: StoredModel }
   | { readonly kind: 'loaded' }
-  | { readonly kind: 'loadFailed'; readonly reason: string }
+  | { readonly kind: 'loadFailed'; readonly reason: string; readonly code?: ErrorCode }
   /** The server went away, or was replaced, while it was loading. */
   | { readonly kind: 'loadInterrupted'; readonly reason: string }
   | { readonly kind: 'unloadStarted' }
@@ -51,9 +52,7 @@ export function transition(observed: Observed | undefined, event: ModelEvent): O
     case 'loaded':
       return observed?.kind === 'Loading' ? { kind: 'Loaded', stored: observed.stored } : observed
     case 'loadFailed':
-      return observed?.kind === 'Loading'
-        ? { kind: 'LoadFailed', stored: observed.stored, reason: event.reason }
-        : observed
+      return observed?.kind === 'Loading' ? { ...event, kind: 'LoadFailed', stored: observed.stored } : observed
     case 'loadInterrupted': {
       if (observed?.kind !== 'Loading') return observed
       const interruptions = observed.interruptions + 1

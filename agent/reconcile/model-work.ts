@@ -34,12 +34,12 @@ export async function loadModel(
       case 'failed':
         // Done late after all, it would take memory that nobody counts; MLServer calls itself unready until it is gone.
         if (outcome.error.code === 'LOAD_TIMEOUT') await deps.runtime.unload(model.internalName)
-        return { kind: 'loadFailed', reason: toReason(outcome.error) }
+        return toFailure(outcome.error)
       case 'interrupted':
         return { kind: 'loadInterrupted', reason: outcome.reason }
     }
   } catch (error) {
-    return { kind: 'loadFailed', reason: toReason(toServingError(error)) }
+    return toFailure(toServingError(error))
   }
 }
 
@@ -60,5 +60,11 @@ export async function unloadModel(deps: WorkDeps, internalName: string, failures
     return failed(toServingError(error))
   }
 }
+
+const toFailure = (error: ServingError): ModelEvent => ({
+  kind: 'loadFailed',
+  reason: toReason(error),
+  code: error.code,
+})
 
 const toReason = (error: ServingError): string => `${error.code}: ${error.message}`

@@ -33,7 +33,7 @@ export function toObservedModel(
     case 'Loaded':
       return { ...base, state: 'LOADED', attempt: Math.max(base.attempt, desired?.attempt ?? 0) }
     case 'LoadFailed':
-      return { ...base, state: 'LOAD_FAILED', reason: observed.reason }
+      return { ...base, state: 'LOAD_FAILED', reason: observed.reason, code: observed.code ?? '' }
     case 'Unloading':
       return { ...base, state: 'UNLOADING' }
     case 'UnloadFailed':

@@ -126,6 +126,7 @@ export function toObservedDocument(message: ObservedModel__Output, atMs: number)
     internalName: message.internalName as InternalName,
     state,
     reason: message.reason,
+    ...(message.code === '' ? {} : { code: message.code }),
     artifactBytes: Number(message.artifactBytes),
     attempt: message.attempt,
     atMs,
@@ -135,7 +136,13 @@ export function toObservedDocument(message: ObservedModel__Output, atMs: number)
 /** Whether a report says nothing new; when it was made does not count. */
 export function sameObserved(a: ObservedDocument | undefined, b: ObservedDocument | undefined): boolean {
   if (a === undefined || b === undefined) return a === b
-  return a.state === b.state && a.reason === b.reason && a.artifactBytes === b.artifactBytes && a.attempt === b.attempt
+  return (
+    a.state === b.state &&
+    a.reason === b.reason &&
+    a.code === b.code &&
+    a.artifactBytes === b.artifactBytes &&
+    a.attempt === b.attempt
+  )
 }
 
 export function toDesiredMessage(

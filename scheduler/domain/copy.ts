@@ -1,4 +1,5 @@
 /** One copy: a model version on a server replica, as its agent last said. */
+import type { ErrorCode } from '../../kit/errors.ts'
 import type { ClusterView } from './cluster.ts'
 import { isPathCut, wantedDataPath } from './data-path.ts'
 import type { ModelDocument, ObservedDocument, ReplicaKey, VersionDocument } from './documents.ts'
@@ -9,7 +10,21 @@ export type Copy =
   | { readonly kind: 'requested' }
   | { readonly kind: 'loading' }
   | { readonly kind: 'loaded' }
-  | { readonly kind: 'failed'; readonly attempt: number; readonly reason: string; readonly atMs: number }
+  | {
+      readonly kind: 'failed'
+      readonly attempt: number
+      readonly reason: string
+      readonly atMs: number
+      /** Asking again gives the same answer. */
+      readonly isHopeless: boolean
+    }
+
+/** What only another model, or another configuration of the agent, can mend. */
+const HOPELESS: ReadonlySet<string> = new Set<ErrorCode>([
+  'ARTIFACT_URI_REFUSED',
+  'ARTIFACT_INVALID',
+  'REQUEST_INVALID',
+])
 
 export function copyOf(model: string, version: VersionDocument, replica: ReplicaKey, cluster: ClusterView): Copy {
   const observed = cluster.observed(replica, toInternalName(model, version.version))
@@ -21,7 +36,13 @@ export function copyOf(model: string, version: VersionDocument, replica: Replica
     case 'LoadFailed': {
       const attempt = version.attempts[replica] ?? 0
       if (observed.attempt < attempt) return { kind: 'requested' } // answers an older request
-      return { kind: 'failed', attempt, reason: observed.reason, atMs: observed.atMs }
+      return {
+        kind: 'failed',
+        attempt,
+        reason: observed.reason,
+        atMs: observed.atMs,
+        isHopeless: HOPELESS.has(observed.code ?? ''),
+      }
     }
     case 'Unloading':
     case 'Unloaded':
@@ -43,9 +64,9 @@ export function isReady(
   return copyOf(model.name, version, key, cluster).kind === 'loaded'
 }
 
-/** It failed as often as it is tried without anybody's help. */
+/** It failed as often as it is tried without anybody's help, or once in a way that does not pass. */
 export function isExhausted(copy: Copy, retry: RetryPolicy): boolean {
-  return copy.kind === 'failed' && copy.attempt + 1 >= retry.maxAttempts
+  return copy.kind === 'failed' && (copy.isHopeless || copy.attempt + 1 >= retry.maxAttempts)
 }
 
 /** When a failed copy is asked for again. */

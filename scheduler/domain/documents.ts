@@ -80,6 +80,8 @@ export interface VersionDocument {
   readonly assigned: readonly ReplicaKey[]
   /** How often a failed load was asked for again, by replica; never shrinks, so an answer to an older attempt is known. */
   readonly attempts: Readonly<Record<ReplicaKey, number>>
+  /** Where asking again cannot help, by the error's code; until it is applied again. */
+  readonly hopeless?: readonly ReplicaKey[]
   /** Why no placement was found, per server; absent when placed. */
   readonly unplaced?: PlacementExplanation
   /**
@@ -303,6 +305,8 @@ export interface ObservedDocument {
   readonly internalName: InternalName
   readonly state: 'Loading' | 'Loaded' | 'LoadFailed' | 'Unloading' | 'Unloaded' | 'UnloadFailed'
   readonly reason: string
+  /** Of a failed load; absent: its agent says none. */
+  readonly code?: string
   readonly artifactBytes: number
   readonly attempt: number
   readonly atMs: number

@@ -157,9 +157,10 @@ function withKubernetesMeta(model: ModelDocument, kubernetesMeta: KubernetesMeta
 /** Applying a failed model again, even unchanged, asks once more for every copy; `attempts` never shrinks. */
 function withAnotherAttempt(model: ModelDocument): ModelDocument {
   if (model.status.state !== 'ModelFailed') return model
-  const wanted = wantedVersion(model)
+  const { hopeless = [], ...wanted } = wantedVersion(model)
+  const failed = new Set([...(Object.keys(wanted.attempts) as ReplicaKey[]), ...hopeless])
   const attempts = Object.fromEntries(
-    (Object.keys(wanted.attempts) as ReplicaKey[])
+    [...failed]
       .filter((replica) => wanted.assigned.includes(replica))
       .map((replica) => [replica, (wanted.attempts[replica] ?? 0) + 1]),
   )

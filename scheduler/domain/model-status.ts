@@ -108,9 +108,11 @@ function failureOf(
   if (newest === undefined) return undefined
   const tries = `attempt ${String(newest.copy.attempt + 1)} of ${String(context.retry.maxAttempts)}`
   const isFinal = isExhausted(newest.copy, context.retry)
-  const next = isFinal
-    ? `given up after ${String(newest.copy.attempt + 1)} attempts: correct the model and apply it again`
-    : `${tries}, it is tried again by itself`
+  const next = newest.copy.isHopeless
+    ? 'not tried again: correct the model and apply it again'
+    : isFinal
+      ? `given up after ${String(newest.copy.attempt + 1)} attempts: correct the model and apply it again`
+      : `${tries}, it is tried again by itself`
   const reason = `Version ${String(wanted.version)} failed to load on ${newest.key}: ${newest.copy.reason} (${next})`
   return { reason, isFinal }
 }

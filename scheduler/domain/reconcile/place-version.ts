@@ -24,8 +24,7 @@ export function divide(model: ModelDocument, version: VersionDocument, { cluster
     if (condition.kind === 'retiring' || condition.kind === 'lost') reasons.set(key, condition.reason)
     if (condition.kind === 'away' && condition.untilMs !== undefined && !isAnswered) reasons.set(key, condition.reason)
     const copy = copyOf(model.name, version, key, cluster)
-    if (condition.kind === 'serving' && isExhausted(copy, context.retry))
-      reasons.set(key, `failed to load it ${String(version.attempts[key] ?? 0)} times`)
+    if (condition.kind === 'serving' && isExhausted(copy, context.retry)) reasons.set(key, 'failed to load it')
   }
   return { counted: version.assigned.filter((key) => !reasons.has(key)), replaceable: reasons }
 }
@@ -114,10 +113,13 @@ function placeWithin(
   division: Division,
   { cluster, context }: Scene,
 ): PlacementResult {
-  const failedBefore = (Object.keys(version.attempts) as ReplicaKey[]).filter(
-    (key) => !version.assigned.includes(key) && (version.attempts[key] ?? 0) + 1 >= context.retry.maxAttempts,
+  const { hopeless = [] } = version
+  const triedOften = (Object.keys(version.attempts) as ReplicaKey[]).filter(
+    (key) => (version.attempts[key] ?? 0) + 1 >= context.retry.maxAttempts,
   )
-  const reason = (key: ReplicaKey): string => `failed to load it ${String((version.attempts[key] ?? 0) + 1)} times`
+  const failedBefore = [...new Set([...hopeless, ...triedOften])].filter((key) => !version.assigned.includes(key))
+  const reason = (key: ReplicaKey): string =>
+    hopeless.includes(key) ? 'cannot load it' : `failed to load it ${String((version.attempts[key] ?? 0) + 1)} times`
   const wary = {
     ...request,
     excluded: new Map([...failedBefore.map((key) => [key, reason(key)] as const), ...request.excluded]),

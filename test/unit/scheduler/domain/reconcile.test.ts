@@ -635,6 +635,30 @@ describe('a failed load', () => {
     expect(scene.model('iris').status.state).toBe('ModelFailed')
   })
 
+  test('that cannot succeed is tried once on each replica, and again when the model is applied again', () => {
+    const scene = failing(2)
+    const refuse = (): void => {
+      const replica = wanted(scene)?.assigned[0] ?? 's/0'
+      const attempt = scene.cluster.desiredFor(replica)[0]?.attempt ?? 0
+      scene.report(replica, 'iris_1', 'LoadFailed', { attempt, reason: 'outside', code: 'ARTIFACT_URI_REFUSED' })
+      scene.settle('iris')
+    }
+    refuse()
+    expect(wanted(scene)).toMatchObject({ assigned: ['s/1'], attempts: {} })
+    refuse()
+    for (const _ of [1, 2, 3]) {
+      scene.clock.nowMs += 60_000
+      expect(scene.step('iris').wakeAtMs).toBeUndefined()
+    }
+    expect(wanted(scene)).toMatchObject({ assigned: ['s/1'], attempts: {}, hopeless: ['s/0', 's/1'] })
+    const { status } = scene.model('iris')
+    expect(status).toMatchObject({ state: 'ModelFailed', reason: expect.stringContaining('not tried again') as string })
+    expect(status.retrying).toBeUndefined()
+    scene.apply({ name: 'iris' })
+    expect(wanted(scene)).toMatchObject({ attempts: { 's/1': 1 } })
+    expect(wanted(scene)?.hopeless).toBeUndefined()
+  })
+
   test('that succeeds when tried again serves', () => {
     const scene = failing(1)
     fail(scene, 0)
