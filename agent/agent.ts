@@ -1,5 +1,5 @@
 /** One agent, put together from its configuration. */
-import { mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { Registry } from 'prom-client'
 import type { WatchedCertificates } from '../kit/certificates.ts'
 import { ServingError } from '../kit/errors.ts'
@@ -38,6 +38,7 @@ export async function startAgent(
   const registry = new Registry()
   const nowMs = (): number => performance.now()
 
+  await warnOfRoots(config.artifactRoots, log)
   await mkdir(folder, { recursive: true })
   const repository = await openModelRepository({ folder, artifactRoots: config.artifactRoots, layout: traits.layout })
   const desiredFile = createDesiredFile({ folder, log })
@@ -163,6 +164,17 @@ export async function startAgent(
   session.start() // feeds the reconciler what is desired, tells the scheduler what is observed
   started('session', session)
   return { httpPort: http.port }
+}
+
+/** A root that is misspelt refuses every artefact; one that is not there yet may come, so this is no reason not to start. */
+async function warnOfRoots(roots: readonly string[], log: Logger): Promise<void> {
+  for (const root of roots) {
+    const isFolder = await stat(root).then(
+      (found) => found.isDirectory(),
+      () => false,
+    )
+    if (!isFolder) log.warn({ root }, 'an artifact root is no folder: artefacts below it are refused')
+  }
 }
 
 /** @throws ServingError CONFIG_INVALID */

@@ -114,6 +114,12 @@ export const catalogue = {
     retryable: true,
     help: 'The model has as many requests waiting as it may: send fewer at once, add replicas, or raise the limit.',
   },
+  TOO_MANY_WATCHES: {
+    grpc: 8,
+    http: 429,
+    retryable: true,
+    help: 'End watches that nobody reads, or raise --max-watches of the scheduler.',
+  },
   JOURNAL_OVERLOADED: {
     grpc: 8,
     http: 429,

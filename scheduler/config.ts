@@ -96,6 +96,13 @@ const schema = Type.Object(
       default: 10,
       description: 'How many models may move at a time when replicas are lost.',
     }),
+    maxWatches: Type.Integer({
+      minimum: 1,
+      maximum: 100_000,
+      default: 1_000,
+      description:
+        'Clients that may watch at the same time, over REST and gRPC; more are refused (429, RESOURCE_EXHAUSTED).',
+    }),
     instanceId: Type.String({
       minLength: 1,
       default: hostname(),

@@ -26,7 +26,7 @@ import { createFeed } from './loop/feed.ts'
 import type { LeadershipRun } from './loop/leadership.ts'
 import { createMetrics, registerGauges } from './loop/metrics.ts'
 import { startRefusals } from './loop/refusals.ts'
-import { createNodeReports } from './loop/nodes.ts'
+import { createNodeReports, toNodeReports } from './loop/nodes.ts'
 import { createRoutingSink } from './loop/routing-sink.ts'
 import { explainPlacement } from './operations/explain-placement.ts'
 import { createOperations } from './operations/operations.ts'
@@ -93,7 +93,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
   })
   const snapshot = await store.load()
   const cluster = createClusterState(snapshot)
-  const feed = createFeed()
+  const feed = createFeed(config.maxWatches)
   const reports = createNodeReports(now)
 
   const xds = createXdsServer({
@@ -125,6 +125,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     schedulerId: config.instanceId,
     nodes: () => xds.nodes(),
     refusedBy: (node) => refusals.of(node),
+    detailsOf: reports.of,
     onRefusal: (refusal) => {
       refusals.note(refusal)
     },
@@ -202,7 +203,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     feed,
     ...watchPositions(recent, snapshot.storeId, controlPlane.revision),
     revision: controlPlane.revision,
-    nodes: () => reports.of(xds.nodes()),
+    nodes: () => toNodeReports(acks.nodes()),
   }
 
   const address = (port: number): string => `${config.advertisedHost}:${String(port)}`
@@ -221,7 +222,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     agents: () => leading(controlPlane)?.agents.count() ?? 0,
     gateways: () => leading(controlPlane)?.gateways.count() ?? 0,
     nodes: acks.countingNodes,
-    subscribers: feed.size,
+    subscribers: feed.watches,
     isLeading: () => controlPlane.role().kind === 'leading',
     revision: controlPlane.revision,
   })

@@ -12,12 +12,13 @@ const upSchema = Type.Object({
     default: true,
     description: 'Apply the sample model iris and infer with it; --no-sample leaves that out.',
   }),
-  servers: Type.String({
-    default: 'embedded=2',
-    minLength: 1,
-    description:
-      'Replicas to begin with, as embedded=2,mlserver=1, at most 10 each (mlserver is fetched). Afterwards the applied Server resources say how many run.',
-  }),
+  servers: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description:
+        'Replicas, as embedded=2,mlserver=1, at most 10 each (mlserver is fetched); they replace what was applied before. Without it what was applied runs again, embedded=2 at first.',
+    }),
+  ),
   portOffset: Type.Integer({
     default: 0,
     minimum: 0,

@@ -1,4 +1,5 @@
 /** The steps of `millrace up`, in order; each says on standard error what it does and how long it took. */
+import { statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Static } from 'typebox'
 import { type AdminClient, createAdminClient } from '../cli/client/admin-client.ts'
@@ -40,6 +41,8 @@ export interface UpDeps {
 const HOST = '127.0.0.1'
 /** Command and first argument of our own processes. */
 const MILLRACE = [process.execPath, join(packageRoot, 'dist/bin/millrace.js')]
+/** Until a Server is applied. */
+const FIRST_SERVERS = 'embedded=2'
 const REDIS_DEADLINE_MS = 5_000
 const DEFAULT_REDIS_PORT = 6379
 
@@ -61,9 +64,10 @@ export async function runUp(config: UpConfig, deps: UpDeps): Promise<void> {
 }
 
 async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promise<void> {
-  const asked = parseServers(config.servers)
+  const asked = parseServers(config.servers ?? FIRST_SERVERS)
   const security = loadMeshSecurity(config)
   const callers = toCallers(security)
+  const artifactRoots = config.artifactRoots.map(toFolder)
   const ports: MeshPorts = {
     ...standardPorts(config.portOffset, 0),
     ...(startsKafka(config) ? { kafka: kafkaPorts(config.portOffset) } : {}),
@@ -91,12 +95,13 @@ async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promi
     admin,
     supervisor,
     asked,
+    isAskedNow: config.servers !== undefined,
     tools,
     host: HOST,
     folder: folder.path,
     portOffset: config.portOffset,
     agentsPort: ports.agents,
-    artifactRoots: config.artifactRoots.map((root) => resolve(root)),
+    artifactRoots,
     javascriptModels: config.javascriptModels,
     security,
     millrace: MILLRACE,
@@ -119,6 +124,13 @@ async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promi
     admin.close()
     deps.kill.removeEventListener('abort', killAll)
   }
+}
+
+/** @throws ServingError CONFIG_INVALID */
+function toFolder(root: string): string {
+  const path = resolve(root)
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return path
+  throw new ServingError('CONFIG_INVALID', `--artifact-roots: ${path} is no folder`)
 }
 
 async function planAndSupervise(

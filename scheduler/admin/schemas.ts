@@ -189,10 +189,11 @@ export const SCHEMAS = {
   }),
   Node: Type.Object({
     node: Text,
+    scheduler: Type.String({ description: 'The one that it is connected to.' }),
     ackedRevision: Type.Integer({
       description: 'Everything up to this revision is ACKed, or refused and listed; -1: nothing yet.',
     }),
-    connectedSince: Type.String({ format: 'date-time' }),
+    connectedSince: Type.Optional(Type.String({ format: 'date-time' })),
     silentSince: Type.Optional(Type.String({ format: 'date-time' })),
     heldBecause: Type.Optional(Type.String({ description: 'Why it is sent nothing.' })),
     refusals: Type.Array(
@@ -241,6 +242,7 @@ const PROBLEMS = {
   409: 'It is not as expected, or not to be changed now.',
   413: 'The body is too large.',
   415: 'The body is not JSON.',
+  429: 'As many clients watch as may.',
   503: 'Redis is away, or this scheduler does not lead; the message names the one that does.',
 } as const
 
@@ -248,4 +250,5 @@ const problems = (codes: readonly (keyof typeof PROBLEMS)[]): Record<string, TSc
   Object.fromEntries(codes.map((code) => [String(code), Type.Unsafe({ $ref: 'Error#', description: PROBLEMS[code] })]))
 
 export const READ_PROBLEMS = problems([400, 401, 404, 413, 415, 503])
+export const WATCH_PROBLEMS = problems([400, 401, 404, 413, 415, 429, 503])
 export const WRITE_PROBLEMS = problems([400, 401, 404, 409, 413, 415, 503])

@@ -107,6 +107,26 @@ export interface NodeAck {
   readonly silent: boolean
   /** Routes that it refused and that no record tells of yet; a refused route counts as answered in `ackedRevision`. */
   readonly refused?: readonly { readonly target: string; readonly reason: string }[]
+  /** For people; absent: its scheduler is of an older version. */
+  readonly told?: NodeDetails
+}
+
+export interface NodeDetails {
+  readonly connectedAtMs: number
+  readonly silentSinceMs?: number
+  /** Why it is sent nothing (I9). */
+  readonly heldBecause?: string
+  /** Oldest first; each target or endpoint set once, with what was said of it last. */
+  readonly refusals: readonly NodeRefusal[]
+}
+
+export interface NodeRefusal {
+  readonly atMs: number
+  readonly revision: number
+  readonly kind: 'route' | 'endpointSet' | 'other'
+  /** The target or endpoint set, when one culprit is known. */
+  readonly key?: string
+  readonly reason: string
 }
 
 /** Every method throws ServingError STORE_UNAVAILABLE within the command timeout (2 s at most) when Redis cannot answer. */

@@ -19,6 +19,7 @@ export const ownStatus: StatusOf = (code) => catalogue[code].grpc
  */
 export const compatibleStatus: StatusOf = (code) => {
   const { grpc, retryable } = catalogue[code]
+  if (code === 'REMOVAL_REFUSED') return status.ABORTED // repeating helps, once the others are gone
   if (retryable || code === 'UNIMPLEMENTED' || code === 'INVARIANT_BROKEN') return grpc
   return status.FAILED_PRECONDITION
 }

@@ -17,7 +17,7 @@ import { describeAwaited } from '../loop/readiness.ts'
 import { MAX_PLAN_WRITES } from '../loop/writer.ts'
 import { compatibleStatus, sendMapped, streaming, unary } from './answer.ts'
 import { createDependentHandlers } from './dependent-handlers.ts'
-import { planApplyModel, planApplyServer, planDeleteModel } from '../operations/changes.ts'
+import { planApplyModel, planApplyServer, planDeleteModel, refuseMassRemoval } from '../operations/changes.ts'
 import { toKubernetesMeta, toModelDraft, toScalingDraft } from './model-draft.ts'
 import { toModelStatusMessage, toServerStatusMessage, toTerminatedMessage } from './status-messages.ts'
 import { serveSubscription } from './subscription.ts'
@@ -48,7 +48,12 @@ export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerHan
     UnloadModel: unary(compatibleStatus, async ({ model, kubernetesMeta }) => {
       const name = model?.name ?? ''
       const meta = kubernetesMeta ? toKubernetesMeta(kubernetesMeta) : undefined
-      await controlPlane.submit({ plan: (state) => planDeleteModel(state, name, now(), meta) })
+      await controlPlane.submit({
+        plan: (state) => {
+          refuseMassRemoval(state, name) // I9
+          return planDeleteModel(state, name, now(), meta)
+        },
+      })
       return {}
     }),
     ServerNotify: unary(compatibleStatus, async ({ servers }) => {
@@ -107,6 +112,9 @@ export function createSchedulerService(deps: SchedulerServiceDeps): SchedulerHan
           'NOT_LEADER',
           `resources are to be sent to the leader, ${role.leader?.address ?? 'not known yet'}`,
         )
+      const end = deps.feed.watch(() => undefined) // it stays open, so it counts
+      stream.on('cancelled', end)
+      stream.on('close', end)
       for (const event of ['SEND_SERVERS', 'SEND_EXPERIMENTS', 'SEND_MODELS', 'SEND_PIPELINES'] as const)
         stream.write({ event })
     }),

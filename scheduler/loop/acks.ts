@@ -9,7 +9,7 @@ import { toServingError } from '../../kit/errors.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { NodeStatus, Refusal } from '../../xds/index.ts'
-import type { NodeAck, Store } from '../domain/store.ts'
+import type { NodeAck, NodeDetails, Store } from '../domain/store.ts'
 
 const EXCHANGE_MS = 500
 
@@ -19,6 +19,7 @@ export interface AcksDeps {
   readonly nodes: () => readonly NodeStatus[]
   /** What a node of this scheduler refused, for the board. */
   readonly refusedBy: (node: string) => NonNullable<NodeAck['refused']>
+  readonly detailsOf: (node: NodeStatus) => NodeDetails
   /** An Envoy of another scheduler refused a route. */
   readonly onRefusal: (refusal: Pick<Refusal, 'node' | 'kind' | 'key' | 'reason'>) => void
   /** More may be ACKed than before, or the counting nodes changed. */
@@ -37,6 +38,8 @@ export interface Acks extends Running {
   /** Nodes of this scheduler that are sent nothing (I9). */
   readonly heldNodes: () => readonly string[]
   readonly countingNodes: () => number
+  /** Of every scheduler, counting or not. */
+  readonly nodes: () => readonly NodeAck[]
 }
 
 export function startAcks(deps: AcksDeps): Acks {
@@ -52,6 +55,7 @@ export function startAcks(deps: AcksDeps): Acks {
       ackedRevision: status.ackedRevision,
       silent: status.silentSinceMs !== undefined,
       refused: deps.refusedBy(status.node),
+      told: deps.detailsOf(status),
     }))
   }
 
@@ -97,6 +101,7 @@ export function startAcks(deps: AcksDeps): Acks {
     },
     heldNodes: () => deps.nodes().flatMap(({ node, heldBecause }) => (heldBecause === undefined ? [] : [node])),
     countingNodes: () => known.nodes,
+    nodes: () => allAcks(local(), elsewhere),
     stop: async () => {
       abort.abort()
       await exchanging
@@ -104,8 +109,12 @@ export function startAcks(deps: AcksDeps): Acks {
   }
 }
 
-/** Nodes that count; one that moved here from another scheduler counts once, as it is here. */
-export function countingAcks(local: readonly NodeAck[], elsewhere: readonly NodeAck[]): readonly NodeAck[] {
+/** Nodes that count. */
+export const countingAcks = (local: readonly NodeAck[], elsewhere: readonly NodeAck[]): readonly NodeAck[] =>
+  allAcks(local, elsewhere).filter((ack) => !ack.silent)
+
+/** One that moved here from another scheduler is there once, as it is here. */
+function allAcks(local: readonly NodeAck[], elsewhere: readonly NodeAck[]): readonly NodeAck[] {
   const here = new Set(local.map((ack) => ack.node))
-  return [...local, ...elsewhere.filter((ack) => !here.has(ack.node))].filter((ack) => !ack.silent)
+  return [...local, ...elsewhere.filter((ack) => !here.has(ack.node))]
 }

@@ -1,28 +1,23 @@
-/** The Envoys that are connected here, with what each refused and why. */
+/** The Envoys of all schedulers, with what each refused and why: those of the others as the board in Redis tells (I7). */
 import type { NodeStatus, Refusal } from '../../xds/index.ts'
+import type { NodeAck, NodeDetails, NodeRefusal } from '../domain/store.ts'
 
 /** Of one node the latest are kept. */
 const MAX_REFUSALS = 50
 
-export interface NodeRefusal {
-  readonly atMs: number
-  readonly revision: number
-  readonly kind: Refusal['kind']
-  /** The target or endpoint set, when one culprit is known. */
-  readonly key?: string
-  readonly reason: string
-}
-
-export interface NodeReport extends NodeStatus {
-  /** Oldest first; each target or endpoint set once, with what was said of it last. */
-  readonly refusals: readonly NodeRefusal[]
+export interface NodeReport {
+  readonly node: string
+  /** The one that it is connected to. */
+  readonly scheduler: string
+  readonly ackedRevision: number
+  readonly told?: NodeDetails
 }
 
 export interface NodeReports {
   readonly note: (refusal: Refusal) => void
   /** Forgets the refusals of nodes that left. */
   readonly keepOnly: (nodes: readonly NodeStatus[]) => void
-  readonly of: (nodes: readonly NodeStatus[]) => readonly NodeReport[]
+  readonly of: (node: NodeStatus) => NodeDetails
 }
 
 export function createNodeReports(now: () => number): NodeReports {
@@ -41,6 +36,17 @@ export function createNodeReports(now: () => number): NodeReports {
       const connected = new Set(nodes.map(({ node }) => node))
       for (const node of byNode.keys()) if (!connected.has(node)) byNode.delete(node)
     },
-    of: (nodes) => nodes.map((status) => ({ ...status, refusals: [...(byNode.get(status.node)?.values() ?? [])] })),
+    of: ({ node, connectedAtMs, silentSinceMs, heldBecause }) => ({
+      connectedAtMs,
+      ...(silentSinceMs === undefined ? {} : { silentSinceMs }),
+      ...(heldBecause === undefined ? {} : { heldBecause }),
+      refusals: [...(byNode.get(node)?.values() ?? [])],
+    }),
   }
 }
+
+/** By name. */
+export const toNodeReports = (acks: readonly NodeAck[]): readonly NodeReport[] =>
+  acks
+    .map(({ node, scheduler, ackedRevision, told }) => ({ node, scheduler, ackedRevision, ...(told && { told }) }))
+    .toSorted((a, b) => (a.node < b.node ? -1 : 1))

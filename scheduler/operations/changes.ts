@@ -103,7 +103,7 @@ export function refuseMassRemoval(cluster: ClusterState, name: string): void {
   if (!isMassRemoval(leaving.size, routes)) return
   throw new ServingError(
     'REMOVAL_REFUSED',
-    `deleting ${name} as well would remove ${String(leaving.size)} of ${String(routes)} routes at once: use --force, or wait until the others are gone`,
+    `deleting ${name} as well would remove ${String(leaving.size)} of ${String(routes)} routes at once: use --force, or ask again when the others are gone`,
   )
 }
 

@@ -31,7 +31,10 @@ export interface Sink<Message> {
   readonly caughtUp?: () => void
 }
 
-/** Streams until `end`, which is what this returns, is called: when the subscriber leaves or the server stops. */
+/**
+ * Streams until `end`, which is what this returns, is called: when the subscriber leaves or the server stops.
+ * @throws ServingError TOO_MANY_WATCHES
+ */
 export function startSubscription<Message>(subscription: Subscription<Message>, sink: Sink<Message>): () => void {
   const pending = new Map<string, DocumentChange | undefined>()
   let delayed: NodeJS.Timeout | undefined
@@ -60,7 +63,7 @@ export function startSubscription<Message>(subscription: Subscription<Message>, 
     })
   }
 
-  const unsubscribe = subscription.feed.subscribe((changes) => {
+  const unsubscribe = subscription.feed.watch((changes) => {
     for (const change of changes)
       for (const name of subscription.namesOf(change)) {
         pending.delete(name) // the newest state goes to the end

@@ -1,9 +1,12 @@
 /** The administration API over REST, against a whole scheduler on a real Redis. */
+import { once } from 'node:events'
+import { hostname } from 'node:os'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createRestClient, type EventSource, type RestClient } from '../support/rest.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
+import { connectFakeEnvoy } from '../support/fake-envoy.ts'
 import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
-import { aModelResource, aServerResource } from '../support/scheduler-rig.ts'
+import { aModelResource, aServerResource, type SchedulerRig } from '../support/scheduler-rig.ts'
 
 let redis: TestRedis
 let scene: LiveScene
@@ -281,6 +284,45 @@ describe('nodes', () => {
     expect(revision).toBeGreaterThan(0)
     expect(items.find(({ node }) => node === 'picky')?.refusals).toMatchObject([{ kind: 'route', key: 'iris' }])
     expect(items.find(({ node }) => node === 'good')?.refusals).toEqual([])
+  })
+
+  it('are those of every scheduler, each with the one that it is connected to', async () => {
+    const follower = await scene.another(['--instance-id', 'second'])
+    scene.envoy('here')
+    const there = connectFakeEnvoy({ port: follower.ports.xds, node: 'there' })
+    const told = async ({ ports }: SchedulerRig) => {
+      const { body } = await clientOf(ports.http).call('GET', '/v1/nodes')
+      return (body as { items: { node: string; scheduler: string }[] }).items
+    }
+    const expected = [
+      { node: 'here', scheduler: hostname(), connectedSince: expect.any(String) as string, refusals: [] },
+      { node: 'there', scheduler: 'second', connectedSince: expect.any(String) as string, refusals: [] },
+    ]
+    for (const asked of [scene.rig, follower])
+      await expect.poll(() => told(asked), { timeout: 10_000 }).toMatchObject(expected)
+    there.close()
+  })
+})
+
+describe('watches', () => {
+  it('are refused when there are as many as may be, and taken again when one has ended', async () => {
+    const small = await scene.another(['--instance-id', 'small', '--max-watches', '2'])
+    const client = clientOf(small.ports.http)
+    const events = '/v1/watch?kind=Model'
+    await put('iris')
+    const first = await watch(events, {}, client)
+    await first.until(({ event }) => event === 'state')
+    const overGrpc = small.api.SubscribeModelStatus({ subscriberName: 'one more' })
+    await once(overGrpc, 'data')
+    overGrpc.on('error', () => undefined) // it is cancelled
+    expect(await client.call('GET', events)).toMatchObject({ status: 429, body: { code: 'TOO_MANY_WATCHES' } })
+    const refused = small.api.SubscribeServerStatus({ subscriberName: 'too many' })
+    const [error] = (await once(refused, 'error')) as [{ code: number; details: string }]
+    expect(error).toMatchObject({ code: 8, details: expect.stringContaining('--max-watches') as string })
+    overGrpc.cancel()
+    first.close()
+    const again = () => watch(events, {}, client).then(({ until }) => until(({ event }) => event === 'synced'))
+    await expect.poll(again).toMatchObject({ event: 'synced' })
   })
 })
 

@@ -12,6 +12,7 @@ import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
 
 const FAILED_PRECONDITION = 9
 const UNIMPLEMENTED = 12
+const ABORTED = 10
 
 let redis: TestRedis
 let scene: LiveScene
@@ -48,6 +49,24 @@ const load = (name: string, uri = '/models/iris', replicas = 1) =>
 const unload = (name: string) => grpcCall((done) => scene.rig.api.UnloadModel({ model: { name } }, done))
 
 const stateOf = (message: ModelStatusResponse__Output): string | undefined => message.versions[0]?.state?.state
+
+describe('removing much at once', () => {
+  it('is put off until what was removed before is gone (I9)', async () => {
+    scene = await createLiveScene(redis, ['--drain-time-ms', '500'])
+    scene.agent()
+    scene.envoy()
+    const names = Array.from({ length: 20 }, (_, index) => `m${String(index)}`)
+    for (const name of names) await load(name)
+    for (const name of names) await scene.rig.untilModel(name, ({ state }) => state === 'ModelAvailable')
+    for (const name of names.slice(0, 10)) await unload(name)
+    await expect(unload('m10')).rejects.toMatchObject({
+      code: ABORTED,
+      details: expect.stringContaining('ask again when the others are gone') as string,
+    })
+    for (const name of names.slice(0, 10)) await scene.rig.untilGone(name)
+    await unload('m10')
+  })
+})
 
 describe('models', () => {
   it('are loaded, told and unloaded in the words of the compatible API', async () => {

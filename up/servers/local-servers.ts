@@ -19,6 +19,8 @@ export interface LocalServersOptions {
   readonly supervisor: Supervisor
   /** Replicas by `--servers`. */
   readonly asked: ReadonlyMap<ServerKind, number>
+  /** `--servers` was given, and is not what a first start begins with. */
+  readonly isAskedNow: boolean
   readonly tools: ToolsContext
   readonly host: string
   readonly folder: string
@@ -80,7 +82,7 @@ export function createLocalServers(options: LocalServersOptions): LocalServers {
     tell: options.tell,
     nowMs: Date.now,
   })
-  const operator = createOperator({ admin, fleet, asked, tell: options.tell })
+  const operator = createOperator({ admin, fleet, asked, isAskedNow: options.isAskedNow, tell: options.tell })
   return {
     prepare: async () => {
       for (const [kind, replicas] of asked) if (replicas > 0) await commandOf(kind)

@@ -1,7 +1,7 @@
 /**
  * The local operator: follows the Server resources that users apply, and has the fleet run as many replicas as they say.
- * What is applied wins over `--servers`, which only declares servers that nobody has applied. A deleted Server stops
- * nothing: a scheduler that lost its state would say the same.
+ * At its start `--servers`, when given, replaces the replicas that were applied before; from then on what is applied counts. A deleted
+ * Server stops nothing: a scheduler that lost its state would say the same.
  */
 import type { ServerResource } from '../../api/resources/resource.ts'
 import type { StoredResource } from '../../api/resources/status.ts'
@@ -10,7 +10,7 @@ import { backoffMs, pause } from '../../kit/backoff.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Fleet } from './fleet.ts'
 import { isServerKind, type ServerKind } from './kinds.ts'
-import { toWanted, undeclared } from './wanted.ts'
+import { differing, toWanted, undeclared } from './wanted.ts'
 
 const WATCH_AGAIN = { minMs: 200, maxMs: 2_000 } as const
 
@@ -19,17 +19,19 @@ export interface OperatorDeps {
   readonly fleet: Fleet
   /** Replicas by `--servers`. */
   readonly asked: ReadonlyMap<ServerKind, number>
+  /** They were given, so they win over what was applied before. */
+  readonly isAskedNow: boolean
   readonly tell: (line: string) => void
 }
 
 export interface Operator extends Running {
-  /** Declares what nobody has applied yet and starts what is applied. @throws ServingError when a replica does not start */
+  /** Declares what nobody has applied yet, changes what `--servers` says otherwise, and starts what is applied. @throws ServingError when a replica does not start */
   start(): Promise<void>
   /** Follows changes until `stop`, also through restarts of the scheduler. */
   follow(): void
 }
 
-export function createOperator({ admin, fleet, asked, tell }: OperatorDeps): Operator {
+export function createOperator({ admin, fleet, asked, isAskedNow, tell }: OperatorDeps): Operator {
   const stopping = new AbortController()
   const told = new Set<string>()
   let following: Promise<void> = Promise.resolve()
@@ -74,14 +76,14 @@ export function createOperator({ admin, fleet, asked, tell }: OperatorDeps): Ope
 
   return {
     start: async () => {
-      for (const [server, replicas] of undeclared(asked, await admin.list('Server')))
-        await admin.apply(serverResource(server, replicas))
+      const before = await admin.list('Server')
+      for (const [server, replicas] of undeclared(asked, before)) await admin.apply(serverResource(server, replicas))
+      for (const { resource, replicas, was } of isAskedNow ? differing(asked, before) : []) {
+        await admin.apply(resource)
+        const name = resource.metadata.name
+        tell(`server ${name} gets ${String(replicas)} replicas, as --servers says; ${String(was)} were applied before`)
+      }
       for (const resource of await admin.list('Server')) take(resource)
-      for (const [server, replicas] of asked)
-        if (fleet.wanted(server) !== replicas)
-          tell(
-            `server ${server} gets ${String(fleet.wanted(server))} replicas, as it was applied; --servers ${server}=${String(replicas)} is for a first start`,
-          )
       await fleet.startWanted()
     },
     follow: () => {

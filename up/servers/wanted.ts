@@ -1,4 +1,5 @@
 /** From Server resources to the replicas that `millrace up` runs. Pure. */
+import type { ServerResource } from '../../api/resources/resource.ts'
 import type { StoredResource, StoredServer } from '../../api/resources/status.ts'
 import { isServerKind, MAX_REPLICAS, SERVER_KINDS, type ServerKind } from './kinds.ts'
 
@@ -31,11 +32,27 @@ export function toWanted(resource: StoredResource): Wanted {
 /** A server that nobody applied has no count of replicas, or an unknown one. */
 const isDeclared = (server: StoredServer): boolean => (server.spec.replicas ?? -1) >= 0
 
-/** Servers of `--servers` that nobody has applied yet: those it declares. What is applied wins over it. */
+/** Servers of `--servers` that nobody has applied yet: those it declares. */
 export function undeclared(
   asked: ReadonlyMap<ServerKind, number>,
   stored: readonly StoredResource[],
 ): ReadonlyMap<ServerKind, number> {
   const declared = new Set(stored.filter((r) => r.kind === 'Server' && isDeclared(r)).map((r) => r.metadata.name))
   return new Map([...asked].filter(([server]) => !declared.has(server)))
+}
+
+/** Servers that were applied with other replicas than `--servers` says, as they are to be applied now. */
+export function differing(
+  asked: ReadonlyMap<ServerKind, number>,
+  stored: readonly StoredResource[],
+): readonly { readonly resource: ServerResource; readonly replicas: number; readonly was: number }[] {
+  return stored.flatMap((one) => {
+    if (one.kind !== 'Server' || !isServerKind(one.metadata.name)) return []
+    const replicas = asked.get(one.metadata.name)
+    const was = one.spec.replicas ?? -1
+    if (replicas === undefined || !isDeclared(one) || was === replicas) return []
+    const { status: _, ...resource } = one
+    const { generation: __, ...metadata } = resource.metadata
+    return [{ resource: { ...resource, metadata, spec: { ...resource.spec, replicas } }, replicas, was }]
+  })
 }

@@ -4,7 +4,7 @@ import { KINDS } from '../../../api/resources/resource.ts'
 import { type BackendSource, requireBackend } from '../backend.ts'
 import { startEventStream } from '../event-stream.ts'
 import { parseLabelSelector } from '../label-selector.ts'
-import { READ_PROBLEMS } from '../schemas.ts'
+import { WATCH_PROBLEMS } from '../schemas.ts'
 
 const WatchQuery = Type.Object(
   {
@@ -36,7 +36,7 @@ export const watchRoutes: FastifyPluginCallback<WatchOptions> = (app, { source, 
         headers: Type.Object({ 'last-event-id': Type.Optional(Type.String()) }),
         response: {
           200: { description: 'Events', content: { 'text/event-stream': { schema: Type.String() } } },
-          ...READ_PROBLEMS,
+          ...WATCH_PROBLEMS,
         },
       },
     },
@@ -46,6 +46,7 @@ export const watchRoutes: FastifyPluginCallback<WatchOptions> = (app, { source, 
       if (name !== undefined && headers['last-event-id'] === undefined) backend.operations.get(kind, name)
       const selector = parseLabelSelector(query.labelSelector ?? '')
       const lastEventId = headers['last-event-id']
+      backend.feed.refuseWhenFull()
       reply.hijack()
       const { raw } = reply
       const end = startEventStream(

@@ -4,7 +4,7 @@ import { createFeed } from '../../../../scheduler/loop/feed.ts'
 import { rememberChanges, watchPositions } from '../../../../scheduler/operations/recent-changes.ts'
 
 function scene(limit: number) {
-  const feed = createFeed()
+  const feed = createFeed(1)
   let revision = 5
   const recent = rememberChanges(feed, () => revision, limit)
   const commit = (...names: string[]): void => {

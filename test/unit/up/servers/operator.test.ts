@@ -30,13 +30,17 @@ beforeEach(() => {
   watches = []
   watched = 0
   for (const list of [applied, told, calls]) list.length = 0
+  operator = operatorOf(false)
+})
+
+function operatorOf(isAskedNow: boolean): Operator {
   const desired = new Map<ServerKind, number>()
-  operator = createOperator({
+  return createOperator({
     admin: {
       list: () => Promise.resolve(stored),
       apply: (resource) => {
         applied.push(resource)
-        stored = [...stored, resource as StoredResource]
+        stored = [...stored.filter((one) => one.metadata.name !== resource.metadata.name), resource as StoredResource]
         return Promise.resolve({ outcome: 'created', resource: resource as StoredResource, warnings: [] })
       },
       watch,
@@ -52,9 +56,10 @@ beforeEach(() => {
       stop: () => Promise.resolve(calls.push('stop')).then(() => undefined),
     },
     asked: new Map<ServerKind, number>([['embedded', 2]]),
+    isAskedNow,
     tell: (line) => told.push(line),
   })
-})
+}
 
 afterEach(() => operator.stop())
 
@@ -75,14 +80,22 @@ test('a first start declares the servers of --servers, and starts them', async (
   expect(told).toEqual([])
 })
 
-test('what is applied wins over --servers, and that is said', async () => {
+test('without --servers what was applied runs again', async () => {
   stored = [server('embedded', 3), server('mlserver', 1)]
   await operator.start()
   expect(applied).toEqual([])
   expect(calls).toEqual(['embedded=3', 'mlserver=1', 'start'])
-  expect(told).toEqual([
-    'server embedded gets 3 replicas, as it was applied; --servers embedded=2 is for a first start',
-  ])
+  expect(told).toEqual([])
+})
+
+test('--servers changes what was applied before and nothing else of it, and says so', async () => {
+  const named = { ...server('embedded', 3), metadata: { name: 'embedded', generation: 4, labels: { team: 'a' } } }
+  stored = [named as StoredResource, server('mlserver', 1)]
+  operator = operatorOf(true)
+  await operator.start()
+  expect(applied).toEqual([{ ...server('embedded', 2), metadata: { name: 'embedded', labels: { team: 'a' } } }])
+  expect(calls.toSorted()).toEqual(['embedded=2', 'mlserver=1', 'start'])
+  expect(told).toEqual(['server embedded gets 2 replicas, as --servers says; 3 were applied before'])
 })
 
 test('changes are followed, also when the watch breaks and is taken up again', async () => {
