@@ -139,7 +139,9 @@ function fire(draft: Draft, node: number, visit: Visit, payloads: readonly Paylo
   const { plan, state } = ownNode(draft, node)
   const [first, ...others] = payloads
   if (first === undefined || state.fired.has(visitKey(visit))) return
-  if (draft.outcome !== 'running' && !plan.feedsSide) return
+  // What one event makes possible happens, in whatever order; only then does an answer end the request.
+  const isOver = draft.before.outcome !== 'running' || draft.outcome === 'failed'
+  if (isOver && !plan.feedsSide) return
   const payload = joinPayloads([first, ...others])
   switch (plan.kind) {
     case 'output':

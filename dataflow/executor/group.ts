@@ -177,7 +177,6 @@ export function expire(state: GroupState, source: number, visit: Visit): boolean
 /** Whether nothing can come of the group, now that nothing comes of a source. */
 export function giveUp(group: Group, state: GroupState, source: number): boolean {
   state.isVoid[source] = true
-  if (state.settled.length > 0 || state.windows.length > 0) return false
   return group.join === 'inner' || state.isVoid.every(Boolean)
 }
 
