@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createClusterState } from '../../../../scheduler/domain/cluster.ts'
 import type { Write } from '../../../../scheduler/domain/store.ts'
@@ -107,4 +108,51 @@ describe('pipelines and experiments', () => {
     expect(cluster.pipeline('p')).toBeUndefined()
     expect(dependents.size()).toBe(0)
   })
+})
+
+test('whatever is applied and deleted, in any order: what names a model is what would be found by looking at everything', () => {
+  const name = fc.constantFrom('a', 'b', 'c')
+  const names = fc.uniqueArray(name, { maxLength: 3 })
+  const write = fc.oneof(
+    fc.tuple(name, names, names).map(([pipeline, older, wanted]): Write => {
+      const [first] = aPipeline(pipeline, ...older).versions
+      const [second] = aPipeline(pipeline, ...wanted).versions
+      const versions = [first, second].flatMap((version, index) =>
+        version ? [{ ...version, version: index + 1 }] : [],
+      )
+      const document = { ...aPipeline(pipeline), versions }
+      return { kind: 'pipeline', name: pipeline, expectedRevision: 0, document }
+    }),
+    fc
+      .tuple(name, names, fc.option(name), fc.constantFrom('model' as const, 'pipeline' as const))
+      .map(([experiment, candidates, mirror, resourceType]): Write => {
+        const { spec, ...rest } = anExperiment(experiment, ...candidates)
+        const full = { ...spec, resourceType, ...(mirror === null ? {} : { mirror: { name: mirror, percent: 1 } }) }
+        return { kind: 'experiment', name: experiment, expectedRevision: 0, document: { ...rest, spec: full } }
+      }),
+    fc
+      .tuple(fc.constantFrom('pipeline' as const, 'experiment' as const), name)
+      .map(([kind, gone]): Write => ({ kind, name: gone, expectedRevision: 0, document: undefined })),
+  )
+  fc.assert(
+    fc.property(fc.array(write, { maxLength: 30 }), (writes) => {
+      const cluster = createClusterState()
+      for (const each of writes) cluster.apply(each)
+      for (const target of ['a', 'b', 'c'])
+        for (const kind of ['model', 'pipeline'] as const) {
+          const pipelines = kind === 'pipeline' ? [] : [...cluster.pipelines()]
+          const expected = [
+            ...pipelines
+              .filter(({ versions }) => versions.some(({ spec }) => spec.steps.some((step) => step.name === target)))
+              .map((pipeline) => `pipeline/${pipeline.name}`),
+            ...[...cluster.experiments()]
+              .filter(({ spec }) => spec.resourceType === kind)
+              .filter(({ spec }) => [...(spec.candidates ?? []), spec.mirror].some((named) => named?.name === target))
+              .map((experiment) => `experiment/${experiment.name}`),
+          ]
+          expect([...cluster.dependentsOf(kind, target)].toSorted()).toEqual(expected.toSorted())
+        }
+    }),
+    { numRuns: 500 },
+  )
 })
