@@ -25,14 +25,14 @@ function envoyBinary(): string {
   return path
 }
 
-/** Starts Envoy with one worker and waits until its workers run. */
-export async function startStaticEnvoy(bootstrap: Json, adminPort: number): Promise<StaticEnvoy> {
+/** Starts Envoy, with one worker unless told, and waits until its workers run. */
+export async function startStaticEnvoy(bootstrap: Json, adminPort: number, workers = 1): Promise<StaticEnvoy> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-static-envoy-'))
   const path = join(folder, 'bootstrap.json')
   writeFileSync(path, JSON.stringify(bootstrap))
   const child = spawn(
     envoyBinary(),
-    ['-c', path, '--concurrency', '1', '--use-dynamic-base-id', '--log-level', 'info'],
+    ['-c', path, '--concurrency', String(workers), '--use-dynamic-base-id', '--log-level', 'info'],
     {
       stdio: ['ignore', 'ignore', 'pipe'],
     },

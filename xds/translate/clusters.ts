@@ -52,7 +52,7 @@ const POLICY = {
  */
 const MIRROR_POLICY = {
   circuit_breakers: {
-    thresholds: [{ max_connections: 256, max_pending_requests: 64, max_requests: 256, max_retries: 0 }],
+    thresholds: [{ max_connections: 256, max_pending_requests: 256, max_requests: 256, max_retries: 0 }],
   },
 } as const
 
