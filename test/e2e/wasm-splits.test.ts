@@ -234,11 +234,16 @@ describe('a mirror', () => {
   const droppedCopies = async () =>
     [...(await scene.envoy.stats('^cluster\\.mirrors@mirror/rest\\.upstream_rq_pending_overflow$')).values()][0] ?? 0
 
-  async function untilCopies(code: string, count: number): Promise<void> {
+  /** Envoy tells nobody when it has counted: it is asked until it has, and not longer than the deadline. */
+  async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
     const deadline = Date.now() + DEADLINE_MS
-    while (((await copies())[code] ?? 0) < count)
-      if (Date.now() > deadline) throw new Error(`copies: ${JSON.stringify(await copies())}, not ${String(count)} of ${code}`) // prettier-ignore
+    while (!(await isSo()))
+      if (Date.now() > deadline)
+        throw new Error(`not within ${String(DEADLINE_MS)} ms: ${what}; copies: ${JSON.stringify(await copies())}`)
   }
+
+  const untilCopies = (code: string, count: number) =>
+    until(`${String(count)} of ${code}`, async () => ((await copies())[code] ?? 0) >= count)
 
   it('gets its share under its own name, renamed; direct requests are not copied, wrong answers only counted', async () => {
     const mirror = await startMirror((respond) => {
@@ -286,6 +291,6 @@ describe('a mirror', () => {
     await expectPrimaryUnaffected(COUNT)
     await untilCopies('rest 0', before + MORE_THAN_WAIT - dropped + COUNT - ((await droppedCopies()) - dropped))
     await scene.apply({ splits: [], removeTargets: ['m'], removeEndpointSetIds: ['mirrors'] })
-    expect((await scene.envoy.stats('^cluster\\.mirrors')).size).toBe(0)
+    await until('no cluster is left', async () => (await scene.envoy.stats('^cluster\\.mirrors')).size === 0)
   })
 })
