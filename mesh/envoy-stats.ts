@@ -6,12 +6,22 @@ import { ServingError } from '../kit/errors.ts'
 /** One count of one model on one server replica. */
 export interface ModelCount {
   readonly kind: 'requests' | 'microseconds'
+  /** Of copies that a mirror got, for which nobody waited. */
+  readonly isCopy: boolean
   readonly model: string
   readonly internalName: string
   /** `ip:port`, `_none` or `_other`. */
   readonly address: string
   readonly method: string
   readonly code: string
+  readonly value: number
+}
+
+/** Copies that were never sent, because too many waited for the mirrors on one endpoint set. */
+export interface DropCount {
+  readonly kind: 'dropped'
+  readonly endpointSet: string
+  readonly method: string
   readonly value: number
 }
 
@@ -33,6 +43,7 @@ export interface DurationHistogram {
 
 export interface Counts {
   readonly models: readonly ModelCount[]
+  readonly drops: readonly DropCount[]
   readonly plugins: readonly PluginCount[]
   /** Names of ours that could not be read. */
   readonly unreadable: number
@@ -41,12 +52,16 @@ export interface Counts {
 /** Query strings for Envoy's `/stats`. */
 export const COUNTERS_QUERY = statsQuery({
   type: 'Counters',
-  filter: '^(wasmcustom\\.millrace\\.|wasm\\..*\\.vm_reload)',
+  filter: [
+    '^wasmcustom\\.millrace\\.',
+    '^wasm\\..*\\.vm_reload',
+    '^cluster\\..*@mirror/(rest|grpc)\\.upstream_rq_(pending|active)_overflow$',
+  ].join('|'),
 })
 export const HISTOGRAMS_QUERY = statsQuery({
   type: 'Histograms',
   histogram_buckets: 'detailed',
-  filter: '^wasmcustom\\.millrace\\.duration_us\\.',
+  filter: '^wasmcustom\\.millrace\\.(mirror_)?duration_us\\.',
 })
 
 export function statsQuery(parameters: Readonly<Record<string, string>>): string {
@@ -106,29 +121,45 @@ export function parseStats(json: string): ReadonlyMap<string, number> {
 /** @throws ServingError ENVOY_UNAVAILABLE */
 export function parseCounts(json: string): Counts {
   const models: ModelCount[] = []
+  const drops: DropCount[] = []
   const plugins: PluginCount[] = []
   let unreadable = 0
   for (const [name, value] of parseStats(json)) {
+    if (name.startsWith(CANDIDATES)) continue
     const count = parseCount(name, value)
     if (count === undefined) unreadable += 1
     else if (count.kind === 'plugin') plugins.push(count)
+    else if (count.kind === 'dropped') drops.push(count)
     else models.push(count)
   }
-  return { models, plugins, unreadable }
+  return { models, drops, plugins, unreadable }
 }
 
+/** Read by `measure/`. */
+const CANDIDATES = 'wasmcustom.millrace.candidate_'
+const DROPPED = /^cluster\.(.+)@mirror\/(rest|grpc)\.upstream_rq_(?:pending|active)_overflow$/
+const KINDS = new Map<string, Pick<ModelCount, 'kind' | 'isCopy'>>([
+  ['requests', { kind: 'requests', isCopy: false }],
+  ['microseconds', { kind: 'microseconds', isCopy: false }],
+  ['mirror_requests', { kind: 'requests', isCopy: true }],
+  ['mirror_microseconds', { kind: 'microseconds', isCopy: true }],
+])
 const PLUGIN = /^wasm\.(.+)\.vm_reload(?:_(\w+))?$/
 
-function parseCount(name: string, value: number): ModelCount | PluginCount | undefined {
+function parseCount(name: string, value: number): ModelCount | DropCount | PluginCount | undefined {
   const [, plugin, outcome] = PLUGIN.exec(name) ?? []
   if (plugin !== undefined) return { kind: 'plugin', plugin, outcome: outcome ?? 'begun', value }
-  const [prefix, owner, kind, ...fields] = name.split('.')
+  const [, endpointSet, protocol] = DROPPED.exec(name) ?? []
+  if (endpointSet !== undefined && protocol !== undefined)
+    return { kind: 'dropped', endpointSet, method: protocol, value }
+  const [prefix, owner, quantity = '', ...fields] = name.split('.')
   if (prefix !== 'wasmcustom' || owner !== 'millrace' || fields.length !== 5) return undefined
-  if (kind !== 'requests' && kind !== 'microseconds') return undefined
+  const kind = KINDS.get(quantity)
+  if (kind === undefined) return undefined
   const [model, internalName, address, method, code] = decode(fields)
   if (model === undefined || internalName === undefined || address === undefined) return undefined
   if (method === undefined || code === undefined) return undefined
-  return { kind, model, internalName, address, method, code, value }
+  return { ...kind, model, internalName, address, method, code, value }
 }
 
 /** @throws ServingError ENVOY_UNAVAILABLE */

@@ -19,7 +19,8 @@ const MICROSECONDS = 1_000_000
 const THROUGH_AGENT = '@agent'
 
 /**
- * What went through an agent's proxy the agent exports itself under the names that users know; here it has names of its own,
+ * A model did what its copies asked of it, so they are in its series too, as they are in those of an agent; they have names of their own
+ * besides. What went through an agent's proxy the agent exports itself under the names that users know; here it has names of its own,
  * so that scraping both counts nothing twice.
  */
 export function toFamilies({ counts, histograms, hosts }: EnvoyReading): MetricFamily[] {
@@ -46,6 +47,7 @@ export function toFamilies({ counts, histograms, hosts }: EnvoyReading): MetricF
     type: 'counter',
     samples,
   })
+  const copies = counts.models.filter(({ isCopy }) => isCopy)
   return [
     counter('seldon_model_infer_total', 'Requests per model.', sumBy(requests, perModel, one)),
     counter('seldon_model_infer_seconds_total', 'Their durations.', sumBy(durations, perModel, seconds)),
@@ -76,6 +78,33 @@ export function toFamilies({ counts, histograms, hosts }: EnvoyReading): MetricF
         throughAgent.filter(({ kind }) => kind === 'microseconds'),
         perModel,
         seconds,
+      ),
+    ),
+    counter(
+      'millrace_mesh_mirror_requests_total',
+      'Copies that mirrors of experiments got; code 0, in gRPC Unavailable: no answer came.',
+      sumBy(
+        copies.filter(({ kind }) => kind === 'requests'),
+        perModel,
+        one,
+      ),
+    ),
+    counter(
+      'millrace_mesh_mirror_seconds_total',
+      'Their durations.',
+      sumBy(
+        copies.filter(({ kind }) => kind === 'microseconds'),
+        perModel,
+        seconds,
+      ),
+    ),
+    counter(
+      'millrace_mesh_mirror_dropped_total',
+      'Copies that were not sent, because too many waited for the mirrors on these replicas.',
+      sumBy(
+        counts.drops,
+        ({ endpointSet, method }) => ({ endpoint_set: endpointSet, method_type: method }),
+        ({ value }) => value,
       ),
     ),
     counter(

@@ -188,7 +188,11 @@ function metrics(): readonly Metric[] {
     spillBytes: notAsked,
     available: notAsked,
   })
-  const mesh = toFamilies({ counts: { models: [], plugins: [], unreadable: 0 }, histograms: [], hosts: new Map() })
+  const mesh = toFamilies({
+    counts: { models: [], drops: [], plugins: [], unreadable: 0 },
+    histograms: [],
+    hosts: new Map(),
+  })
   return [
     ...byRegistry(scheduler, 'scheduler'),
     ...byRegistry(agent, 'agent'),

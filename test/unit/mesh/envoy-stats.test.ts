@@ -16,8 +16,40 @@ describe('counters', () => {
     const same = { model: 'a.b', internalName: 'a.b_3', address: '127.0.0.1:9100', method: 'rest', code: '200' }
     expect(counts).toEqual({
       models: [
-        { kind: 'requests', value: 5, ...same },
-        { kind: 'microseconds', value: 1400, ...same },
+        { kind: 'requests', isCopy: false, value: 5, ...same },
+        { kind: 'microseconds', isCopy: false, value: 1400, ...same },
+      ],
+      drops: [],
+      plugins: [],
+      unreadable: 0,
+    })
+  })
+
+  it('of mirrors are told apart, sent or not; those of candidates are read elsewhere', () => {
+    const counts = parseCounts(
+      stats({
+        'wasmcustom.millrace.mirror_requests.iris.iris_3._none.grpc.14': 5,
+        'cluster.embedded/0+embedded/1@mirror/rest.upstream_rq_pending_overflow': 3,
+        'cluster.embedded/0@agent@mirror/grpc.upstream_rq_active_overflow': 4,
+        'wasmcustom.millrace.candidate_requests.e.iris.rest': 9,
+      }),
+    )
+    expect(counts).toEqual({
+      models: [
+        {
+          kind: 'requests',
+          isCopy: true,
+          model: 'iris',
+          internalName: 'iris_3',
+          address: '_none',
+          method: 'grpc',
+          code: '14',
+          value: 5,
+        },
+      ],
+      drops: [
+        { kind: 'dropped', endpointSet: 'embedded/0+embedded/1', method: 'rest', value: 3 },
+        { kind: 'dropped', endpointSet: 'embedded/0@agent', method: 'grpc', value: 4 },
       ],
       plugins: [],
       unreadable: 0,
@@ -46,7 +78,7 @@ describe('counters', () => {
     ['a broken escape', 'wasmcustom.millrace.requests.iris.iris_3.%E0%A4%A.rest.200'],
     ['a foreign name', 'cluster.x.upstream_rq'],
   ])('that cannot be read are counted: %s', (_name, name) => {
-    expect(parseCounts(stats({ [name]: 1 }))).toEqual({ models: [], plugins: [], unreadable: 1 })
+    expect(parseCounts(stats({ [name]: 1 }))).toEqual({ models: [], drops: [], plugins: [], unreadable: 1 })
   })
 
   it('keep only numbers', () => {

@@ -13,6 +13,7 @@ const HOSTS = new Map([
 ])
 const count = (other: Partial<ModelCount> = {}): ModelCount => ({
   kind: 'requests',
+  isCopy: false,
   model: 'iris',
   internalName: 'iris_3',
   address: '127.0.0.1:9100',
@@ -21,12 +22,16 @@ const count = (other: Partial<ModelCount> = {}): ModelCount => ({
   value: 1,
   ...other,
 })
+const DROPS = [
+  { kind: 'dropped', endpointSet: 'embedded/0', method: 'rest', value: 1 },
+  { kind: 'dropped', endpointSet: 'embedded/0', method: 'rest', value: 2 },
+] as const
 const textOf = (
   models: readonly ModelCount[],
   histograms: readonly DurationHistogram[] = [],
   plugins: Parameters<typeof toFamilies>[0]['counts']['plugins'] = [],
 ): string[] =>
-  toText(toFamilies({ counts: { models, plugins, unreadable: 0 }, histograms, hosts: HOSTS }))
+  toText(toFamilies({ counts: { models, drops: DROPS, plugins, unreadable: 0 }, histograms, hosts: HOSTS }))
     .split('\n')
     .filter((line) => !line.startsWith('#'))
 
@@ -44,6 +49,15 @@ describe('the series users know', () => {
     expect(lines).toContain(`seldon_model_infer_seconds_total{${model},method_type="rest",code="200"} 2.5`)
     expect(lines).toContain(`seldon_model_aggregate_infer_total{${replica},method_type="rest"} 50`)
     expect(lines).toContain(`seldon_model_aggregate_infer_seconds_total{${replica},method_type="rest"} 2.5`)
+  })
+
+  it('have what copies asked of a mirror too, which has names of its own besides', () => {
+    const lines = textOf([count({ value: 2, internalName: 'iris_1' }), count({ isCopy: true, value: 3 })])
+    const labels = 'server="embedded",server_replica="0",model="iris",model_internal="iris_3",method_type="rest",code="200"' // prettier-ignore
+    expect(lines).toContain(`seldon_model_infer_total{${labels}} 3`)
+    expect(lines).toContain(`millrace_mesh_mirror_requests_total{${labels}} 3`)
+    expect(lines.filter((line) => line.startsWith('millrace_mesh_mirror'))).toHaveLength(2)
+    expect(lines).toContain('millrace_mesh_mirror_dropped_total{endpoint_set="embedded/0",method_type="rest"} 3')
   })
 
   it("leave out what went through an agent's proxy, which exports it itself: that has names of its own", () => {
