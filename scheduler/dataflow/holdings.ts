@@ -132,7 +132,7 @@ export function createHoldings(held: readonly string[]): Holdings {
       const answer: Said = serving === undefined ? { kind: 'loaded' } : said(serving.uid)
       mark(missing, name, answer.kind !== 'loaded')
       mark(failedHere, name, answer.kind === 'failed')
-      if (pipeline === undefined) unloads.delete(name)
+      if (pipeline?.unloading !== true) unloads.delete(name) // applied again: another deletion asks anew
     },
     missing: () => missing.size,
     unanswered: () => missing.size - failedHere.size,

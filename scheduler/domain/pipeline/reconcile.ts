@@ -45,13 +45,14 @@ function seeAck(pipeline: PipelineDocument, context: PipelineContext): PipelineD
 
 /** The wanted version serves once every gateway that takes requests has it (I4, I5); the first one makes the route (I1). */
 function serve(pipeline: PipelineDocument, { gateways }: PipelineContext): PipelineDocument {
-  const { leaving: _, unloading: __, ...alive } = pipeline // applied again while it was being deleted
+  const { unloading: _, ...alive } = pipeline // applied again while it was being deleted
   const wanted = wantedPipelineVersion(alive)
   if (alive.refused !== undefined || (alive.serving === wanted.version && alive.route !== undefined)) return alive
   const needed = gateways.needed()
   const isLoaded = needed.length > 0 && needed.every((name) => gateways.said(name, wanted.uid).kind === 'loaded')
   if (!isLoaded) return alive
-  return { ...alive, serving: wanted.version, route: alive.route ?? { sinceRevision: NEXT_COMMIT } }
+  const { leaving: __, ...routed } = alive // until now Envoy may have followed the route before (I3)
+  return { ...routed, serving: wanted.version, route: alive.route ?? { sinceRevision: NEXT_COMMIT } }
 }
 
 /** Out of the routes first; then, ACKed and drained, out of the gateways (I3). */

@@ -59,4 +59,13 @@ describe('what a gateway said', () => {
     expect(holdings.unload('p')).toMatchObject({ kind: 'unloaded' })
     expect(holdings.unloaded('q', 1, undefined, 0)).toBe(false)
   })
+  it('does not take the end of one deletion for that of a later one', () => {
+    const holdings = createHoldings([])
+    holdings.unloading('p', [1])
+    holdings.unloaded('p', 1, undefined, 0)
+    holdings.follow('p', pipelineWith('p', { deleted: true, unloading: true }))
+    expect(holdings.unload('p')).toMatchObject({ kind: 'unloaded' })
+    holdings.follow('p', pipelineWith('p')) // applied again
+    expect(holdings.unload('p')).toMatchObject({ kind: 'asked' })
+  })
 })
