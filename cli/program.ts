@@ -7,6 +7,7 @@ import { addDescribe } from './commands/describe.ts'
 import { addExplain } from './commands/explain.ts'
 import { addGet } from './commands/get.ts'
 import { addInfer } from './commands/infer.ts'
+import { addInspect } from './commands/inspect.ts'
 import { addRollback } from './commands/rollback.ts'
 import { addStatus } from './commands/status.ts'
 import { addTop } from './commands/top.ts'
@@ -35,6 +36,7 @@ const CLIENTS: readonly AddCommand[] = [
   addRollback,
   addExplain,
   addTop,
+  addInspect,
 ]
 
 /** `more`: commands that know more than a client does (up/machine-commands.ts). */

@@ -34,6 +34,8 @@ export const INGRESS_PORT = 9000
 export const ENVOY_ADMIN_PORT = 9901
 /** Of the metrics process beside Envoy. */
 export const METRICS_PORT = 9003
+/** Of a broker that `millrace up --kafka` starts. */
+export const KAFKA_PORT = 9092
 const MAX_PORT = 65_535
 
 /** The options that every command takes, before or after its name. */

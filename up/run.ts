@@ -3,7 +3,7 @@ import { statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Static } from 'typebox'
 import { type AdminClient, createAdminClient } from '../cli/client/admin-client.ts'
-import { loadKafkaConnection } from '../dataflow/kafka/connection.ts'
+import { isKafkaGiven, loadKafkaConnection } from '../dataflow/kafka/connection.ts'
 import { ServingError } from '../kit/errors.ts'
 import { loadCallerSecurity, loadCallerTls } from '../kit/grpc-security.ts'
 import { silentLogger } from '../kit/log.ts'
@@ -166,8 +166,8 @@ async function planAndSupervise(
   })
 }
 
-const ownKafka = ({ kafkaBootstrapServers, kafkaConfig }: UpConfig): boolean =>
-  kafkaBootstrapServers !== '' || kafkaConfig !== ''
+const ownKafka = ({ kafkaBootstrapServers: bootstrapServers, kafkaConfig: configFile }: UpConfig): boolean =>
+  isKafkaGiven({ bootstrapServers, configFile })
 
 /** A Kafka of the user's wins: starting another one beside it helps nobody. */
 const startsKafka = (config: UpConfig): boolean => config.kafka && !ownKafka(config)
@@ -176,8 +176,10 @@ const startsKafka = (config: UpConfig): boolean => config.kafka && !ownKafka(con
 async function planKafkaUse(config: UpConfig, tools: ToolsContext): Promise<KafkaPlan | undefined> {
   const configFile = config.kafkaConfig === '' ? '' : resolve(config.kafkaConfig)
   const bootstrapServers = config.kafkaBootstrapServers
-  loadKafkaConnection({ bootstrapServers, configFile }) // what is wrong with it is told here, not in a log
-  if (ownKafka(config)) return { kind: 'external', bootstrapServers, configFile }
+  if (ownKafka(config)) {
+    loadKafkaConnection({ bootstrapServers, configFile }) // what is wrong with it is told here, not in a log
+    return { kind: 'external', bootstrapServers, configFile }
+  }
   return config.kafka ? { kind: 'managed', ...(await findKafka(tools)) } : undefined
 }
 

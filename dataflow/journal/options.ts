@@ -4,7 +4,7 @@ import { type Static, Type } from 'typebox'
 import type { Logger } from '../../kit/log.ts'
 import { COMPRESSIONS } from '../kafka/client.ts'
 import { connectKafka } from '../kafka/connect.ts'
-import { loadKafkaConnection } from '../kafka/connection.ts'
+import { isKafkaGiven, loadKafkaConnection } from '../kafka/connection.ts'
 import { kafkaOptions } from '../kafka/options.ts'
 import { type Journal, nullJournal } from './journal.ts'
 import { createKafkaJournal } from './kafka-journal.ts'
@@ -43,10 +43,7 @@ export const journalOptions = {
     maximum: 60_000,
     description: 'Until a record that is not acknowledged counts as refused.',
   }),
-  journalCompression: Type.Union(
-    COMPRESSIONS.map((name) => Type.Literal(name)),
-    { default: 'lz4', description: 'Of batches of 4 KiB and more.' },
-  ),
+  journalCompression: Type.Enum([...COMPRESSIONS], { default: 'lz4', description: 'Of batches of 4 KiB and more.' }),
   journalSpillFile: Type.String({
     default: '.millrace/journal-spill',
     minLength: 1,
@@ -67,9 +64,9 @@ export interface OpenJournalDeps {
 
 /** Without Kafka in the options the journal keeps nothing. @throws ServingError CONFIG_INVALID */
 export function openJournal(config: JournalConfig, { clientId, registry, log }: OpenJournalDeps): Journal {
-  const { kafkaBootstrapServers: bootstrapServers, kafkaConfig: configFile } = config
-  const connection = loadKafkaConnection({ bootstrapServers, configFile })
-  if (connection === undefined) return nullJournal
+  const given = { bootstrapServers: config.kafkaBootstrapServers, configFile: config.kafkaConfig }
+  if (!isKafkaGiven(given)) return nullJournal
+  const connection = loadKafkaConnection(given)
   return createKafkaJournal(
     {
       space: checkedSpace({ prefix: config.topicPrefix, namespace: config.namespace }),

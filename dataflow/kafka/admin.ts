@@ -10,6 +10,7 @@ const AT_ONCE = 100
 /** Until every broker knows new topics. */
 const VISIBLE_DEADLINE_MS = 20_000
 const LOOK_EVERY_MS = 20
+const LATEST = -1n
 /** From three copies on, one may be away and records are still taken. */
 const ENOUGH_FOR_A_QUORUM = 3
 
@@ -79,7 +80,7 @@ async function create(admin: Admin, topics: readonly string[], settings: TopicSe
   }
 }
 
-/** A controller answers before the brokers know: asks until all topics have leaders. */
+/** A controller answers before the brokers know: asks until all topics have leaders, which serve. */
 async function visible(admin: Admin, topics: readonly string[]): Promise<void> {
   const giveUpAt = performance.now() + VISIBLE_DEADLINE_MS
   while (!(await led(admin, topics))) {
@@ -90,10 +91,18 @@ async function visible(admin: Admin, topics: readonly string[]): Promise<void> {
 
 async function led(admin: Admin, topics: readonly string[]): Promise<boolean> {
   try {
-    const metadata = await admin.metadata({ topics: [...topics], forceUpdate: true })
-    return [...metadata.topics.values()].every(({ partitions }) => partitions.every(({ leader }) => leader >= 0))
+    const { topics: known } = await admin.metadata({ topics: [...topics], forceUpdate: true })
+    if ([...known.values()].some(({ partitions }) => partitions.some(({ leader }) => leader < 0))) return false
+    // A leader that was told of may not know yet that it is one.
+    await admin.listOffsets({
+      topics: [...known].map(([name, { partitions }]) => ({
+        name,
+        partitions: partitions.map((_, partitionIndex) => ({ partitionIndex, timestamp: LATEST })),
+      })),
+    })
+    return true
   } catch (error) {
-    if (isUnknownTopic(error)) return false
+    if (isUnknownTopic(error) || hasCode(error, CODE.notLeader)) return false
     throw error
   }
 }

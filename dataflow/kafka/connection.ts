@@ -44,15 +44,20 @@ const KEYS = [
 ] as const
 type Key = (typeof KEYS)[number]
 
+/** What an operator gave; empty: nothing. */
+export interface GivenKafka {
+  readonly bootstrapServers: string
+  readonly configFile: string
+}
+
+export const isKafkaGiven = ({ bootstrapServers, configFile }: GivenKafka): boolean =>
+  bootstrapServers !== '' || configFile !== ''
+
 /**
  * From what an operator gave; the addresses, when not empty, win over the file's.
  * @throws ServingError CONFIG_INVALID naming everything that is wrong, never a value that may be secret
  */
-export function loadKafkaConnection(given: {
-  readonly bootstrapServers: string
-  readonly configFile: string
-}): KafkaConnection | undefined {
-  if (given.configFile === '' && given.bootstrapServers === '') return undefined
+export function loadKafkaConnection(given: GivenKafka): KafkaConnection {
   const settings = given.configFile === '' ? {} : parseSettings(given.configFile, readConfig(given.configFile))
   const servers =
     given.bootstrapServers === '' ? settings : { ...settings, 'bootstrap.servers': given.bootstrapServers }

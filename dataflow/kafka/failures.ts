@@ -6,6 +6,7 @@ export const CODE = {
   none: 0,
   offsetOutOfRange: 1,
   unknownTopic: 3,
+  notLeader: 6,
   messageTooLarge: 10,
   batchTooLarge: 18,
   topicExists: 36,

@@ -2,7 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadKafkaConnection, parseConnection, parseSettings } from '../../../dataflow/kafka/connection.ts'
+import {
+  isKafkaGiven,
+  loadKafkaConnection,
+  parseConnection,
+  parseSettings,
+} from '../../../dataflow/kafka/connection.ts'
 import { libraryOptions } from '../../../dataflow/kafka/library-options.ts'
 
 let folder: string
@@ -30,7 +35,7 @@ const secured = () => ({
 
 describe('the configuration of Kafka', () => {
   it('is nothing when nothing is said', () => {
-    expect(loadKafkaConnection({ bootstrapServers: '', configFile: '' })).toBeUndefined()
+    expect(isKafkaGiven({ bootstrapServers: '', configFile: '' })).toBe(false)
   })
 
   it('is the same in JSON and in properties', () => {
@@ -48,8 +53,8 @@ describe('the configuration of Kafka', () => {
   it('takes the addresses of the variable before those of the file', () => {
     const configFile = join(folder, 'kafka.properties')
     writeFileSync(configFile, 'bootstrap.servers=a:1\n')
-    expect(loadKafkaConnection({ bootstrapServers: 'b:2', configFile })?.bootstrapServers).toEqual(['b:2'])
-    expect(loadKafkaConnection({ bootstrapServers: '', configFile })?.bootstrapServers).toEqual(['a:1'])
+    expect(loadKafkaConnection({ bootstrapServers: 'b:2', configFile }).bootstrapServers).toEqual(['b:2'])
+    expect(loadKafkaConnection({ bootstrapServers: '', configFile }).bootstrapServers).toEqual(['a:1'])
   })
 
   it.each(['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'])('knows %s', (mechanism) => {

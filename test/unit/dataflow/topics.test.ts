@@ -3,7 +3,7 @@
  *
  * - 6 (bucket 78 of 100, group `foo-default-seldon-pipelinegateway-78`): there are no buckets and no consumer groups of
  *   gateways, because answers do not come by Kafka; whoever reads assigns partitions to himself, and another pipeline
- *   disturbs nobody ("a consumer of many topics takes one more without a pause" in `test/integration/kafka-client.test.ts`).
+ *   disturbs nobody ("reads many topics and takes one more without a pause" in `test/integration/kafka-client.test.ts`).
  * - 7 (application id of a version's UID): no Kafka Streams application runs for a version; a running request keeps the
  *   version it began with, and its records say which (`x-pipeline-version`, below).
  */
