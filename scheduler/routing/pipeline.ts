@@ -9,12 +9,15 @@ import type { EndpointIr, EndpointSetIr, RouteIr } from '../../xds/index.ts'
 /** The endpoint set of all pipeline gateways; no server's set has this name, since those name replicas. */
 export const PIPELINE_GATEWAY = 'pipeline-gateway'
 
-/** Undefined while Envoy shall not know the pipeline. The gateway keeps the deadline of a request, whose length it knows. */
+/**
+ * Undefined while Envoy shall not know the pipeline. The gateway keeps the deadline of a request, whose length it knows. What it
+ * answers may come after steps that ran, whatever its code: only what no gateway got is asked of another.
+ */
 export function toPipelineRouteIr({ name, route }: PipelineDocument): RouteIr | undefined {
   if (route === undefined) return undefined
   const target = toPipelineTarget(name)
   const destination = { endpointSetId: PIPELINE_GATEWAY, internalName: target, routeToken: `:${target}:`, weight: 1 }
-  return { target, destinations: [destination], timeoutMs: 0 }
+  return { target, destinations: [destination], timeoutMs: 0, retries: 'unsent' }
 }
 
 /** A gateway reads the header, so nothing is renamed. */

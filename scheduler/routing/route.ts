@@ -20,7 +20,7 @@ export function toRouteIr(model: ModelDocument): RouteIr | undefined {
     target: model.name,
     destinations: [{ endpointSetId, internalName, routeToken: `:${internalName}:`, weight: 1 }],
     timeoutMs: model.deployment.timeoutMs,
-    ...(mayAnswerNotFound(model, model.route.version) ? { ownNotFound: true } : {}),
+    ...(mayAnswerNotFound(model, model.route.version) ? { retries: 'coded' } : {}),
   }
 }
 

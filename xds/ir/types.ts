@@ -41,8 +41,11 @@ export interface RouteIr {
   readonly destinations: readonly DestinationIr[]
   /** 0 = no timeout. */
   readonly timeoutMs: number
-  /** What answers may say "not found" (404) after it worked, so that this is no reason to ask another; absent: it never does. */
-  readonly ownNotFound?: true
+  /**
+   * What may be asked of another host again, since no work was done: `unsent`, what no host got; `coded`, also what a host
+   * says by our error code that it has not begun; absent: also any 404, where what answers says it of a missing model alone.
+   */
+  readonly retries?: 'unsent' | 'coded'
   /** Copies of what came by a split. Made by the cache, from the splits' mirrors. */
   readonly mirrors?: readonly RouteMirrorIr[]
 }

@@ -1,3 +1,4 @@
+import type { RouteIr } from '../ir/types.ts'
 import type { Json } from '../proto/encode.ts'
 import { typeUrl } from './names.ts'
 
@@ -15,21 +16,24 @@ const toRetryPolicy = (retryOn: readonly string[], retriable: Json): Json => ({
   host_selection_retry_max_attempts: 5,
 })
 
-/** The server has not begun, or says so itself: it lacks the model, or an agent's proxy could not give it the request at all. */
-const NOT_BEGUN = ['connect-failure', 'refused-stream', 'reset-before-request', 'retriable-headers']
+const UNSENT = ['connect-failure', 'refused-stream', 'reset-before-request']
+/** The server says itself that it has not begun: it lacks the model, or an agent's proxy could not give it the request at all. */
 const SAYS_NOT_BEGUN = ['MODEL_NOT_FOUND', 'SERVER_UNREACHABLE'].map((code) => ({
   name: 'x-millrace-error-code',
   string_match: { exact: code },
 }))
 
-/** Of targets whose server may answer "not found" after it worked: only what no server has begun is tried again. */
-export const STRICT_RETRY_POLICY = toRetryPolicy(NOT_BEGUN, { retriable_headers: SAYS_NOT_BEGUN })
+/** Of routes whose targets may answer "not found", or with our codes, after they worked. */
+export const STRICT_RETRY_POLICIES: Readonly<Record<NonNullable<RouteIr['retries']>, Json>> = {
+  unsent: toRetryPolicy(UNSENT, {}),
+  coded: toRetryPolicy([...UNSENT, 'retriable-headers'], { retriable_headers: SAYS_NOT_BEGUN }),
+}
 
 /**
  * Only what no server has begun to work on is tried again, and on another host: an inference never runs twice. A server that
  * came back empty while no scheduler could tell says 404 or NOT_FOUND, MLServer without a code of ours.
  */
-export const RETRY_POLICY = toRetryPolicy([...NOT_BEGUN, 'retriable-status-codes'], {
+export const RETRY_POLICY = toRetryPolicy([...UNSENT, 'retriable-headers', 'retriable-status-codes'], {
   retriable_headers: [
     ...SAYS_NOT_BEGUN,
     { name: 'grpc-status', string_match: { exact: '5' } }, // NOT_FOUND, in a response that is nothing but its status

@@ -10,7 +10,7 @@ import {
   ROUTE_HEADER,
   typeUrl,
 } from './names.ts'
-import { STRICT_RETRY_POLICY } from './retry-policy.ts'
+import { STRICT_RETRY_POLICIES } from './retry-policy.ts'
 
 const ANY_PATH = { prefix: '/' } as const
 
@@ -116,8 +116,8 @@ export function toClusterSpecifier(endpointSetId: string): Json {
  * A model's own limit bounds the stream, not the upstream's answer: Envoy counts `timeout` as a failure of the host and
  * ejects it for all its models. Envoy's default of 15 s is always off, because it would cut long inferences.
  */
-const toLimits = ({ timeoutMs, ownNotFound }: RouteIr): Json => ({
+const toLimits = ({ timeoutMs, retries }: RouteIr): Json => ({
   timeout: '0s',
-  ...(ownNotFound === true ? { retry_policy: STRICT_RETRY_POLICY } : {}),
+  ...(retries === undefined ? {} : { retry_policy: STRICT_RETRY_POLICIES[retries] }),
   ...(timeoutMs === 0 ? {} : { max_stream_duration: { max_stream_duration: `${String(timeoutMs / 1_000)}s` } }),
 })

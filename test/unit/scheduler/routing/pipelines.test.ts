@@ -52,6 +52,7 @@ const routeOf = (name: string) => ({
     },
   ],
   timeoutMs: 0,
+  retries: 'unsent',
 })
 
 describe('the routes of pipelines', () => {

@@ -53,7 +53,7 @@ describe('a route', () => {
           target: 'iris',
           destinations: [{ endpointSetId: 's/0+s/1', internalName: 'iris_3', routeToken: ':iris_3:', weight: 1 }],
           timeoutMs: 500,
-          ownNotFound: true,
+          retries: 'coded',
         },
       ],
       upsertEndpointSets: [expect.objectContaining({ id: 's/0+s/1' })],
@@ -63,12 +63,12 @@ describe('a route', () => {
   test.each([
     [['sklearn'], undefined],
     [['gpu', 'onnx'], undefined],
-    [['python'], true],
-    [[], true],
-  ] as const)('of a model that requires %j: may it say "not found" itself? %s', (requirements, ownNotFound) => {
+    [['python'], 'coded'],
+    [[], 'coded'],
+  ] as const)('of a model that requires %j: its 404 is %s', (requirements, retries) => {
     const { scene, route } = aMesh('s/0')
     scene.apply({ name: 'iris', requirements: [...requirements] })
-    expect(route('iris', ['s/0']).upsertRoutes[0]?.ownNotFound).toBe(ownNotFound)
+    expect(route('iris', ['s/0']).upsertRoutes[0]?.retries).toBe(retries)
   })
 
   test('of a model that is not routed is none', () => {
