@@ -1,5 +1,7 @@
 /** JavaScript models that misbehave, in the real embedded server: their callers learn why, and nobody else is concerned. */
-import { readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type ModelServerProcess, startRealModelServer } from '../support/model-server-process.ts'
 
@@ -9,7 +11,11 @@ let models = 0
 beforeAll(async () => {
   server = await startRealModelServer('--javascript-models', '--javascript-inference-ms', '5000')
 })
-afterAll(() => server.stop())
+afterAll(async () => {
+  rmSync(folder, { recursive: true, force: true })
+  await server.stop()
+})
+const folder = mkdtempSync(join(tmpdir(), 'millrace-javascript-'))
 
 const scalar = (name: string) => ({ name, datatype: 'INT32', shape: [1] })
 const DOCUMENT = { platform: 'javascript', inputs: [scalar('x')], outputs: [scalar('y'), scalar('z')] }
@@ -236,13 +242,19 @@ describe('a load', () => {
 describe('an unload', () => {
   it('ends the thread, once the calls that it has are answered', async () => {
     const before = threads()
+    const begun = join(folder, 'begun')
     const name = await load(
-      `import { setTimeout as pause } from 'node:timers/promises'
-       export const infer = async ({ x }) => { await pause(400); return { y: x.data } }`,
+      `import { writeFileSync } from 'node:fs'
+       import { setTimeout as pause } from 'node:timers/promises'
+       export const infer = async ({ x }) => {
+         writeFileSync(${JSON.stringify(begun)}, '')
+         await pause(400)
+         return { y: x.data }
+       }`,
     )
     expect(threads()).toBeGreaterThan(before)
     const answer = infer(name)
-    expect((await server.post('/v2/repository/index')).status).toBe(200) // by now the call has been accepted
+    await expect.poll(() => existsSync(begun), { timeout: 5_000, interval: 10 }).toBe(true)
     expect((await unload(name)).status).toBe(200)
     expect(await answer).toEqual(OK)
     await expect.poll(threads, { timeout: 5_000 }).toBeLessThanOrEqual(before)
