@@ -10,6 +10,7 @@ export interface Bench {
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   overhead: async () => (await import('./overhead/overhead.ts')).overhead,
   scale: async () => (await import('./scale/scale.ts')).scale,
+  pipelines: async () => (await import('./pipelines/pipelines.ts')).pipelines,
   restart: async () => (await import('./restart/restart.ts')).restart,
 }
 

@@ -21,6 +21,7 @@ export const PROCESSES: Readonly<Record<string, string>> = {
   agent: 'beside each model server',
   'model-server': 'the embedded model server',
   'mesh-metrics': 'the metrics of Envoy, for Prometheus',
+  'pipeline-gateway': 'answers requests to pipelines',
 }
 
 /** Adds one command to the tree. */

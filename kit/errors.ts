@@ -64,6 +64,24 @@ export const catalogue = {
     retryable: false,
     help: '`millrace describe` lists the versions that can be rolled back to.',
   },
+  PIPELINE_NOT_READY: {
+    grpc: 9,
+    http: 424,
+    retryable: true,
+    help: 'Models of its steps are missing, which the message lists: apply them, or wait until they are available.',
+  },
+  PIPELINE_NO_OUTPUT: {
+    grpc: 9,
+    http: 422,
+    retryable: false,
+    help: 'No step that the output takes from can run any more: the message names the tensors or triggers that did not come. Send them, or change the pipeline.',
+  },
+  PIPELINE_LOOP_LIMIT: {
+    grpc: 9,
+    http: 400,
+    retryable: false,
+    help: 'A step of a cycle would have run more often than `maxStepRevisits` allows: raise it, or let the cycle end.',
+  },
   ARTIFACT_NOT_FOUND: {
     grpc: 5,
     http: 404,

@@ -6,6 +6,8 @@ import { agentProcess } from '../agent/config.ts'
 import { createAgentMetrics } from '../agent/metrics.ts'
 import { createTrafficMetrics } from '../agent/proxy/traffic-metrics.ts'
 import { createJournalMetrics } from '../dataflow/journal/journal-metrics.ts'
+import { pipelineGatewayProcess } from '../dataflow/pipeline-gateway/config.ts'
+import { createGatewayMetrics } from '../dataflow/pipeline-gateway/metrics.ts'
 import { describeOptions, type ProcessDefinition } from '../kit/config.ts'
 import { packageRoot } from '../kit/root.ts'
 import { meshMetricsProcess } from '../mesh/config.ts'
@@ -38,6 +40,7 @@ export function operationsDocument(): string {
     ...optionSection(agentProcess),
     ...optionSection(modelServerProcess),
     ...optionSection(meshMetricsProcess),
+    ...optionSection(pipelineGatewayProcess),
     '## Metrics',
     'Prometheus text at `/metrics` of the port named for each process.',
     table(
@@ -89,6 +92,11 @@ const PROSE: readonly string[] = [
         'Envoy sends to other replicas; the agent loads its models again when it is back',
       ],
       ['`millrace mesh-metrics`', 'metrics of requests', 'nothing else'],
+      [
+        '`millrace pipeline-gateway`',
+        'requests to pipelines',
+        'Envoy sends to other gateways; with none left pipelines answer 503. It starts with the pipelines it last had',
+      ],
     ],
   ),
   '## What to watch',
@@ -188,6 +196,8 @@ function metrics(): readonly Metric[] {
     spillBytes: notAsked,
     available: notAsked,
   })
+  const gateway = new Registry()
+  createGatewayMetrics(gateway, { running: notAsked, held: notAsked, connected: notAsked })
   const mesh = toFamilies({
     counts: { models: [], drops: [], plugins: [], unreadable: 0 },
     histograms: [],
@@ -197,6 +207,7 @@ function metrics(): readonly Metric[] {
     ...byRegistry(scheduler, 'scheduler'),
     ...byRegistry(agent, 'agent'),
     ...byRegistry(journal, 'pipeline-gateway'),
+    ...byRegistry(gateway, 'pipeline-gateway'),
     ...mesh.map(({ name, type, help }) => ({ name, type, help, process: 'mesh-metrics' })),
   ]
 }

@@ -4,6 +4,7 @@ import { packageRoot } from '../kit/root.ts'
 import type { ProcessDefinition } from '../kit/config.ts'
 import { join } from 'node:path'
 import { callerOptions, listenerOptions } from '../kit/security.ts'
+import { MAX_PIPELINE_GATEWAYS } from './ports.ts'
 
 const upSchema = Type.Object({
   once: Type.Boolean({ default: false, description: 'Exit after the sample inferences: 0 when both were answered.' }),
@@ -19,6 +20,12 @@ const upSchema = Type.Object({
         'Replicas, as embedded=2,mlserver=1, at most 10 each (mlserver is fetched); they replace what was applied before. Without it what was applied runs again, embedded=2 at first.',
     }),
   ),
+  pipelineGateways: Type.Integer({
+    default: 1,
+    minimum: 0,
+    maximum: MAX_PIPELINE_GATEWAYS,
+    description: 'Pipeline gateways; without one no pipeline answers.',
+  }),
   portOffset: Type.Integer({
     default: 0,
     minimum: 0,

@@ -1,8 +1,8 @@
 /** A whole Millrace on one machine, as data: which processes run, with which options, in which order. Pure. */
 import { toEnvoyArguments } from '../envoy/arguments.ts'
 import { toBootstrap } from '../envoy/bootstrap.ts'
-import { type KafkaPlan, planKafka } from './kafka-plan.ts'
-import type { MeshPorts } from './ports.ts'
+import { kafkaEnvironment, type KafkaPlan, planKafka } from './kafka-plan.ts'
+import type { MeshPorts, PipelineGatewayPorts } from './ports.ts'
 import { processFlags } from './process-flags.ts'
 import {
   type MeshSecurity,
@@ -32,7 +32,7 @@ export interface CoreOptions {
   readonly host: string
   readonly ports: Omit<MeshPorts, 'replicas'>
   /** Added to the options of every process of that kind. */
-  readonly extraFlags: { readonly scheduler?: readonly string[] }
+  readonly extraFlags: { readonly scheduler?: readonly string[]; readonly pipelineGateway?: readonly string[] }
   /** Absent: plain text, and everybody may call. */
   readonly security?: MeshSecurity
 }
@@ -68,6 +68,10 @@ export interface MeshPlan {
 const READY_TIMEOUT_MS = 30_000
 /** After a kill -9 it reads everything again. */
 const KAFKA_READY_TIMEOUT_MS = 120_000
+/** Of a pipeline gateway, whose garbage is all young: less of it is copied. */
+const YOUNG_HEAP = '--max-semi-space-size=32'
+/** Of a pipeline gateway: Envoys are told, then requests end; both within its stop time. */
+const GATEWAY_DRAIN_MS = 200
 /** Traffic ends first; the store goes last. The times add up to less than the 5 s that stopping may take. */
 const STOP = {
   edge: { stopStage: 0, stopTimeoutMs: 500 },
@@ -93,6 +97,7 @@ export function planCore(options: CoreOptions): MeshPlan {
       ...(kafka === undefined ? [] : [kafka.process]),
       planScheduler(options),
       ...options.ports.envoys.flatMap((_, index) => planEnvoy(options, index)),
+      ...options.ports.pipelineGateways.map((ports, index) => planPipelineGateway(options, ports, index)),
     ],
   }
 }
@@ -237,6 +242,37 @@ function planEnvoy(options: CoreOptions, index: number): ProcessSpec[] {
     after: [],
   }
   return [envoy, metrics]
+}
+
+/** It knows its pipelines from the last run, so it serves before a scheduler answers. */
+function planPipelineGateway(options: CoreOptions, ports: PipelineGatewayPorts, index: number): ProcessSpec {
+  const { host } = options
+  const name = `pipeline-gateway-${String(index)}`
+  return {
+    ...STOP.edge,
+    ...ours(options, name, toHealth(options.security, host, ports.http, '/readyz')),
+    environment: { ...kafkaEnvironment(options), NODE_OPTIONS: YOUNG_HEAP },
+    args: [
+      ...options.millrace.slice(1),
+      'pipeline-gateway',
+      ...processFlags({
+        name,
+        host,
+        scheduler: `${host}:${String(options.ports.agents)}`,
+        ingress: `${options.security?.tls?.ingress === true ? 'https' : 'http'}://${host}:${String(options.ports.ingress)}`,
+        'rest-port': ports.rest,
+        'grpc-port': ports.grpc,
+        'http-port': ports.http,
+        'plans-file': `${options.folder}/state/${name}/pipelines.json`,
+        'drain-timeout-ms': GATEWAY_DRAIN_MS,
+        'journal-spill-file': `${options.folder}/state/${name}/journal-spill`,
+        ...toListenerFlags(options.security),
+        ...toCallerFlags(options.security),
+      }),
+      ...(options.extraFlags.pipelineGateway ?? []),
+    ],
+    after: [],
+  }
 }
 
 /** What our own processes have in common. */

@@ -18,6 +18,13 @@ export interface EnvoyPorts {
   readonly metrics: number
 }
 
+export interface PipelineGatewayPorts {
+  readonly rest: number
+  readonly grpc: number
+  /** Health and metrics. */
+  readonly http: number
+}
+
 export interface MeshPorts {
   /** Of all Envoys: they get the same listener. Several on one machine share it, and the system spreads connections. */
   readonly ingress: number
@@ -29,6 +36,7 @@ export interface MeshPorts {
   /** Only of a broker that is started here. */
   readonly kafka?: KafkaPorts
   readonly envoys: readonly EnvoyPorts[]
+  readonly pipelineGateways: readonly PipelineGatewayPorts[]
   readonly replicas: readonly ReplicaPorts[]
 }
 
@@ -38,9 +46,11 @@ export interface KafkaPorts {
 }
 
 export const kafkaPorts = (offset: number): KafkaPorts => ({ broker: 9092 + offset, controller: 9093 + offset })
+/** As many pipeline gateways have documented ports. */
+export const MAX_PIPELINE_GATEWAYS = 6
 
 /** The documented ports, all moved by `offset`: one Envoy, `replicas` embedded model servers. */
-export function standardPorts(offset: number, replicas: number): MeshPorts {
+export function standardPorts(offset: number, replicas: number, pipelineGateways = 1): MeshPorts {
   return {
     ingress: 9000 + offset,
     redis: 9079 + offset,
@@ -49,8 +59,15 @@ export function standardPorts(offset: number, replicas: number): MeshPorts {
     agents: 9005 + offset,
     schedulerHttp: 9006 + offset,
     envoys: [{ admin: 9901 + offset, metrics: 9003 + offset }],
+    pipelineGateways: Array.from({ length: pipelineGateways }, (_, index) => pipelineGatewayPorts(index, offset)),
     replicas: Array.from({ length: replicas }, (_, index) => replicaPorts('embedded', index, offset)),
   }
+}
+
+/** Ten ports for each, from 9010 on. */
+function pipelineGatewayPorts(index: number, offset: number): PipelineGatewayPorts {
+  const first = 9010 + offset + 10 * index
+  return { rest: first, grpc: first + 1, http: first + 2 }
 }
 
 /** Ten ports for each replica, a hundred for each kind of server: 9100 for embedded, 9200 for mlserver. */
@@ -84,6 +101,11 @@ export function portUses(ports: MeshPorts): PortUse[] {
           { port: ports.kafka.broker, use: 'Kafka (with --kafka)' },
           { port: ports.kafka.controller, use: 'Kafka controller (with --kafka)' },
         ]),
+    ...ports.pipelineGateways.flatMap(({ rest, grpc, http }) => [
+      { port: rest, use: 'pipeline gateway REST' },
+      { port: grpc, use: 'pipeline gateway gRPC' },
+      { port: http, use: 'pipeline gateway health and metrics' },
+    ]),
     ...ports.replicas.flatMap(replicaPortUses),
   ]
 }

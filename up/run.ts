@@ -14,7 +14,7 @@ import { planCore, type RedisPlan } from './plan.ts'
 import { checkPortsFree } from './port-check.ts'
 import { kafkaPorts, type MeshPorts, portUses, standardPorts } from './ports.ts'
 import type { Progress } from './progress.ts'
-import { applySample, inferSample, type Ingress } from './sample.ts'
+import { applySample, applySamplePipeline, inferSample, type Ingress } from './sample.ts'
 import { loadMeshSecurity, type MeshSecurity, toCallers } from './security.ts'
 import { parseServers } from './servers/kinds.ts'
 import { createLocalServers, initialPortUses, type LocalServers } from './servers/local-servers.ts'
@@ -69,7 +69,7 @@ async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promi
   const callers = toCallers(security)
   const artifactRoots = config.artifactRoots.map(toFolder)
   const ports: MeshPorts = {
-    ...standardPorts(config.portOffset, 0),
+    ...standardPorts(config.portOffset, 0, config.pipelineGateways),
     ...(startsKafka(config) ? { kafka: kafkaPorts(config.portOffset) } : {}),
   }
   await checkPortsFree(
@@ -262,7 +262,10 @@ async function askSample(
   if (applied.kind === 'replaced')
     return leaveOut(`the model ${applied.model} is no sample any more, so the sample is not asked`)
   const answers = await progress.step('asking it by REST and gRPC', () => inferSample(applied.model, ingress))
-  return { model: applied.model, answers }
+  if (config.pipelineGateways === 0) return { model: applied.model, answers }
+  const pipeline = await progress.step('loading the sample pipeline', () => applySamplePipeline(admin))
+  const asked = await progress.step('asking it', () => inferSample(`${pipeline}.pipeline`, ingress, ['rest']))
+  return { model: applied.model, answers: [...answers, ...asked] }
 }
 
 async function untilStopped({ stop, progress }: UpDeps): Promise<void> {

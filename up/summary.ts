@@ -38,9 +38,9 @@ export function summaryText(options: {
     ...(sample ? [`${client} describe model ${sample.model}`] : []),
   ]
   return [
-    ...(sample?.answers ?? []).flatMap(({ protocol, response }) => [
-      `${sample?.model ?? ''} by ${protocol === 'rest' ? 'REST' : 'gRPC'}: ${response}`,
-    ]),
+    ...(sample?.answers ?? []).map(
+      ({ of, protocol, response }) => `${of} by ${protocol === 'rest' ? 'REST' : 'gRPC'}: ${response}`,
+    ),
     '',
     'Try:',
     ...tryLines.map((line) => `  ${line}`),

@@ -3,7 +3,7 @@ import { type Channel, type ChannelCredentials, connectivityState, status, type 
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
 import { type ErrorCode, ServingError } from '../../kit/errors.ts'
 import { ERROR_CODE_KEY } from '../../kit/grpc.ts'
-import { toGrpcReason } from '../grpc-reason.ts'
+import { toGrpcReason } from '../../kit/grpc-reason.ts'
 import type { CheckResult } from './liveness.ts'
 
 export interface RuntimeDeadlines {

@@ -13,7 +13,7 @@ import {
   nextConnection,
   pauseMs,
   type SessionEnd,
-} from './connection.ts'
+} from '../../kit/scheduler-connection.ts'
 import { toHello } from './messages.ts'
 import { openStream, type SchedulerStream } from './stream.ts'
 

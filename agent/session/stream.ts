@@ -7,9 +7,9 @@ import { AgentService, GRPC_OPTIONS } from '../../api/grpc.ts'
 import type { CallerSecurity } from '../../kit/grpc-security.ts'
 import type { Logger } from '../../kit/log.ts'
 import { toDesiredChange } from '../desired/desired.ts'
-import { toGrpcReason } from '../grpc-reason.ts'
+import { toGrpcReason } from '../../kit/grpc-reason.ts'
 import type { Reconciler } from '../reconcile/reconciler.ts'
-import type { SessionEnd } from './connection.ts'
+import type { SessionEnd } from '../../kit/scheduler-connection.ts'
 import { createOutbox } from './outbox.ts'
 
 export interface StreamDeps {

@@ -1,7 +1,10 @@
 /** What a model takes and gives, as the protocol's metadata calls have it. */
-import type { ModelMetadataResponse } from '../generated/inference/ModelMetadataResponse.ts'
-import type { Datatype } from './datatype.ts'
-import { type Parameters, toGrpcParameters } from './parameters.ts'
+import type {
+  ModelMetadataResponse,
+  ModelMetadataResponse__Output,
+} from '../generated/inference/ModelMetadataResponse.ts'
+import { type Datatype, isDatatype } from './datatype.ts'
+import { fromGrpcParameters, type Parameters, toGrpcParameters } from './parameters.ts'
 
 /** -1 in a shape: any size. */
 export interface TensorMetadata {
@@ -57,5 +60,28 @@ export function toGrpcMetadata(metadata: ModelMetadata): ModelMetadataResponse {
     inputs: metadata.inputs.map(toTensor),
     outputs: metadata.outputs.map(toTensor),
     parameters: toGrpcParameters(metadata.parameters),
+  }
+}
+
+/** The inverse, for clients; a tensor of a datatype that the protocol does not know is left out. */
+export function fromGrpcMetadata(message: ModelMetadataResponse__Output): ModelMetadata {
+  const fromTensor = (tensor: ModelMetadataResponse__Output['inputs'][number]): TensorMetadata[] =>
+    isDatatype(tensor.datatype)
+      ? [
+          {
+            name: tensor.name,
+            datatype: tensor.datatype,
+            shape: tensor.shape.map(Number),
+            parameters: fromGrpcParameters(tensor.parameters),
+          },
+        ]
+      : []
+  return {
+    name: message.name,
+    versions: message.versions,
+    platform: message.platform,
+    inputs: message.inputs.flatMap(fromTensor),
+    outputs: message.outputs.flatMap(fromTensor),
+    parameters: fromGrpcParameters(message.parameters),
   }
 }

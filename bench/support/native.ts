@@ -61,7 +61,14 @@ export interface LoadRound {
 export async function runLoad(
   tools: NativeTools,
   core: number,
-  options: { protocol: 'rest' | 'grpc'; address: string; connections: number; seconds: number; model?: string },
+  options: {
+    protocol: 'rest' | 'grpc'
+    address: string
+    connections: number
+    seconds: number
+    model?: string
+    calls?: number
+  },
 ): Promise<LoadRound> {
   const flags = Object.entries(options).map(([key, value]) => `-${key}=${String(value)}`)
   const [program = '', ...rest] = onCore(core, [tools.load, ...flags])

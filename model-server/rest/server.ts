@@ -11,8 +11,8 @@ import { createWebServer } from '../../kit/http.ts'
 import type { Security } from '../../kit/security.ts'
 import type { Deps } from '../deps.ts'
 import { INTERNAL_NAME_KEY, lastOf } from '../internal-name.ts'
-import { type Answer, jsonAnswer, send, tensorsAnswer } from './answer.ts'
-import { type BodyReader, createBodyReader } from './body.ts'
+import { type Answer, jsonAnswer, send, tensorsAnswer } from '../../api/oip/rest-answer.ts'
+import { type BodyReader, createBodyReader } from '../../kit/http-body.ts'
 import { parseRoute, type Route } from './route.ts'
 
 /** Far above Envoy's idle timeout of 4 s, so that it is always Envoy that closes an idle connection. */

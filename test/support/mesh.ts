@@ -33,6 +33,8 @@ export interface TestMeshOptions {
    */
   readonly modelServer?: 'embedded' | 'test' | 'mlserver' | readonly string[]
   readonly envoys?: number
+  /** Default 0. */
+  readonly pipelineGateways?: number
   /** Default 2. */
   readonly envoyConcurrency?: number
   /** Default: the name of its kind. */
@@ -47,6 +49,7 @@ export interface TestMeshOptions {
   /** Of every process. */
   readonly security?: MeshSecurity
   readonly modelServerFlags?: readonly string[]
+  readonly pipelineGatewayFlags?: readonly string[]
   /** Default: the repository and the mesh's folder. */
   readonly artifactRoots?: readonly string[]
   /** Children that are not started with the others; `mesh.start(name)` does. */
@@ -95,7 +98,7 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
   await endAbandoned(tmpdir(), FOLDER_PREFIX)
   const folder = mkdtempSync(join(tmpdir(), FOLDER_PREFIX))
   ownFolder(folder)
-  const ports = await freeMeshPorts(options.envoys ?? 1, options.replicas ?? 2)
+  const ports = await freeMeshPorts(options.envoys ?? 1, options.replicas ?? 2, options.pipelineGateways ?? 0)
   const serverKind = options.modelServer === 'mlserver' ? 'mlserver' : 'embedded'
   const serverName = options.serverName ?? serverKind
   const plan = planMesh({
@@ -114,6 +117,7 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
       scheduler: options.schedulerFlags ?? [],
       agent: options.agentFlags ?? [],
       modelServer: options.modelServerFlags ?? [],
+      pipelineGateway: options.pipelineGatewayFlags ?? [],
     },
     ...(options.security && { security: options.security }),
   })
@@ -222,8 +226,8 @@ async function declareServer(admin: AdminClient, name: string, spec: ServerResou
   await admin.apply({ apiVersion: 'mlops.seldon.io/v1alpha1', kind: 'Server', metadata: { name }, spec })
 }
 
-async function freeMeshPorts(envoys: number, replicas: number): Promise<MeshPorts> {
-  const ports = await freePorts(6 + 2 * envoys + 5 * replicas)
+async function freeMeshPorts(envoys: number, replicas: number, gateways: number): Promise<MeshPorts> {
+  const ports = await freePorts(6 + 2 * envoys + 5 * replicas + 3 * gateways)
   const next = (): number => {
     const port = ports.pop()
     if (port === undefined) throw new Error('too few ports were asked for')
@@ -237,6 +241,7 @@ async function freeMeshPorts(envoys: number, replicas: number): Promise<MeshPort
     agents: next(),
     schedulerHttp: next(),
     envoys: Array.from({ length: envoys }, () => ({ admin: next(), metrics: next() })),
+    pipelineGateways: Array.from({ length: gateways }, () => ({ rest: next(), grpc: next(), http: next() })),
     replicas: Array.from({ length: replicas }, () => ({
       rest: next(),
       grpc: next(),

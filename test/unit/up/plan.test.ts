@@ -29,12 +29,13 @@ const flagOf = (name: string, flag: string, of = options) => {
   return args[args.indexOf(`--${flag}`) + 1]
 }
 
-test('a mesh of two replicas is Redis, scheduler, Envoy with its metrics, two servers and two agents', () => {
+test('a mesh of two replicas is Redis, scheduler, Envoy with its metrics, a pipeline gateway, two servers and two agents', () => {
   expect(planMesh(options).processes.map((process) => process.name)).toEqual([
     'redis',
     'scheduler',
     'envoy-0',
     'mesh-metrics-0',
+    'pipeline-gateway-0',
     'embedded-0',
     'agent-embedded-0',
     'embedded-1',

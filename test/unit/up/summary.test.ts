@@ -3,7 +3,10 @@ import { standardPorts } from '../../../up/ports.ts'
 import { summaryText } from '../../../up/summary.ts'
 
 const options = { host: '127.0.0.1', ports: standardPorts(0, 2), logsDir: '/logs', security: {}, sample: undefined }
-const sample = { model: 'iris', answers: [{ protocol: 'grpc', response: '{"model_name":"iris_1"}' }] } as const
+const sample = {
+  model: 'iris',
+  answers: [{ of: 'iris', protocol: 'grpc', response: '{"model_name":"iris_1"}' }],
+} as const
 
 test('the answers are printed, and a curl line that asks the same', () => {
   const text = summaryText({ ...options, sample })

@@ -24,6 +24,7 @@ func main() {
 	protocol := flag.String("protocol", "rest", "rest or grpc")
 	address := flag.String("address", "", "host:port")
 	model := flag.String("model", "iris", "model to ask for")
+	calls := flag.Int("calls", 1, "calls one after the other that count as one request")
 	connections := flag.Int("connections", 1, "kept connections, one request at a time on each")
 	seconds := flag.Float64("seconds", 3, "how long")
 	flag.Parse()
@@ -35,7 +36,7 @@ func main() {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			results[i] = run(*protocol, *address, *model, until)
+			results[i] = run(*protocol, *address, *model, *calls, until)
 		}()
 	}
 	group.Wait()
@@ -69,7 +70,7 @@ func report(results []result, elapsed float64) {
 	}
 }
 
-func run(protocol, address, model string, until time.Time) (r result) {
+func run(protocol, address, model string, calls int, until time.Time) (r result) {
 	caller, err := client.Dial(protocol, address)
 	if err != nil {
 		return result{err: err}
@@ -78,8 +79,10 @@ func run(protocol, address, model string, until time.Time) (r result) {
 	caller.SetModel(model)
 	for time.Now().Before(until) {
 		sent := time.Now()
-		if err := caller.Call(); err != nil {
-			return result{requests: r.requests, err: err}
+		for range calls {
+			if err := caller.Call(); err != nil {
+				return result{requests: r.requests, err: err}
+			}
 		}
 		r.requests++
 		r.took = append(r.took, time.Since(sent))

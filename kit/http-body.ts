@@ -1,6 +1,6 @@
 /** Request bodies: each up to a size, and all that are held at the same time up to another. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { ServingError } from '../../kit/errors.ts'
+import { ServingError } from './errors.ts'
 
 export interface BodyLimits {
   readonly maxRequestBytes: number
@@ -47,7 +47,7 @@ export function createBodyReader(limits: BodyLimits): BodyReader {
         resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks))
       })
       request.once('close', () => {
-        reject(gone())
+        if (!request.complete) reject(gone()) // an error costs a stack trace: none for what has ended well
       })
     })
   }

@@ -1,5 +1,5 @@
 /** The connection to the scheduler as a state machine. Pure: how one connection ended decides where and when the next begins. */
-import { type Backoff, backoffMs } from '../../kit/backoff.ts'
+import { type Backoff, backoffMs } from './backoff.ts'
 
 /** How one connection ended. */
 export type SessionEnd =

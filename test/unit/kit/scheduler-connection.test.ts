@@ -7,7 +7,7 @@ import {
   pauseMs,
   RECONNECT,
   type SessionEnd,
-} from '../../../agent/session/connection.ts'
+} from '../../../kit/scheduler-connection.ts'
 
 const HOME = 'home:9005'
 const run = (...events: ConnectionEvent[]): Connection =>

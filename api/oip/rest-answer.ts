@@ -1,6 +1,6 @@
 /** An answer of the REST interface, and how it is sent. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { JSON_LENGTH_HEADER, type RestBody } from '../../api/oip/rest-message.ts'
+import { JSON_LENGTH_HEADER, type RestBody } from './rest-message.ts'
 
 export interface Answer {
   readonly status: number

@@ -1,0 +1,121 @@
+/** Does what the scheduler says: loads, serves and unloads pipelines, makes their topics, and reports what became of it. */
+import type { GatewayMessage } from '../../../api/generated/millrace/dataflow/GatewayMessage.ts'
+import type { PipelineReport } from '../../../api/generated/millrace/dataflow/PipelineReport.ts'
+import type { SchedulerMessage__Output } from '../../../api/generated/millrace/dataflow/SchedulerMessage.ts'
+import { type Backoff, backoffMs, pause } from '../../../kit/backoff.ts'
+import { toServingError } from '../../../kit/errors.ts'
+import type { Logger } from '../../../kit/log.ts'
+import type { Journal } from '../../journal/journal.ts'
+import type { TopicEnd } from '../../journal/topics.ts'
+import type { DirectRunner } from '../../runner/direct-runner.ts'
+import type { HeldPlan, HeldPlans, PlanName, PlanSource } from './held-plans.ts'
+import type { PlansFile } from './plans-file.ts'
+
+export interface ControlDeps {
+  readonly plans: HeldPlans
+  readonly file: PlansFile
+  readonly journal: Journal
+  readonly runner: DirectRunner
+  readonly report: (message: GatewayMessage) => void
+  readonly signal: AbortSignal
+  readonly log: Logger
+}
+
+/** While Kafka does not make a pipeline's topics. */
+const TOPICS_RETRY: Backoff = { minMs: 500, maxMs: 30_000 }
+
+/** Returns what takes the scheduler's messages. */
+export function createControl(deps: ControlDeps): (message: SchedulerMessage__Output) => void {
+  const { plans, file, journal, runner, signal, log } = deps
+
+  const report = ({ pipeline, version, uid }: PlanName, state: PipelineReport['state'], reason: string): void => {
+    deps.report({ report: { pipeline, version, uid, state: state ?? 'FAILED', reason } })
+  }
+  const isHeld = (name: PlanName): boolean =>
+    plans
+      .held()
+      .some(({ pipeline, version, uid }) => pipeline === name.pipeline && version === name.version && uid === name.uid)
+
+  const load = (source: PlanSource): void => {
+    const name = toName(source)
+    const outcome = plans.load(source)
+    if (outcome.kind === 'failed') {
+      log.error({ ...name, error: outcome.reason }, 'pipeline could not be loaded')
+      report(name, 'FAILED', outcome.reason)
+      return
+    }
+    file.save(plans.snapshot)
+    log.info(name, 'pipeline loaded')
+    const held = plans
+      .held()
+      .find(({ pipeline, version }) => pipeline === source.pipeline && version === source.version)
+    if (held !== undefined) void makeTopics(held)
+  }
+
+  /** Says LOADED once the topics are there; until then why not, and tries again. */
+  const makeTopics = async (held: HeldPlan): Promise<void> => {
+    const name = toName(held)
+    for (let attempt = 0; !signal.aborted && isHeld(held); attempt += 1) {
+      try {
+        if (held.journal.record !== 'none') await journal.ensureTopics(topicsOf(held))
+        report(name, 'LOADED', '')
+        return
+      } catch (error) {
+        const reason = toServingError(error).message
+        if (attempt === 0) log.warn({ ...name, error: reason }, 'topics of a pipeline could not be made')
+        report(name, 'FAILED', reason)
+        await pause(backoffMs(attempt, TOPICS_RETRY), signal)
+      }
+    }
+  }
+
+  const unload = async (name: PlanName, held: HeldPlan | undefined, keepTopics: boolean): Promise<void> => {
+    file.save(plans.snapshot)
+    if (held !== undefined) {
+      log.info(name, 'pipeline unloaded')
+      await runner.untilIdle(held.plan)
+    }
+    try {
+      if (!keepTopics) await journal.deleteTopics(ownTopics(name.pipeline))
+      report(name, 'UNLOADED', '')
+    } catch (error) {
+      const reason = toServingError(error).message
+      log.warn({ ...name, error: reason }, 'topics of a pipeline could not be deleted')
+      report(name, 'UNLOADED', reason)
+    }
+  }
+
+  return ({ load: loaded, serve, unload: unloaded, synchronised }) => {
+    if (loaded) load(loaded)
+    else if (serve) {
+      plans.serve(toName(serve))
+      file.save(plans.snapshot)
+    } else if (unloaded) {
+      const { pipeline, version, keepTopics } = unloaded
+      const held = plans.unload(pipeline, version)
+      void unload({ pipeline, version, uid: held?.uid ?? '' }, held, keepTopics)
+    } else if (synchronised) {
+      const dropped = plans.synchronise(synchronised.held, synchronised.storeId)
+      for (const one of dropped) log.info(toName(one), 'pipeline dropped: the scheduler does not know it any more')
+      file.save(plans.snapshot)
+    }
+  }
+}
+
+const toName = ({ pipeline, version, uid }: PlanName): PlanName => ({ pipeline, version, uid })
+
+const ownTopics = (pipeline: string): readonly TopicEnd[] => [
+  { kind: 'pipeline', name: pipeline, side: 'inputs' },
+  { kind: 'pipeline', name: pipeline, side: 'outputs' },
+]
+
+const topicsOf = ({ plan, journal }: HeldPlan): readonly TopicEnd[] => [
+  ...ownTopics(plan.pipeline),
+  ...(journal.record === 'boundary'
+    ? []
+    : plan.steps.flatMap((name): TopicEnd[] => [
+        { kind: 'model', name, side: 'inputs' },
+        { kind: 'model', name, side: 'outputs' },
+      ])),
+  { kind: 'errors' },
+]

@@ -1,0 +1,153 @@
+/** Pipelines over gRPC: grpc-js in front of the gateway. */
+import { Metadata, type sendUnaryData, Server, type ServerUnaryCall } from '@grpc/grpc-js'
+import type { GRPCInferenceServiceHandlers } from '../../../api/generated/inference/GRPCInferenceService.ts'
+import type { ModelInferRequest__Output } from '../../../api/generated/inference/ModelInferRequest.ts'
+import type { ModelInferResponse } from '../../../api/generated/inference/ModelInferResponse.ts'
+import { GRPC_OPTIONS, GRPCInferenceService } from '../../../api/grpc.ts'
+import { fromGrpcRequest, toGrpcResponse } from '../../../api/oip/grpc-inference.ts'
+import { toGrpcMetadata } from '../../../api/oip/metadata.ts'
+import { ServingError, toServingError } from '../../../kit/errors.ts'
+import { ERROR_CODE_KEY, toGrpcStatus } from '../../../kit/grpc.ts'
+import type { Logger } from '../../../kit/log.ts'
+import type { CallHeaders } from '../../model-client/model-client.ts'
+import { failureText } from '../../runner/pipeline-request.ts'
+import {
+  echoed,
+  type HeaderValues,
+  isPassed,
+  pipelineOf,
+  REQUEST_ID_HEADER,
+  ROUTE_HEADER,
+  VERSION_HEADER,
+} from '../call.ts'
+import type { Gateway } from '../gateway.ts'
+
+export interface GrpcDeps {
+  readonly gateway: Gateway
+  readonly maxRequestBytes: number
+  readonly isAccepting: () => boolean
+  readonly log: Logger
+}
+
+/** Streams of one connection at the same time; Envoy opens another one beyond. */
+const MAX_STREAMS = 4_096
+const MAX_DETAILS_CHARS = 4_000
+
+export function createGrpcServer(deps: GrpcDeps): Server {
+  const server = new Server({
+    ...GRPC_OPTIONS,
+    'grpc.max_receive_message_length': deps.maxRequestBytes,
+    'grpc.max_concurrent_streams': MAX_STREAMS,
+  })
+  server.addService(GRPCInferenceService.service, createHandlers(deps))
+  return server
+}
+
+type Call<Q, A> = ServerUnaryCall<Q, A>
+
+function createHandlers({ gateway, isAccepting, log }: GrpcDeps): GRPCInferenceServiceHandlers {
+  const notHere = (what: string) =>
+    unary(log, () => {
+      throw new ServingError('UNIMPLEMENTED', `a pipeline gateway has no ${what}`)
+    })
+  return {
+    ModelInfer: (call, callback) => {
+      void infer(gateway, call, callback)
+    },
+    ModelReady: unary(log, async (call) => {
+      const { ready } = await gateway.ready(nameOf(call, call.request.name))
+      return { ready }
+    }),
+    ModelMetadata: unary(log, async (call) => toGrpcMetadata(await gateway.metadata(nameOf(call, call.request.name)))),
+    ServerLive: unary(log, () => ({ live: true })),
+    ServerReady: unary(log, () => ({ ready: isAccepting() })),
+    ServerMetadata: notHere('server metadata'),
+    RepositoryIndex: notHere('repository'),
+    RepositoryModelLoad: notHere('repository'),
+    RepositoryModelUnload: notHere('repository'),
+    ModelStreamInfer(call) {
+      call.emit('error', toGrpcStatus(new ServingError('UNIMPLEMENTED', 'pipelines have no streaming inference yet')))
+    },
+  }
+}
+
+async function infer(
+  gateway: Gateway,
+  call: Call<ModelInferRequest__Output, ModelInferResponse>,
+  callback: sendUnaryData<ModelInferResponse>,
+): Promise<void> {
+  const values = valuesOf(call.metadata)
+  const passed = passedOf(call.metadata)
+  let pipeline: string
+  try {
+    pipeline = pipelineOf(values, call.request.modelName)
+  } catch (error) {
+    callback(toGrpcStatus(error))
+    return
+  }
+  const { end, requestId, version } = await gateway.infer(
+    { pipeline, method: 'grpc', values, passed, signal: goneSignal(call), protocolTimeoutMs: leftMs(call) },
+    () => fromGrpcRequest(call.request),
+  )
+  const metadata = new Metadata()
+  for (const [name, value] of echoed(passed)) metadata.add(name, value)
+  metadata.set(REQUEST_ID_HEADER, requestId)
+  if (version !== 0) metadata.set(VERSION_HEADER, String(version))
+  if (end.kind === 'failed') {
+    metadata.set(ERROR_CODE_KEY, end.failure.code)
+    const details = failureText(end.failure).slice(0, MAX_DETAILS_CHARS)
+    callback({ code: end.failure.grpcStatus, details, metadata })
+    return
+  }
+  for (const route of end.routes) metadata.add(ROUTE_HEADER, route)
+  call.sendMetadata(metadata)
+  // A client that sends raw contents can read them; what has no typed contents is sent raw to anybody.
+  callback(null, toGrpcResponse(end.response, call.request.rawInputContents.length > 0 ? 'raw' : 'typed'))
+}
+
+function unary<Q, A>(log: Logger, work: (call: Call<Q, A>) => A | Promise<A>) {
+  const answer = async (call: Call<Q, A>, callback: sendUnaryData<A>): Promise<void> => {
+    try {
+      callback(null, await work(call))
+    } catch (error) {
+      const failure = toServingError(error)
+      if (failure.code === 'INVARIANT_BROKEN') log.error({ error: failure.message }, 'request failed')
+      callback(toGrpcStatus(failure))
+    }
+  }
+  return (call: Call<Q, A>, callback: sendUnaryData<A>): void => {
+    void answer(call, callback)
+  }
+}
+
+const nameOf = (call: Call<unknown, unknown>, messageName: string): string =>
+  pipelineOf(valuesOf(call.metadata), messageName)
+
+const valuesOf =
+  (metadata: Metadata): HeaderValues =>
+  (name) =>
+    metadata.get(name).map(String)
+
+function passedOf(metadata: Metadata): CallHeaders {
+  return Object.keys(metadata.getMap()).flatMap((name) =>
+    isPassed(name) && name !== REQUEST_ID_HEADER && !name.endsWith('-bin')
+      ? metadata.get(name).map((value) => [name, String(value)] as const)
+      : [],
+  )
+}
+
+/** What is left of the deadline that the client gave; Infinity: it gave none. */
+function leftMs(call: Call<unknown, unknown>): number {
+  const deadline = call.getDeadline()
+  return Math.max(Number(deadline) - Date.now(), 0)
+}
+
+/** Aborts when the client cancels, goes away or its deadline passes. */
+function goneSignal(call: Call<unknown, unknown>): AbortSignal {
+  const controller = new AbortController()
+  call.once('cancelled', () => {
+    controller.abort()
+  })
+  if (call.cancelled) controller.abort()
+  return controller.signal
+}

@@ -1,0 +1,293 @@
+/**
+ * The direct runner: carries out what the executor wants of one request, here and now. It calls the models itself, keeps the
+ * timers, and journals every edge. Bounded: so many requests at once, what runs on after an answer included; each ends at its
+ * deadline.
+ */
+import { ServingError } from '../../kit/errors.ts'
+import type { Logger } from '../../kit/log.ts'
+import { advance, start } from '../executor/executor.ts'
+import type { Effect, ExecutorEvent } from '../executor/types.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { CallHeaders, ModelClient } from '../model-client/model-client.ts'
+import type { Plan } from '../plan/plan.ts'
+import { type PipelineEnd, type PipelineRequest, toCallersFailure, toPipelineFailure } from './pipeline-request.ts'
+import { createRequestJournal, type RequestJournal } from './request-journal.ts'
+
+export interface RunnerDeps {
+  readonly models: Pick<ModelClient, 'infer'>
+  readonly journal: Journal
+  readonly maxRequests: number
+  readonly log: Logger
+  /** Of a clock that only goes forward. */
+  readonly nowMs: () => number
+}
+
+export interface DirectRunner {
+  /** Never rejects: how a request ends is a value. Resolves when the caller may be answered; side branches may go on. */
+  readonly run: (request: PipelineRequest) => Promise<PipelineEnd>
+  readonly running: () => number
+  /** Resolves when nothing of this plan runs any more. */
+  readonly untilIdle: (plan?: Plan) => Promise<void>
+}
+
+export function createDirectRunner(deps: RunnerDeps): DirectRunner {
+  const running = new Set<RunningRequest>()
+  let waiters: { readonly plan: Plan | undefined; readonly resolve: () => void }[] = []
+  let turn = 0
+
+  const isIdle = (plan: Plan | undefined): boolean => {
+    if (plan === undefined) return running.size === 0
+    for (const one of running) if (one.plan === plan) return false
+    return true
+  }
+  const look = (): void => {
+    if (waiters.length === 0) return
+    for (const { plan, resolve } of waiters) if (isIdle(plan)) resolve()
+    waiters = waiters.filter(({ plan }) => !isIdle(plan))
+  }
+
+  return {
+    run: (request) => {
+      const { pipeline } = request.plan
+      if (running.size >= deps.maxRequests) return Promise.resolve(refused(pipeline, deps.maxRequests))
+      turn = (turn + 1) % deps.journal.partitions
+      return new Promise((resolve) => {
+        const one = new RunningRequest(deps, request, turn, resolve, () => {
+          running.delete(one)
+          look()
+        })
+        running.add(one)
+        one.start()
+      })
+    },
+    running: () => running.size,
+    untilIdle: (plan) =>
+      new Promise((resolve) => {
+        waiters.push({ plan, resolve })
+        look()
+      }),
+  }
+}
+
+const refused = (pipeline: string, maxRequests: number): PipelineEnd => ({
+  kind: 'failed',
+  failure: toPipelineFailure(
+    pipeline,
+    new ServingError(
+      'SERVER_OVERLOADED',
+      `${String(maxRequests)} requests run in this gateway already (--max-requests)`,
+    ),
+  ),
+})
+
+type State = ReturnType<typeof start>['state']
+
+class RunningRequest {
+  readonly plan: Plan
+  readonly #deps: RunnerDeps
+  readonly #request: PipelineRequest
+  readonly #deadlineMs: number
+  readonly #journal: RequestJournal
+  /** What ends each of them. */
+  readonly #calls = new Map<number, () => void>()
+  readonly #headers: CallHeaders
+  readonly #timers = new Map<number, NodeJS.Timeout>()
+  readonly #routes: string[] = []
+  readonly #resolve: (end: PipelineEnd) => void
+  readonly #onFinished: () => void
+  #state: State | undefined
+  #isSettled = false
+  #isFinished = false
+
+  constructor(
+    deps: RunnerDeps,
+    request: PipelineRequest,
+    partition: number,
+    resolve: (end: PipelineEnd) => void,
+    onFinished: () => void,
+  ) {
+    this.plan = request.plan
+    this.#deps = deps
+    this.#request = request
+    this.#deadlineMs = deps.nowMs() + request.timeoutMs
+    this.#headers = [['x-request-id', request.requestId], ...request.headers]
+    this.#resolve = resolve
+    this.#onFinished = onFinished
+    this.#journal = createRequestJournal(deps.journal, request, partition, (error) => {
+      if (this.#isSettled) return
+      this.#settle({ kind: 'failed', failure: toPipelineFailure(this.plan.pipeline, error) })
+      this.#cancel()
+    })
+  }
+
+  start(): void {
+    const { request, signal } = this.#request
+    if (signal.aborted) {
+      this.#onGone()
+      this.#finish()
+      return
+    }
+    signal.addEventListener('abort', this.#onGone, { once: true })
+    const nowMs = this.#deps.nowMs()
+    this.#guard(() => {
+      const { state, effects } = start(this.plan, { input: request, nowMs, deadlineMs: this.#deadlineMs })
+      this.#state = state
+      this.#carryOut(effects)
+    })
+  }
+
+  readonly #onGone = (): void => {
+    this.#settle({
+      kind: 'failed',
+      failure: toPipelineFailure(this.plan.pipeline, new ServingError('CANCELLED', 'the caller went away')),
+    })
+    this.#cancel()
+  }
+
+  #cancel(): void {
+    if (this.#state !== undefined && !this.#isFinished) this.#feed({ kind: 'cancelled', nowMs: this.#deps.nowMs() })
+  }
+
+  #feed(event: ExecutorEvent): void {
+    this.#guard(() => {
+      if (this.#isFinished || this.#state === undefined) return
+      const { state, effects } = advance(this.plan, this.#state, event)
+      this.#state = state
+      this.#carryOut(effects)
+    })
+  }
+
+  /** A bug in the executor ends one request, with an answer, and not the process. */
+  #guard(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      this.#deps.log.error({ pipeline: this.plan.pipeline, error: text }, 'request failed')
+      this.#settle({
+        kind: 'failed',
+        failure: toPipelineFailure(
+          this.plan.pipeline,
+          new ServingError('INVARIANT_BROKEN', 'see the log of the gateway'),
+        ),
+      })
+      this.#finish()
+    }
+  }
+
+  /** Calls first: encoding a record takes time that a model can use. */
+  #carryOut(effects: readonly Effect[]): void {
+    for (const effect of effects) if (effect.kind === 'call') this.#call(effect)
+    for (const effect of effects) this.#carryOutOne(effect)
+  }
+
+  #carryOutOne(effect: Effect): void {
+    const { pipeline } = this.plan
+    switch (effect.kind) {
+      case 'call':
+        return
+      case 'cancel':
+        this.#calls.get(effect.call)?.()
+        this.#calls.delete(effect.call)
+        return
+      case 'record':
+        this.#journal.edge(effect.edge, effect.end, effect.message)
+        return
+      case 'setTimer':
+        this.#setTimer(effect.timer, effect.atMs)
+        return
+      case 'answer':
+        this.#answer({ kind: 'answered', response: effect.response, routes: this.#routes })
+        return
+      case 'fail': {
+        const failure = toCallersFailure(pipeline, effect.failure)
+        this.#journal.error(failure)
+        this.#answer({ kind: 'failed', failure })
+        return
+      }
+      case 'sideFailed': {
+        const failure = toCallersFailure(pipeline, effect.failure)
+        this.#journal.error(failure)
+        this.#deps.log.warn(
+          { pipeline, step: failure.source, code: failure.code, error: failure.message },
+          'side branch failed',
+        )
+        return
+      }
+      case 'finished':
+        this.#finish()
+    }
+  }
+
+  #call({ call, step, request }: Extract<Effect, { kind: 'call' }>): void {
+    const { models, nowMs } = this.#deps
+    const timeoutMs = Math.max(this.#deadlineMs - nowMs(), 0)
+    const cancel = models.infer({ model: step, request, headers: this.#headers, timeoutMs }, (end) => {
+      this.#calls.delete(call)
+      if (end.kind === 'failed') {
+        this.#feed({ kind: 'failed', call, cause: end.failure, nowMs: nowMs() })
+        return
+      }
+      this.#routes.push(...end.routes)
+      this.#feed({ kind: 'answered', call, response: end.response, nowMs: nowMs() })
+    })
+    this.#calls.set(call, cancel)
+  }
+
+  #setTimer(timer: number, atMs: number): void {
+    const fire = setTimeout(
+      () => {
+        this.#timers.delete(timer)
+        this.#feed({ kind: 'timer', timer, nowMs: this.#deps.nowMs() })
+      },
+      Math.max(Math.ceil(atMs - this.#deps.nowMs()), 0),
+    )
+    this.#timers.set(timer, fire)
+  }
+
+  /** When the journal has what the pipeline wants it to have, but not after the deadline. */
+  #answer(end: PipelineEnd): void {
+    const acknowledged = this.#journal.untilAnswerable()
+    if (acknowledged === undefined) {
+      this.#settle(end)
+      return
+    }
+    const late = setTimeout(
+      () => {
+        const error = new ServingError(
+          'DEADLINE_EXCEEDED',
+          'Kafka has not acknowledged the records of this request in time',
+        )
+        this.#settle(
+          end.kind === 'failed' ? end : { kind: 'failed', failure: toPipelineFailure(this.plan.pipeline, error) },
+        )
+      },
+      Math.max(this.#deadlineMs - this.#deps.nowMs(), 0),
+    )
+    acknowledged.then(
+      () => {
+        clearTimeout(late)
+        this.#settle(end)
+      },
+      () => {
+        clearTimeout(late) // whoever refused the record has settled the request
+        this.#settle(end)
+      },
+    )
+  }
+
+  #settle(end: PipelineEnd): void {
+    if (this.#isSettled) return
+    this.#isSettled = true
+    this.#request.signal.removeEventListener('abort', this.#onGone)
+    this.#resolve(end)
+  }
+
+  #finish(): void {
+    if (this.#isFinished) return
+    this.#isFinished = true
+    for (const timer of this.#timers.values()) clearTimeout(timer)
+    for (const cancel of this.#calls.values()) cancel()
+    this.#onFinished()
+  }
+}

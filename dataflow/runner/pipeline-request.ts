@@ -1,0 +1,63 @@
+/** One request to a pipeline and how it ended, for those who receive requests and those who run them. */
+import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
+import type { ServingError } from '../../kit/errors.ts'
+import type { Failure } from '../executor/types.ts'
+import type { JournalFailure } from '../journal/journal.ts'
+import type { CallHeaders } from '../model-client/model-client.ts'
+import { type ModelFailure, ownFailure } from '../model-client/model-failure.ts'
+import type { Plan } from '../plan/plan.ts'
+
+/** Of a pipeline's `spec.dataflow`, with its defaults. */
+export interface JournalSettings {
+  readonly record: 'none' | 'boundary' | 'all'
+  readonly wait: 'none' | 'input' | 'all'
+  readonly onFailure: JournalFailure
+}
+
+export interface PipelineRequest {
+  readonly plan: Plan
+  readonly journal: JournalSettings
+  readonly request: InferenceRequest
+  readonly requestId: string
+  /** The caller's `x-*`, lower-case, without the request id: steps and the journal get them. */
+  readonly headers: CallHeaders
+  readonly timeoutMs: number
+  /** Aborts when the caller goes away. */
+  readonly signal: AbortSignal
+}
+
+export interface PipelineFailure extends ModelFailure {
+  /** The step that failed, or the pipeline when no step did. */
+  readonly source: string
+}
+
+export type PipelineEnd =
+  | {
+      readonly kind: 'answered'
+      readonly response: InferenceResponse
+      /** Values of `x-seldon-route` that the steps' answers had, in the order they came. */
+      readonly routes: readonly string[]
+    }
+  | { readonly kind: 'failed'; readonly failure: PipelineFailure }
+
+/** What a caller reads: who failed, and its own words. */
+export const failureText = ({ source, message }: PipelineFailure): string => `${source} : ${message}`
+
+export const toPipelineFailure = (pipeline: string, { code, message }: ServingError): PipelineFailure => ({
+  source: pipeline,
+  ...ownFailure(code, message),
+})
+
+/** The executor's account of a failure, as callers get it. Causes are what the runner said: failures of the model client. */
+export function toCallersFailure(pipeline: string, failure: Failure): PipelineFailure {
+  switch (failure.kind) {
+    case 'step':
+      return { source: failure.step, ...(failure.cause as ModelFailure) }
+    case 'noOutput':
+      return { source: pipeline, ...ownFailure('PIPELINE_NO_OUTPUT', failure.message) }
+    case 'deadline':
+      return { source: pipeline, ...ownFailure('DEADLINE_EXCEEDED', failure.message) }
+    case 'revisits':
+      return { source: pipeline, ...ownFailure('PIPELINE_LOOP_LIMIT', `ERROR: ${failure.message}`) }
+  }
+}

@@ -1,0 +1,279 @@
+import { expect, test } from 'vitest'
+import type { InferenceRequest, InferenceResponse } from '../../../api/oip/inference.ts'
+import type { Tensor } from '../../../api/oip/tensor.ts'
+import type { PipelineSpec } from '../../../api/resources/pipeline.ts'
+import { type Journal, type JournalRecord, nullJournal } from '../../../dataflow/journal/journal.ts'
+import { topicName } from '../../../dataflow/journal/topics.ts'
+import type { ModelEnd } from '../../../dataflow/model-client/model-client.ts'
+import { ownFailure } from '../../../dataflow/model-client/model-failure.ts'
+import { compile } from '../../../dataflow/plan/compile.ts'
+import { createDirectRunner } from '../../../dataflow/runner/direct-runner.ts'
+import type { JournalSettings, PipelineEnd } from '../../../dataflow/runner/pipeline-request.ts'
+import { ServingError } from '../../../kit/errors.ts'
+import { silentLogger } from '../../../kit/log.ts'
+import { createWaiters } from '../../support/waiters.ts'
+
+const tensor = (name: string): Tensor => ({
+  name,
+  datatype: 'UINT8',
+  shape: [1],
+  bytes: new Uint8Array([1]),
+  parameters: {},
+})
+const response = (...names: readonly string[]): InferenceResponse => ({
+  modelName: '',
+  modelVersion: '',
+  id: '',
+  parameters: {},
+  outputs: names.map(tensor),
+})
+const answered = (...names: readonly string[]): ModelEnd => ({
+  kind: 'answered',
+  response: response(...names),
+  routes: [],
+})
+
+const CHAIN: PipelineSpec = { steps: [{ name: 'a' }, { name: 'b', inputs: ['a'] }], output: { steps: ['b'] } }
+const SIDE: PipelineSpec = { steps: [{ name: 'a' }, { name: 'drift' }], output: { steps: ['a'] } }
+const STRICT: JournalSettings = { record: 'all', wait: 'input', onFailure: 'fail-closed' }
+
+/** A runner whose models and journal answer when the test says so. */
+function scene(options: { maxRequests?: number; partitions?: number } = {}) {
+  const waiters = createWaiters()
+  const calls: { model: string; request: InferenceRequest; cancelled: boolean; end: (end: ModelEnd) => void }[] = []
+  const records: { record: JournalRecord; acknowledge: () => void; refuse: (error: Error) => void }[] = []
+  const journal: Journal = {
+    ...nullJournal,
+    partitions: options.partitions ?? 1,
+    status: () =>
+      ({
+        kind: 'kafka',
+        available: true,
+        brokers: 1,
+        replicationFactor: 1,
+        replicated: false,
+        remark: '',
+        spilledBytes: 0,
+      }) as never,
+    record: (record) =>
+      new Promise((acknowledge, refuse) => {
+        records.push({ record, acknowledge, refuse })
+        waiters.look()
+      }),
+  }
+  const runner = createDirectRunner({
+    models: {
+      infer: ({ model, request }, end) => {
+        const call = { model, request, cancelled: false, end }
+        calls.push(call)
+        waiters.look()
+        return () => {
+          call.cancelled = true
+          waiters.look()
+        }
+      },
+    },
+    journal,
+    maxRequests: options.maxRequests ?? 10,
+    log: silentLogger,
+    nowMs: () => performance.now(),
+  })
+  const run = (
+    spec: PipelineSpec,
+    settings: Partial<JournalSettings> = {},
+    timeoutMs = 10_000,
+    signal = new AbortController().signal,
+  ) => {
+    const plan = compile('p', 1, spec)
+    let end: PipelineEnd | undefined
+    const ended = runner.run({
+      plan,
+      journal: { ...STRICT, ...settings },
+      request: { id: '', parameters: {}, inputs: [tensor('IN')], outputs: [] },
+      requestId: 'r',
+      headers: [['x-foo', 'bar']],
+      timeoutMs,
+      signal,
+    })
+    void ended.then((value) => {
+      end = value
+      waiters.look()
+    })
+    return { ended, plan, end: () => end }
+  }
+  const call = async (index: number) => {
+    await waiters.until(`call ${String(index)}`, () => calls.length > index)
+    const found = calls[index]
+    if (found === undefined) throw new Error('unreachable')
+    return found
+  }
+  return { run, runner, calls, call, records, until: waiters.until }
+}
+
+/** Lets everything that can happen without anybody's doing happen. */
+const settle = () => new Promise((resolve) => setImmediate(resolve))
+const topics = (records: ReturnType<typeof scene>['records']) =>
+  records.map(({ record }) =>
+    topicName({ prefix: 'seldon', namespace: 'default' }, record.topic).replace('seldon.default.', ''),
+  )
+
+test('a chain calls one step after the other and records every edge under one key, with its headers', async () => {
+  const { run, call, records } = scene()
+  const { ended } = run(CHAIN)
+  ;(await call(0)).end(answered('X'))
+  ;(await call(1)).end(answered('Y'))
+  for (const { acknowledge } of records) acknowledge()
+  expect(await ended).toMatchObject({ kind: 'answered', response: { outputs: [{ name: 'Y' }] } })
+  expect(topics(records)).toEqual([
+    'pipeline.p.inputs',
+    'model.a.inputs',
+    'model.a.outputs',
+    'model.b.inputs',
+    'model.b.outputs',
+    'pipeline.p.outputs',
+  ])
+  for (const { record } of records) {
+    expect([record.key, record.partition]).toEqual(['0.p.r', 0])
+    expect(record.headers).toEqual([
+      ['pipeline', 'p'],
+      ['x-pipeline-version', '1'],
+      ['x-request-id', 'r'],
+      ['x-foo', 'bar'],
+    ])
+  }
+})
+
+test.each([
+  ['none', 0, 6],
+  ['input', 1, 6],
+  ['all', 6, 6],
+] as const)('with wait: %s the answer waits for %i of its records', async (wait, awaited, recorded) => {
+  const { run, call, records, until } = scene()
+  const { ended, end } = run(CHAIN, { wait })
+  ;(await call(0)).end(answered('X'))
+  ;(await call(1)).end(answered('Y'))
+  await until('all records', () => records.length === recorded)
+  for (const { acknowledge } of records.slice(0, awaited)) {
+    await settle()
+    expect(end()).toBeUndefined()
+    acknowledge()
+  }
+  expect((await ended).kind).toBe('answered')
+})
+
+test('with record: boundary only the pipeline’s own ends are recorded, with none nothing', async () => {
+  for (const [record, expected] of [
+    ['boundary', ['pipeline.p.inputs', 'pipeline.p.outputs']],
+    ['none', []],
+  ] as const) {
+    const { run, call, records } = scene()
+    const { ended } = run(CHAIN, { record })
+    ;(await call(0)).end(answered('X'))
+    ;(await call(1)).end(answered('Y'))
+    for (const { acknowledge } of records) acknowledge()
+    await ended
+    expect(topics(records)).toEqual(expected)
+  }
+})
+
+test('an input that the journal refuses ends the request at once, and its calls', async () => {
+  const { run, call, records } = scene()
+  const { ended } = run(CHAIN)
+  const first = await call(0)
+  records[0]?.refuse(new ServingError('SERVER_UNAVAILABLE', 'no broker'))
+  expect(await ended).toMatchObject({ kind: 'failed', failure: { source: 'p', httpStatus: 503, message: 'no broker' } })
+  expect(first.cancelled).toBe(true)
+})
+
+test('records that nobody waits for may be refused', async () => {
+  const { run, call, records } = scene()
+  const { ended } = run(CHAIN, { wait: 'input' })
+  records[0]?.acknowledge()
+  ;(await call(0)).end(answered('X'))
+  for (const { refuse } of records.slice(1)) refuse(new ServingError('SERVER_UNAVAILABLE', 'no broker'))
+  ;(await call(1)).end(answered('Y'))
+  expect((await ended).kind).toBe('answered')
+})
+
+test('a journal that does not answer ends the request at its deadline', async () => {
+  const { run, call } = scene()
+  const { ended } = run(CHAIN, {}, 60)
+  ;(await call(0)).end(answered('X'))
+  ;(await call(1)).end(answered('Y'))
+  expect(await ended).toMatchObject({ kind: 'failed', failure: { code: 'DEADLINE_EXCEEDED', source: 'p' } })
+})
+
+test('a step that fails is named; the error is recorded for the pipeline and among the errors', async () => {
+  const { run, call, records, until } = scene()
+  const { ended } = run(CHAIN)
+  records[0]?.acknowledge()
+  ;(await call(0)).end({ kind: 'failed', failure: ownFailure('TENSOR_INVALID', 'wrong shape') })
+  expect(await ended).toMatchObject({ kind: 'failed', failure: { source: 'a', httpStatus: 400, grpcStatus: 3 } })
+  await until('the records of the error', () => records.length === 4)
+  expect(topics(records).slice(2)).toEqual(['errors.errors', 'pipeline.p.outputs'])
+  expect(records[2]?.record.headers.at(-1)).toEqual(['seldon-pipeline-errors', 'a'])
+  expect(records[2]?.record.message).toEqual({ kind: 'error', text: 'a : wrong shape' })
+})
+
+test('a step that never answers ends at the deadline and is cancelled', async () => {
+  const { run, call, records, runner } = scene()
+  const { ended } = run(CHAIN, {}, 50)
+  records[0]?.acknowledge()
+  expect(await ended).toMatchObject({ kind: 'failed', failure: { code: 'DEADLINE_EXCEEDED' } })
+  expect((await call(0)).cancelled).toBe(true)
+  expect(runner.running()).toBe(0)
+})
+
+test('a caller that goes away ends the calls', async () => {
+  const { run, call, runner } = scene()
+  const gone = new AbortController()
+  const { ended } = run(CHAIN, {}, 10_000, gone.signal)
+  const first = await call(0)
+  gone.abort()
+  expect(await ended).toMatchObject({ kind: 'failed', failure: { code: 'CANCELLED' } })
+  expect(first.cancelled).toBe(true)
+  await runner.untilIdle()
+})
+
+test('a side branch goes on after the answer, and the plan is idle only when it has ended', async () => {
+  const { run, call, calls, runner } = scene()
+  const { ended, plan } = run(SIDE, { record: 'none' })
+  await call(1)
+  calls.find(({ model }) => model === 'a')?.end(answered('X'))
+  expect((await ended).kind).toBe('answered')
+  expect(runner.running()).toBe(1)
+  let idle = false
+  const waiting = runner.untilIdle(plan).then(() => {
+    idle = true
+  })
+  await settle()
+  expect(idle).toBe(false)
+  calls.find(({ model }) => model === 'drift')?.end(answered('D'))
+  await waiting
+  expect(runner.running()).toBe(0)
+})
+
+test('a side branch ends at the deadline of its request', async () => {
+  const { run, call, calls, runner } = scene()
+  const { ended } = run(SIDE, { record: 'none' }, 80)
+  await call(1)
+  calls.find(({ model }) => model === 'a')?.end(answered('X'))
+  await ended
+  await runner.untilIdle()
+  expect(calls.find(({ model }) => model === 'drift')?.cancelled).toBe(true)
+})
+
+test('beyond the bound requests are refused', async () => {
+  const { run, call } = scene({ maxRequests: 1 })
+  run(CHAIN)
+  await call(0)
+  expect(await run(CHAIN).ended).toMatchObject({ kind: 'failed', failure: { httpStatus: 429, grpcStatus: 8 } })
+})
+
+test('requests are spread over the partitions, all records of one on the same', async () => {
+  const { run, calls, records, until } = scene({ partitions: 3 })
+  for (let index = 0; index < 3; index += 1) run(CHAIN)
+  await until('the calls', () => calls.length === 3)
+  expect(new Set(records.map(({ record }) => record.partition))).toEqual(new Set([0, 1, 2]))
+  for (const { record } of records) expect(record.key.startsWith(`${String(record.partition)}.`)).toBe(true)
+})
