@@ -2,7 +2,14 @@
 import { type Static, Type } from 'typebox'
 import { API_VERSION, FreeMapping, MetadataSchema, NameSchema } from './metadata.ts'
 import { parseQuantity, type Quantity } from './quantity.ts'
-import { kindProblems, parameterProblems, referenceProblem, type RuleProblem, scalingProblems } from './rules.ts'
+import {
+  kindProblems,
+  parameterProblems,
+  referenceProblem,
+  rollingUpdateProblems,
+  type RuleProblem,
+  scalingProblems,
+} from './rules.ts'
 
 const closed = { additionalProperties: false } as const
 const MAX_UINT32 = 0xffff_ffff
@@ -28,7 +35,7 @@ export function scalingRules(spec: Fields): readonly RuleProblem[] {
 function modelRules(spec: Fields): readonly RuleProblem[] {
   const parameters: unknown = spec['parameters']
   const names = Array.isArray(parameters) ? parameters.map((parameter) => (parameter as Fields | null)?.['name']) : []
-  return [...scalingRules(spec), ...kindProblems(spec), ...parameterProblems(names)]
+  return [...scalingRules(spec), ...kindProblems(spec), ...parameterProblems(names), ...rollingUpdateProblems(spec)]
 }
 
 /** A reference to a model or a pipeline, not to both. */
@@ -46,6 +53,8 @@ const QuantitySchema = Type.Unsafe<Quantity>({
     return result.kind === 'invalid' ? `${JSON.stringify(value)} ${result.reason}` : undefined
   },
 })
+
+const CountOrShare = Type.Union([ReplicaCount, Type.String({ pattern: '^(100|[1-9]?[0-9])%$' })])
 
 export const ModelSpecSchema = Type.Object(
   {
@@ -90,6 +99,10 @@ export const ModelSpecSchema = Type.Object(
     timeoutMs: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_TIMEOUT_MS })),
     /** Ours: how requests reach it; its server's dataPath when absent. */
     dataPath: Type.Optional(DataPathSchema),
+    /** Ours: an update goes replica by replica; all at once when absent. Counts, or shares as 25%, the default of both. */
+    rollingUpdate: Type.Optional(
+      Type.Object({ maxSurge: Type.Optional(CountOrShare), maxUnavailable: Type.Optional(CountOrShare) }, closed),
+    ),
   },
   { ...closed, rules: modelRules },
 )

@@ -81,6 +81,17 @@ export interface ExperimentDraft {
   readonly rollout?: unknown
 }
 
+/** Nothing could move with neither a surplus nor a lack. */
+export function rollingUpdateProblems({ rollingUpdate }: { readonly rollingUpdate?: unknown }): readonly RuleProblem[] {
+  if (!isRecord(rollingUpdate)) return []
+  const isNothing = (key: string): boolean => rollingUpdate[key] === 0 || rollingUpdate[key] === '0%'
+  return problemIf(
+    isNothing('maxSurge') && isNothing('maxUnavailable'),
+    'rollingUpdate',
+    'has maxSurge 0 and maxUnavailable 0: one of them must be more, or nothing could move',
+  )
+}
+
 /** Something to send to, each name once, a default among the candidates, and weights that say something. */
 export function experimentProblems(spec: ExperimentDraft): readonly RuleProblem[] {
   const candidates = recordsOf(spec.candidates)

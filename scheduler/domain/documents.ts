@@ -62,6 +62,16 @@ export interface DeploymentSpec {
   readonly timeoutMs: number
   /** Absent: as its server has it. */
   readonly dataPath?: DataPath
+  /** Absent: an update takes over all at once. */
+  readonly rollingUpdate?: RollingUpdate
+}
+
+/** How an update goes replica by replica, as Kubernetes has it: a count, or a share of the replicas as `25%`. */
+export interface RollingUpdate {
+  /** How many more than are wanted may be there. */
+  readonly maxSurge: number | string
+  /** How many fewer than are wanted may serve. */
+  readonly maxUnavailable: number | string
 }
 
 export interface KubernetesMeta {
@@ -97,10 +107,22 @@ export interface RouteDocument {
   readonly replicas: readonly ReplicaKey[]
   /** Absent: direct. */
   readonly dataPath?: DataPath
+  /** During a rolling update: the wanted version's copies, which take traffic in proportion to those that are ready (I5). */
+  readonly next?: NextRouteDocument
+  /** During a rolling update: with how many replicas this version went into it. */
+  readonly had?: number
   /** Commit revision that made this route (or NEXT_COMMIT); Available once every counting node has ACKed it (I2). */
   readonly sinceRevision: number
   /** When the ACK of exactly this route was first seen; absent until then. */
   readonly ackedAtMs?: number
+}
+
+export interface NextRouteDocument {
+  readonly version: number
+  readonly replicas: readonly ReplicaKey[]
+  readonly dataPath?: DataPath
+  /** How many of them are ready; 0 gives them nothing. */
+  readonly weight: number
 }
 
 export interface ModelDocument extends Versioned {

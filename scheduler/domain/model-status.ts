@@ -36,7 +36,10 @@ export function toModelStatus(model: ModelDocument, scene: Scene): ModelStatusDo
 function countAvailable(model: ModelDocument, { cluster }: Scene): number {
   const serving = routedVersion(model)
   if (serving === undefined || model.route === undefined) return 0
-  const ready = model.route.replicas.filter((key) => isReady(model, serving, key, cluster)).length
+  const next = model.route.next?.version === wantedVersion(model).version ? model.route.next.replicas : []
+  const ready =
+    model.route.replicas.filter((key) => isReady(model, serving, key, cluster)).length +
+    next.filter((key) => isReady(model, wantedVersion(model), key, cluster)).length
   return model.route.ackedAtMs === undefined ? Math.min(ready, model.status.availableReplicas) : ready
 }
 

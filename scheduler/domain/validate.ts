@@ -11,7 +11,7 @@ import {
   UNLIMITED_REPLICAS,
 } from '../../api/resources/rules.ts'
 import { issuesError, type Issue } from '../../kit/errors.ts'
-import type { DataPath, DeploymentSpec, KubernetesMeta, ModelSpec, ServerDocument } from './documents.ts'
+import type { DataPath, DeploymentSpec, KubernetesMeta, ModelSpec, RollingUpdate, ServerDocument } from './documents.ts'
 
 /** A Model as it arrives, from a manifest or from the compatible API, before it is known to be good. */
 export interface ModelDraft extends ScalingDraft {
@@ -30,6 +30,7 @@ export interface ModelDraft extends ScalingDraft {
   readonly streamSpec?: NonNullable<DeploymentSpec['streamSpec']>
   readonly timeoutMs?: number
   readonly dataPath?: DataPath
+  readonly rollingUpdate?: RollingUpdate
   readonly labels?: Readonly<Record<string, string>>
   readonly kubernetesMeta?: KubernetesMeta
 }
@@ -131,6 +132,7 @@ function toModelInput(draft: ModelDraft): ModelInput {
       cleanTopicsOnDelete: draft.cleanTopicsOnDelete ?? false,
       timeoutMs: draft.timeoutMs ?? 0,
       ...(draft.dataPath === undefined ? {} : { dataPath: draft.dataPath }),
+      ...(draft.rollingUpdate === undefined ? {} : { rollingUpdate: draft.rollingUpdate }),
       ...(draft.streamSpec === undefined ? {} : { streamSpec: draft.streamSpec }),
     },
     labels: draft.labels ?? {},

@@ -12,6 +12,9 @@ import { toServerStatus } from '../domain/server-status.ts'
 import type { ModelDraft, ServerDraft } from '../domain/validate.ts'
 import { toVersionState } from './version-state.ts'
 
+/** As Kubernetes has it. */
+const DEFAULT_ROLLING_UPDATE = { maxSurge: '25%', maxUnavailable: '25%' } as const
+
 /** A checked manifest as the domain takes it; `kubernetesMeta` carries the generation that this change gets. */
 export function toModelDraft(resource: ModelResource, kubernetesMeta: KubernetesMeta): ModelDraft {
   const { metadata, spec } = resource
@@ -33,6 +36,9 @@ export function toModelDraft(resource: ModelResource, kubernetesMeta: Kubernetes
     ...(memoryBytes === undefined ? {} : { memoryBytes }),
     logPayloads: spec.logger !== undefined,
     cleanTopicsOnDelete: spec.dataflow?.cleanTopicsOnDelete ?? false,
+    ...(spec.rollingUpdate === undefined
+      ? {}
+      : { rollingUpdate: { ...DEFAULT_ROLLING_UPDATE, ...spec.rollingUpdate } }),
     labels: metadata.labels ?? {},
     kubernetesMeta,
   }
@@ -67,7 +73,7 @@ export function toModelResource(model: ModelDocument, cluster: ClusterState): St
       ...(deployment.logPayloads ? { logger: {} } : {}),
       ...(deployment.cleanTopicsOnDelete ? { dataflow: { cleanTopicsOnDelete: true } } : {}),
       ...(deployment.timeoutMs === 0 ? {} : { timeoutMs: deployment.timeoutMs }),
-      ...given(deployment, ['dataPath'] as const),
+      ...given(deployment, ['dataPath', 'rollingUpdate'] as const),
     },
     status: toModelStatus(model, cluster),
   }

@@ -21,7 +21,7 @@ import { sameValue } from '../domain/same-value.ts'
 import type { ChangeIr, RouteIr, SplitIr } from '../../xds/index.ts'
 import { MESH, toEndpoint, toEndpointSet, toMeshSet, toNameSource } from './endpoint-set.ts'
 import { PIPELINE_GATEWAY, toGatewayEndpoint, toGatewaySet, toPipelineRouteIr } from './pipeline.ts'
-import { MESH_ROUTE, toRouteIr } from './route.ts'
+import { MESH_ROUTE, sharesOf, toRouteIr } from './route.ts'
 import { toSplits } from './splits.ts'
 
 export interface RoutingProjection {
@@ -55,7 +55,7 @@ export function createRoutingProjection(
   const setsByReplica = createGroups<ReplicaKey, string>()
   const splits = new Map<string, readonly SplitIr[]>()
 
-  function take(id: string, route: RouteDocument | undefined, touched: Touched): void {
+  function take(id: string, route: Pick<RouteDocument, 'replicas' | 'dataPath'> | undefined, touched: Touched): void {
     const known = sets.get(id)
     if (known !== undefined) {
       known.routes += 1
@@ -87,7 +87,9 @@ export function createRoutingProjection(
     const before = routes.get(target)
     if (sameValue(before, after)) return
     touch(touched.routes, target, before !== undefined)
-    for (const { endpointSetId } of after?.destinations ?? []) take(endpointSetId, route, touched)
+    const shares = route === undefined ? [] : sharesOf(route)
+    for (const [index, { endpointSetId }] of (after?.destinations ?? []).entries())
+      take(endpointSetId, shares[index], touched)
     for (const { endpointSetId } of before?.destinations ?? []) release(endpointSetId, touched)
     if (after === undefined) routes.delete(target)
     else routes.set(target, after)

@@ -1,5 +1,5 @@
 /** Models -> routes. */
-import type { ModelDocument } from '../domain/documents.ts'
+import type { DataPath, ModelDocument, ReplicaKey, RouteDocument } from '../domain/documents.ts'
 import { toInternalName } from '../domain/names.ts'
 import type { RouteIr } from '../../xds/index.ts'
 import { MESH, toEndpointSetId } from './endpoint-set.ts'
@@ -14,14 +14,33 @@ export const MESH_ROUTE: RouteIr = {
 /** Undefined while Envoy shall not know the model. */
 export function toRouteIr(model: ModelDocument): RouteIr | undefined {
   if (model.route === undefined) return undefined
-  const internalName = toInternalName(model.name, model.route.version)
-  const endpointSetId = toEndpointSetId(model.route.replicas, model.route.dataPath)
   return {
     target: model.name,
-    destinations: [{ endpointSetId, internalName, routeToken: `:${internalName}:`, weight: 1 }],
+    destinations: sharesOf(model.route).map(({ version, replicas, dataPath, weight }) => {
+      const internalName = toInternalName(model.name, version)
+      const endpointSetId = toEndpointSetId(replicas, dataPath)
+      return { endpointSetId, internalName, routeToken: `:${internalName}:`, weight }
+    }),
     timeoutMs: model.deployment.timeoutMs,
     ...(mayAnswerNotFound(model, model.route.version) ? { retries: 'coded' } : {}),
   }
+}
+
+/** Who shares the traffic: one version, or during a rolling update two, by their ready replicas (I5). */
+export function sharesOf({ version, replicas, dataPath, next }: RouteDocument): readonly Share[] {
+  const serving = { version, replicas, dataPath: dataPath ?? 'direct' }
+  if (next === undefined) return [{ ...serving, weight: 1 }]
+  return [
+    { ...serving, weight: replicas.length },
+    { ...next, dataPath: next.dataPath ?? 'direct' },
+  ]
+}
+
+interface Share {
+  readonly version: number
+  readonly replicas: readonly ReplicaKey[]
+  readonly dataPath: DataPath
+  readonly weight: number
 }
 
 /** Runtimes that say "not found" of nothing but a model that they do not have. A class of the user's own may say it of anything. */

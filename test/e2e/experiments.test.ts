@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { waitFor } from '../../cli/wait.ts'
 import { applyActive, experimentResource, untilExperiment } from '../support/experiments.ts'
-import { applyAvailable, modelResource, until, writeTestArtifact } from '../support/models.ts'
+import { applyAvailable, modelResource, until, untilModel, writeTestArtifact } from '../support/models.ts'
 import { describeFailures, type Load, startLoad } from '../support/open-loop.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
 
@@ -77,6 +77,30 @@ test('an experiment that starts, changes and stops at 200 requests/s fails no re
 })
 
 const sleeping = (ms: number) => ({ kind: 'sleep', ms })
+
+test('a rolling update moves traffic by ready replicas at 200 requests/s, and fails no request (I5)', async () => {
+  const spec = { ...echo('rolling'), replicas: 2, rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } }
+  await applyAvailable(mesh.admin, 'rolling', spec)
+  const load = startLoad({ ingress: mesh.ingress, model: 'rolling' })
+  await until('answers of version 1', () => load.outcomes.length > 100)
+  const { storageUri } = specOf('rolling-2', { kind: 'slow-load', ms: 700 })
+  await mesh.admin.apply(modelResource('rolling', { ...spec, storageUri }))
+  await untilModel(
+    mesh.admin,
+    'rolling',
+    ({ state, versions = [] }) => state === 'ModelAvailable' && versions.length === 1 && versions[0]?.version === 2,
+  )
+  expect(await answersFromNow(load)).toEqual(new Set(['rolling_2']))
+  const report = await load.stop()
+  expect(report.failed, describeFailures(report)).toEqual([])
+
+  const { events } = await mesh.admin.get('Model', 'rolling')
+  expect(events.map(({ message }) => message)).toContainEqual(expect.stringMatching(/^Version 2 has 1 of [23] shares/))
+  const answers = report.outcomes.map(({ servedBy }) => servedBy)
+  const shared = answers.slice(answers.indexOf('rolling_2'), answers.lastIndexOf('rolling_1'))
+  expect(new Set(shared), 'both answered at the same time').toEqual(new Set(['rolling_1', 'rolling_2']))
+  expect(shared.length).toBeGreaterThan(50)
+})
 
 test('a bad canary is rolled back, a good one promoted, each by its figures; a scheduler killed meanwhile changes nothing', async () => {
   const pairs = [

@@ -1,6 +1,7 @@
 /** What a reconciliation did, told for `describe`; computed from the record before and after it. */
 import type { EventDocument, ModelDocument } from '../documents.ts'
 import { wantedVersion } from '../model-facts.ts'
+import { sameValue } from '../same-value.ts'
 
 const WARNING_STATES: ReadonlySet<string> = new Set(['ModelFailed', 'ScheduleFailed', 'ModelTerminateFailed'])
 
@@ -47,5 +48,14 @@ function routeEvents(before: ModelDocument, after: ModelDocument): readonly stri
   if (after.route === undefined) return [`Version ${String(before.route?.version)} is taken out of the routes`]
   const isSame =
     before.route?.version === after.route.version && before.route.replicas.join() === after.route.replicas.join()
-  return isSame ? [] : [`Version ${String(after.route.version)} is routed to ${after.route.replicas.join(', ')}`]
+  const { next } = after.route
+  const shares =
+    next === undefined || sameValue(before.route?.next, next)
+      ? []
+      : [
+          `Version ${String(next.version)} has ${String(next.weight)} of ${String(after.route.replicas.length + next.weight)} shares of the traffic, on ${next.replicas.join(', ')}`,
+        ]
+  return isSame
+    ? shares
+    : [...shares, `Version ${String(after.route.version)} is routed to ${after.route.replicas.join(', ')}`]
 }

@@ -15,7 +15,7 @@ export function beginLeaving(before: ModelDocument, after: ModelDocument): Model
   return {
     ...after,
     versions: after.versions.map((version) => {
-      const named = before.route?.version === version.version ? before.route.replicas : []
+      const named = namedReplicas(before, version.version)
       const gone = named.filter((key) => !version.assigned.includes(key))
       const staying = entriesOf(version.leaving).filter(([key]) => !version.assigned.includes(key))
       const fresh = { sinceRevision: NEXT_COMMIT, unloadAtMs: 0 }
@@ -28,6 +28,12 @@ export function beginLeaving(before: ModelDocument, after: ModelDocument): Model
       return { ...version, leaving: toLeaving(leaving) }
     }),
   }
+}
+
+/** Of this version, in what Envoy is told. */
+function namedReplicas({ route }: ModelDocument, version: number): readonly ReplicaKey[] {
+  if (route?.version === version) return route.replicas
+  return route?.next?.version === version ? route.next.replicas : []
 }
 
 /** The ACK starts the drain time, the end of the drain time lets the copy go (I3). A refused route holds everything. */
@@ -62,7 +68,10 @@ export function dropFinishedVersions(model: ModelDocument, scene: Scene): ModelD
     ...model,
     versions: model.versions.filter(
       (version, index) =>
-        index === last || version.version === model.route?.version || isPresent(model, version, scene),
+        index === last ||
+        version.version === model.route?.version ||
+        version.version === model.route?.next?.version ||
+        isPresent(model, version, scene),
     ),
   }
 }

@@ -8,6 +8,7 @@ import { compareReplicaKeys } from '../names.ts'
 import type { PlacementRequest, PlacementResult } from '../placement-request.ts'
 import { conditionOf } from '../replica-condition.ts'
 import type { Scene } from './context.ts'
+import { rollingCounts } from './rolling-update.ts'
 
 /** A version's assigned replicas, divided: those that count towards what is wanted, and why the others do not. */
 export interface Division {
@@ -32,7 +33,7 @@ export function divide(model: ModelDocument, version: VersionDocument, { cluster
 /** The wanted version gets the replicas that it lacks; it moves to another server when its own cannot hold them. */
 export function placeWanted(model: ModelDocument, scene: Scene): ModelDocument {
   const version = wantedVersion(model)
-  const count = wantedReplicas(model)
+  const count = rollingCounts(model, scene.cluster)?.next ?? wantedReplicas(model)
   const division = divide(model, version, scene)
   const missing = count - division.counted.length
   if (missing <= 0) return withVersion(model, withoutExplanation(version))
@@ -56,9 +57,11 @@ export function placeServing(model: ModelDocument, scene: Scene): ModelDocument 
   const version = routedVersion(model)
   if (version === undefined || version === wantedVersion(model) || version.server === undefined) return model
   const division = divide(model, version, scene)
-  // What it lost without a replacement (`unplaced`) is given back when there is a place again.
-  const lost = version.unplaced === undefined ? division.replaceable.size : Number.MAX_SAFE_INTEGER
-  const missing = Math.min(wantedReplicas(model) - division.counted.length, lost)
+  const rolling = rollingCounts(model, scene.cluster)
+  // What it lost without a replacement (`unplaced`), or gave up for an update that came to nothing, is given back.
+  const isAbandoned = rolling !== undefined && model.route?.next?.version !== wantedVersion(model).version
+  const lost = version.unplaced === undefined && !isAbandoned ? division.replaceable.size : Number.MAX_SAFE_INTEGER
+  const missing = Math.min((rolling?.serving ?? wantedReplicas(model)) - division.counted.length, lost)
   if (missing <= 0) return withVersion(model, withoutExplanation(version))
   if (!mayReplace(model, version, division, scene)) return model
   const request = { ...toRequest(model, version, division, missing, scene.cluster), onServer: version.server }

@@ -6,14 +6,17 @@
  */
 import { copyOf, isReady } from '../copy.ts'
 import type { ModelDocument, ReplicaKey, VersionDocument } from '../documents.ts'
-import { routedVersion, wantedReplicas } from '../model-facts.ts'
+import { routedVersion, wantedReplicas, wantedVersion } from '../model-facts.ts'
 import { compareReplicaKeys } from '../names.ts'
 import type { Scene } from './context.ts'
 import { divide, withVersion } from './place-version.ts'
+import { rollingCounts } from './rolling-update.ts'
 
 export function trimVersion(model: ModelDocument, version: VersionDocument, scene: Scene): ModelDocument {
   const { counted, replaceable } = divide(model, version, scene)
-  const kept = keepBest(model, version, counted, scene)
+  const isServing = routedVersion(model) === version && wantedVersion(model) !== version
+  const count = (isServing ? rollingCounts(model, scene.cluster)?.serving : undefined) ?? wantedReplicas(model)
+  const kept = keepBest(model, version, counted, count, scene)
   const retained = retain(model, version, [...replaceable.keys()], kept, scene)
   const assigned = [...kept, ...retained].toSorted(compareReplicaKeys)
   return assigned.length === version.assigned.length ? model : withVersion(model, { ...version, assigned })
@@ -24,11 +27,12 @@ function keepBest(
   model: ModelDocument,
   version: VersionDocument,
   counted: readonly ReplicaKey[],
+  count: number,
   scene: Scene,
 ): readonly ReplicaKey[] {
   const usefulness = rankOf(model, version, scene)
   const ranked = counted.toSorted((a, b) => usefulness(a) - usefulness(b) || compareReplicaKeys(a, b))
-  const best = ranked.slice(0, wantedReplicas(model))
+  const best = ranked.slice(0, count)
   return best.every((key) => isReady(model, version, key, scene.cluster)) ? best : ranked
 }
 

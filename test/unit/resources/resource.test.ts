@@ -158,6 +158,15 @@ describe('resource', () => {
     expect(issuesOf(raw).map((issue) => issue.path)).toEqual(['spec.__proto__', 'spec.constructor', 'spec.toString'])
   })
 
+  it('takes counts and shares of a rolling update, and refuses one that could never move', () => {
+    const update = (maxSurge: unknown, maxUnavailable: unknown) =>
+      model({ rollingUpdate: { maxSurge, maxUnavailable } })
+    const refused = (raw: unknown) => issuesOf(raw).map(({ path }) => path)
+    for (const good of [update(1, 0), update('25%', '100%')]) expect(() => parseResource(good)).not.toThrow()
+    expect(refused(update(0, '0%'))).toEqual(['spec.rollingUpdate'])
+    expect(refused(update('110%', -1))).toEqual(['spec.rollingUpdate.maxSurge', 'spec.rollingUpdate.maxUnavailable'])
+  })
+
   it('accepts a Server without an orchestrator, and warns of what is only stored', () => {
     const resource = parseResource(server({ replicas: 2, podSpec: { containers: [{ name: 'mlserver' }] } }))
     expect(warningsOf(resource)).toEqual(['spec.podSpec: is stored, not acted upon without an orchestrator'])

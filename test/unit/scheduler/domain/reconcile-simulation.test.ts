@@ -6,6 +6,9 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { ModelDocument, ReplicaKey, RouteDocument } from '../../../../scheduler/domain/documents.ts'
 import { isReady } from '../../../../scheduler/domain/copy.ts'
+import { resolveRollingUpdate } from '../../../../scheduler/domain/reconcile/rolling-update.ts'
+import { sameValue } from '../../../../scheduler/domain/same-value.ts'
+import { sharesOf } from '../../../../scheduler/routing/route.ts'
 import { parseInternalName } from '../../../../scheduler/domain/names.ts'
 import { createSchedulerScene, type SchedulerScene } from '../../../support/scheduler-scene.ts'
 
@@ -17,6 +20,13 @@ const replica = fc.constantFrom(...REPLICAS)
 const seldom = fc.integer({ min: 0, max: 4 }).map((value) => value === 0)
 const kind = <Kind extends string>(name: Kind) => fc.constant(name)
 
+const rollingUpdate = fc.constantFrom(
+  { maxSurge: 1, maxUnavailable: 0 },
+  { maxSurge: 0, maxUnavailable: 1 },
+  { maxSurge: '50%', maxUnavailable: '50%' },
+  { maxSurge: 0, maxUnavailable: '100%' },
+)
+
 const operation = fc.oneof(
   {
     weight: 3,
@@ -26,6 +36,7 @@ const operation = fc.oneof(
       replicas: fc.integer({ min: 0, max: 3 }),
       minReplicas: fc.constantFrom(0, 1),
       uri: fc.integer({ min: 1, max: 3 }),
+      rollingUpdate: fc.option(rollingUpdate, { nil: undefined }),
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: kind('delete'), model }) },
@@ -84,6 +95,7 @@ function act(simulation: Simulation, step: Operation): void {
         replicas: Math.max(replicas, minReplicas),
         minReplicas,
         storageUri: `/models/${String(step.uri)}`,
+        ...(step.rollingUpdate === undefined ? {} : { rollingUpdate: step.rollingUpdate }),
       })
       return
     }
@@ -138,7 +150,7 @@ function agentActs({ scene, followed, connection }: Simulation, replica: Replica
     if (desired.some(({ internalName }) => internalName === name)) continue
     const { model, version } = parseInternalName(name)
     const route = followed.get(model)
-    const isNamed = route?.version === version && route.replicas.includes(replica)
+    const isNamed = shares(route).some((share) => share.version === version && share.replicas.includes(replica))
     if (observed.state === 'Loaded' && connection === 'current')
       expect(isNamed, `I3: ${name} on ${replica} unloaded while Envoy names it`).toBe(false)
     scene.commit({ kind: 'observed', replica, name, document: undefined })
@@ -191,8 +203,7 @@ function reconcile(simulation: Simulation, name: string): boolean {
   const after = scene.cluster.model(name)
   if (result.document === undefined) return false
   checkRoute(simulation, before, after)
-  const isSameRoute =
-    before.route?.version === after?.route?.version && before.route?.replicas.join() === after?.route?.replicas.join()
+  const isSameRoute = sameValue(shares(before.route), shares(after?.route))
   if (!isSameRoute) simulation.published.push({ revision: scene.revision(), model: name, route: after?.route })
   return true
 }
@@ -210,6 +221,7 @@ function checkRoute(
   const version = after.versions.find((candidate) => candidate.version === route.version)
   expect(version, 'the route names a version that exists').toBeDefined()
   if (version === undefined) return
+  checkNext(scene, before, after, route)
   const isSwitch = before.route?.version !== route.version
   for (const key of route.replicas) {
     if (!isSwitch && before.route?.replicas.includes(key) === true) continue
@@ -218,11 +230,40 @@ function checkRoute(
   const old = before.versions.find((candidate) => candidate.version === before.route?.version)
   if (isSwitch && before.route !== undefined && old !== undefined) {
     const isOldAnswered = old.assigned.some((key) => isReady(before, old, key, scene.cluster))
-    const needed = isOldAnswered ? Math.min(after.deployment.replicas, before.route.replicas.length) : 1
+    const { replicas, rollingUpdate } = after.deployment
+    const had = before.route.had ?? before.route.replicas.length
+    const lack = rollingUpdate === undefined ? 0 : resolveRollingUpdate(rollingUpdate, replicas).unavailable
+    const needed = isOldAnswered ? Math.min(replicas, had) - lack : 1
     expect(route.replicas.length, 'I5: as many as the old version had').toBeGreaterThanOrEqual(needed)
   }
   if (after.status.state === 'ModelAvailable' && before.status.state !== 'ModelAvailable' && connection !== 'gone')
     expect(followed.get(after.name)?.version, 'I2: Available means that Envoy follows this version').toBe(route.version)
+}
+
+const shares = (route: RouteDocument | undefined) => (route === undefined ? [] : sharesOf(route))
+
+/** I5: in a rolling update traffic goes by ready replicas, and no more copies leave than may be missing. */
+function checkNext(scene: SchedulerScene, before: ModelDocument, after: ModelDocument, route: RouteDocument): void {
+  const { next } = route
+  const wanted = after.versions.at(-1)
+  const old = after.versions.find((version) => version.version === route.version)
+  if (next === undefined || wanted === undefined || old === undefined) return
+  expect(next.version, 'I5: only the wanted version takes a share').toBe(wanted.version)
+  expect(after.deployment.rollingUpdate, 'I5: only in a rolling update').toBeDefined()
+  for (const key of next.replicas)
+    if (before.route?.next?.replicas.includes(key) !== true)
+      expect(isReady(after, wanted, key, scene.cluster), `I1: ${key} enters the route loaded`).toBe(true)
+  const ready = next.replicas.filter((key) => isReady(after, wanted, key, scene.cluster))
+  expect(next.weight, 'I5: in proportion to ready replicas').toBe(ready.length)
+  const { replicas, rollingUpdate } = after.deployment
+  if (rollingUpdate === undefined || before.route?.version !== route.version) return
+  const { unavailable } = resolveRollingUpdate(rollingUpdate, replicas)
+  const served = (key: ReplicaKey): boolean => isReady(after, old, key, scene.cluster)
+  const left = before.route.replicas.filter((key) => served(key) && !route.replicas.includes(key)).length
+  const staying = route.replicas.filter(served).length + next.weight
+  const had = route.had ?? 0
+  if (left > 0 && old.unplaced === undefined)
+    expect(staying, 'no more are missing than may be').toBeGreaterThanOrEqual(Math.min(replicas, had) - unavailable)
 }
 
 /** Everything is well again: within a bounded number of rounds nothing is left to do. */
@@ -284,4 +325,53 @@ test('whatever happens, the invariants hold and everything comes to rest as user
     }),
     { numRuns: 300 },
   )
+}, 30_000)
+
+const rollingStep = fc.oneof(
+  { weight: 20, arbitrary: fc.record({ kind: kind('agentActs'), replica, fails: fc.constant(false) }) },
+  { weight: 20, arbitrary: fc.record({ kind: kind('reconcile'), model: fc.constant('iris' as const) }) },
+  { weight: 10, arbitrary: fc.record({ kind: kind('envoyActs'), commits: fc.integer({ min: 1, max: 10 }) }) },
+  { weight: 6, arbitrary: fc.record({ kind: kind('time'), ms: fc.constantFrom(100, 1_000, 2_000) }) },
+  { weight: 1, arbitrary: fc.record({ kind: kind('agentActs'), replica, fails: fc.constant(true) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: kind('health'),
+      replica,
+      to: fc.constantFrom('serving' as const, 'down' as const),
+      fails: fc.constant(false),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: kind('apply'),
+      model: fc.constant('iris' as const),
+      replicas: fc.integer({ min: 1, max: 3 }),
+      minReplicas: fc.constant(0),
+      uri: fc.integer({ min: 1, max: 3 }),
+      rollingUpdate,
+    }),
+  },
+)
+
+test('a rolling update keeps the invariants whatever fails on its way, and ends', () => {
+  let shared = 0
+  fc.assert(
+    fc.property(rollingUpdate, fc.array(rollingStep, { minLength: 30, maxLength: 150 }), (how, steps) => {
+      const simulation = createSimulation()
+      const apply = { kind: 'apply', model: 'iris', minReplicas: 0, rollingUpdate: how } as const
+      act(simulation, { ...apply, replicas: 3, uri: 1 })
+      comeToRest(simulation)
+      act(simulation, { ...apply, replicas: 3, uri: 2 })
+      for (const step of steps) {
+        act(simulation, step)
+        shared += Number(simulation.scene.cluster.model('iris')?.route?.next !== undefined)
+      }
+      comeToRest(simulation)
+      checkRest(simulation)
+    }),
+    { numRuns: 100 },
+  )
+  expect(shared, 'traffic was shared at all').toBeGreaterThan(300)
 }, 30_000)

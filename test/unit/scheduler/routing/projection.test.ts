@@ -71,6 +71,23 @@ describe('a route', () => {
     expect(route('iris', ['s/0']).upsertRoutes[0]?.retries).toBe(retries)
   })
 
+  test('of a rolling update names both versions, each on its replicas, by what is ready', () => {
+    const { scene, project } = aMesh('s/0', 's/1')
+    scene.apply({ name: 'iris' })
+    const next = { version: 2, replicas: ['s/1' as const], weight: 1 }
+    const route = { version: 1, replicas: ['s/0' as const, 's/1' as const], next, had: 2, sinceRevision: 0 }
+    const document: ModelDocument = { ...scene.model('iris'), route }
+    const change = project(scene.commit({ kind: 'model', name: 'iris', expectedRevision: 0, document }))
+    expect(change.upsertRoutes[0]?.destinations).toEqual([
+      { endpointSetId: 's/0+s/1', internalName: 'iris_1', routeToken: ':iris_1:', weight: 2 },
+      { endpointSetId: 's/1', internalName: 'iris_2', routeToken: ':iris_2:', weight: 1 },
+    ])
+    expect(change.upsertEndpointSets.map(({ id, endpoints }) => [id, endpoints.length])).toEqual([
+      ['s/0+s/1', 2],
+      ['s/1', 1],
+    ])
+  })
+
   test('of a model that is not routed is none', () => {
     const { scene } = aMesh()
     scene.apply({ name: 'iris' })
