@@ -17,7 +17,8 @@ export function compile(name: string, version: number, spec: PipelineSpec): Plan
   const issues = validatePipeline(name, spec)
   if (issues.length > 0) throw issuesError('PIPELINE_SPEC_INVALID', `Pipeline ${name}`, issues)
   const wiring = wire(name, sectionsOf(name, spec))
-  const nodes = toNodes(wiring)
+  const loops = findLoops(wiring)
+  const nodes = toNodes(wiring, loops)
   const output = nodes.findIndex(({ kind }) => kind === 'output')
   return {
     pipeline: name,
@@ -28,20 +29,22 @@ export function compile(name: string, version: number, spec: PipelineSpec): Plan
     inputEdge: 0,
     outputNode: output < 0 ? undefined : output,
     steps: spec.steps.map((step) => step.name),
-    loops: findLoops(wiring).length,
+    loops: loops.length,
     maxStepRevisits: spec.maxStepRevisits ?? 0,
   }
 }
 
-function toNodes(wiring: Wiring): readonly PlanNode[] {
+function toNodes(wiring: Wiring, loops: readonly Loop[]): readonly PlanNode[] {
   const { wires, graph } = wiring
-  const loops = findLoops(wiring)
   const numberings = numberSources(wiring, loops)
-  const needed = ancestorsOf(
-    graph,
-    wires.findIndex(({ section }) => section.kind === 'output'),
-  )
+  const outputs = [...wires.keys()].filter((node) => wires[node]?.section.kind === 'output')
+  const backward = reversed(graph)
+  const needed = reachable(backward, outputs)
   const side = wires.map(({ section }, node) => section.kind === 'step' && !needed.has(node))
+  const leadsToSide = reachable(
+    backward,
+    [...side.keys()].filter((node) => side[node]),
+  )
   return wires.map((node, index) => {
     const { section, into, answers } = node
     const { data = [], triggers = [] } = numberings[index] ?? {}
@@ -54,7 +57,7 @@ function toNodes(wiring: Wiring): readonly PlanNode[] {
       into,
       answers,
       isSide: side[index] ?? false,
-      feedsSide: (side[index] ?? false) || [...reachable(graph, [index])].some((behind) => side[behind]),
+      feedsSide: (side[index] ?? false) || leadsToSide.has(index),
       isSpent: sameLoops(passedBy(data), passedBy(triggers)),
       batch: batch === undefined ? undefined : { size: batch.size ?? 1, windowMs: batch.windowMs },
     }
@@ -98,8 +101,8 @@ function toEdges(own: string, { places, producers }: Wiring, nodes: readonly Pla
   }))
 }
 
-function ancestorsOf(graph: Graph, node: number): ReadonlySet<number> {
+function reversed(graph: Graph): Graph {
   const backward = graph.map(() => new Set<number>())
   for (const [from, successors] of graph.entries()) for (const to of successors) backward[to]?.add(from)
-  return node < 0 ? new Set() : reachable(backward, [node])
+  return backward
 }

@@ -58,9 +58,10 @@ function canBegin(references: References, running: ReadonlySet<string>): boolean
 /** For each step, the steps that take from it. */
 function successors(steps: readonly Section[]): Graph {
   const graph = steps.map(() => new Set<number>())
+  const indexes = new Map(steps.map(({ name }, index) => [name, index]))
   for (const [index, step] of steps.entries())
-    for (const reference of [...readable(step.data), ...readable(step.triggers)])
-      graph[steps.findIndex(({ name }) => isStep(reference, name))]?.add(index)
+    for (const { end } of [...readable(step.data), ...readable(step.triggers)])
+      if (end.kind === 'model') graph[indexes.get(end.name) ?? -1]?.add(index)
   return graph
 }
 

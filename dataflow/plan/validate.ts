@@ -19,9 +19,10 @@ export function validatePipeline(
   known: KnownPipelines = () => undefined,
 ): readonly Issue[] {
   const sections = sectionsOf(name, spec)
+  const steps = new Set(spec.steps.map((step) => step.name))
   return [
     ...nameIssues(name, spec),
-    ...sections.flatMap((section) => sectionIssues(name, section, new Set(spec.steps.map((step) => step.name)))),
+    ...sections.flatMap((section) => sectionIssues(name, section, steps)),
     ...circularIssues(name, sections, known),
     ...cycleIssues(name, spec),
     ...limitIssues(spec),
@@ -33,10 +34,11 @@ function nameIssues(pipeline: string, spec: PipelineSpec): readonly Issue[] {
   const issues: Issue[] = own === undefined ? [] : [{ path: 'metadata.name', message: own }]
   if (spec.steps.length === 0)
     issues.push({ path: 'spec.steps', message: 'is empty: a pipeline has at least one step' })
+  const firsts = new Map(spec.steps.map(({ name }, index) => [name, index] as const).toReversed())
   for (const [index, { name }] of spec.steps.entries()) {
     const path = `spec.steps[${String(index)}].name`
     const problem = nameProblem(name)
-    const first = spec.steps.findIndex((step) => step.name === name)
+    const first = firsts.get(name) ?? index
     if (problem !== undefined) issues.push({ path, message: `${problem}: it is the name of a model` })
     if (first < index)
       issues.push({ path, message: `"${name}" is a repeated step (spec.steps[${String(first)}]): a model is one step` })
