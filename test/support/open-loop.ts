@@ -30,6 +30,8 @@ export interface LoadOptions {
   readonly ratePerSecond?: number
   readonly protocols?: readonly Protocol[]
   readonly requestDeadlineMs?: number
+  /** How requests are made, when not as those of an iris model. */
+  readonly senders?: Readonly<Record<Protocol, { readonly send: Sender; readonly close: () => Promise<void> }>>
 }
 
 export interface Load {
@@ -56,8 +58,8 @@ export function startLoad(options: LoadOptions): Load {
   const outcomes: Outcome[] = []
   const pending = new Set<Promise<void>>()
   const protocols = options.protocols ?? (['rest', 'grpc'] as const)
-  const rest = createRestSender(options.ingress)
-  const grpc = createGrpcSender(options.ingress)
+  const rest = options.senders?.rest ?? createRestSender(options.ingress)
+  const grpc = options.senders?.grpc ?? createGrpcSender(options.ingress)
   const intervalMs = 1000 / (options.ratePerSecond ?? 100)
   const startedMs = performance.now()
   const models = [options.model].flat()
@@ -91,7 +93,7 @@ export function startLoad(options: LoadOptions): Load {
       clearInterval(timer)
       await Promise.all(pending)
       await rest.close()
-      grpc.close()
+      await grpc.close()
       return { sent: outcomes.length, failed: outcomes.filter((outcome) => !outcome.ok), outcomes }
     },
   }
