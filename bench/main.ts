@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   overhead: async () => (await import('./overhead/overhead.ts')).overhead,
   scale: async () => (await import('./scale/scale.ts')).scale,
   pipelines: async () => (await import('./pipelines/pipelines.ts')).pipelines,
+  'many-pipelines': async () => (await import('./pipelines/many.ts')).manyPipelines,
   restart: async () => (await import('./restart/restart.ts')).restart,
 }
 
