@@ -116,8 +116,18 @@ export const PipelineSchema = Type.Object(
 )
 
 /** What is declared in the spec and does nothing in this version, as `path: why`. */
-export function pipelineWarnings(spec: PipelineSpec): readonly string[] {
-  return spec.steps.flatMap(({ batch }, index) =>
-    batch?.rolling === undefined ? [] : [`spec.steps[${String(index)}].batch.rolling: is not used`],
-  )
+export function pipelineWarnings({ steps, input }: PipelineSpec): readonly string[] {
+  const ofInput =
+    input === undefined
+      ? []
+      : ['spec.input: is stored; the pipeline runs when it is called, not when those that it names answer']
+  const ofBatches = steps.flatMap(({ batch }, index) => {
+    if (batch === undefined) return []
+    const path = `spec.steps[${String(index)}].batch`
+    return [
+      `${path}: is stored; each request is a batch of its own`,
+      ...(batch.rolling === undefined ? [] : [`${path}.rolling: is not used`]),
+    ]
+  })
+  return [...ofInput, ...ofBatches]
 }

@@ -17,7 +17,12 @@ describe('a Pipeline', () => {
   it('is accepted with every field and given back as it was', () => {
     const raw = pipeline(everyPipelineField)
     expect(parseResource(raw)).toEqual(raw)
-    expect(warningsOf(parseResource(raw))).toEqual(['spec.steps[1].batch.rolling: is not used'])
+    expect(warningsOf(parseResource(raw))).toEqual([
+      'spec.input: is stored; the pipeline runs when it is called, not when those that it names answer',
+      'spec.steps[1].batch: is stored; each request is a batch of its own',
+      'spec.steps[1].batch.rolling: is not used',
+    ])
+    expect(warningsOf(parseResource(pipeline({ steps: [{ name: 'a' }] })))).toEqual([])
   })
 
   it('is refused with every problem at once, each with its path', () => {
