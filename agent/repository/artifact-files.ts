@@ -63,8 +63,14 @@ export async function listFirstLevel(folder: string, descriptionFile: string): P
   return { folders, files, describedFolders }
 }
 
-/** A link to nothing is found when it is copied. */
-const statOptional = (path: string): Promise<Stats | undefined> => stat(path).catch(() => undefined)
+/** A link to nothing, or to itself, is found when it is copied; what cannot be looked at is told. */
+const statOptional = (path: string): Promise<Stats | undefined> =>
+  stat(path).catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && ABSENT.has(String(error.code))) return undefined
+    throw error
+  })
+
+const ABSENT: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP'])
 
 const invalid = (folder: string, relative: string, reason: string, cause?: unknown): ServingError =>
   new ServingError('ARTIFACT_INVALID', `artefact ${folder}: ${relative}: ${reason}`, { cause })
