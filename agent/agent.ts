@@ -1,5 +1,6 @@
 /** One agent, put together from its configuration. */
 import { mkdir, stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { Registry } from 'prom-client'
 import type { WatchedCertificates } from '../kit/certificates.ts'
 import { ServingError } from '../kit/errors.ts'
@@ -40,7 +41,12 @@ export async function startAgent(
 
   await warnOfRoots(config.artifactRoots, log)
   await mkdir(folder, { recursive: true })
-  const repository = await openModelRepository({ folder, artifactRoots: config.artifactRoots, layout: traits.layout })
+  const repository = await openModelRepository({
+    folder,
+    artifactRoots: config.artifactRoots,
+    layout: traits.layout,
+    ingress: { url: config.ingressUrl, ...(config.ca === undefined ? {} : { ca: resolve(config.ca) }) },
+  })
   const desiredFile = createDesiredFile({ folder, log })
   const runtime = createOipRuntime(
     `${config.serverHost}:${String(config.serverGrpcPort)}`,

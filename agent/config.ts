@@ -49,6 +49,11 @@ const schema = Type.Object(
       default: [],
       description: 'Folders that artefacts may come from, subfolders included; empty refuses all.',
     }),
+    ingressUrl: Type.String({
+      pattern: '^https?://[^/]+/?$',
+      default: 'http://127.0.0.1:9000',
+      description: 'The ingress as the model server reaches it: where explainers ask the models that they explain.',
+    }),
     memoryBytes: Type.Integer({ minimum: 0, description: 'Memory for models on this replica.' }),
     overcommitPercentage: Type.Integer({
       minimum: 0,

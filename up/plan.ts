@@ -129,6 +129,7 @@ export function planMesh(options: MeshOptions): MeshPlan {
       index,
       ports,
       agentsPort: options.ports.agents,
+      ingressPort: options.ports.ingress,
       drainDeadlineMs: 0, // all replicas stop together: there is nowhere to move models to
     }),
   )

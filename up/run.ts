@@ -101,6 +101,7 @@ async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promi
     folder: folder.path,
     portOffset: config.portOffset,
     agentsPort: ports.agents,
+    ingressPort: ports.ingress,
     artifactRoots,
     javascriptModels: config.javascriptModels,
     security,

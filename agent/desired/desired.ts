@@ -1,4 +1,5 @@
 /** What the scheduler wants on this replica, and how its messages change that. Pure. */
+import type { CallBack__Output } from '../../api/generated/millrace/agent/v1/CallBack.ts'
 import type { Desired__Output } from '../../api/generated/millrace/agent/v1/Desired.ts'
 import type { DesiredModel__Output } from '../../api/generated/millrace/agent/v1/DesiredModel.ts'
 
@@ -10,11 +11,21 @@ export interface DesiredModel {
   readonly artifactVersion?: number
   readonly requirements: readonly string[]
   readonly parameters: Readonly<Record<string, string>>
+  /** Of an explainer, or a model that asks a language model. */
+  readonly callBack?: CallBack
   readonly memoryBytes: number
   /** Grows when the scheduler wants a failed load tried again. */
   readonly attempt: number
   /** Equal keys mean equal files in the repository folder, so nothing needs to be copied or loaded again. */
   readonly specKey: string
+}
+
+/** What a model calls through Envoy. */
+export interface CallBack {
+  /** Empty: it is no explainer. */
+  readonly explainerType: string
+  readonly kind: 'models' | 'pipelines'
+  readonly name: string
 }
 
 export type DesiredModels = ReadonlyMap<string, DesiredModel>
@@ -71,11 +82,13 @@ export function applyChange(desired: Desired, change: DesiredChange): ChangeResu
   return { kind: 'applied', desired: { kind: 'Known', epoch, generation, confirmed: true, models } }
 }
 
-type Spec = Pick<DesiredModel, 'storageUri' | 'artifactVersion' | 'requirements' | 'parameters'>
+type Spec = Pick<DesiredModel, 'storageUri' | 'artifactVersion' | 'requirements' | 'parameters' | 'callBack'>
 
 export function toSpecKey(spec: Spec): string {
   const parameters = Object.entries(spec.parameters).toSorted(([a], [b]) => (a < b ? -1 : 1))
-  return JSON.stringify([spec.storageUri, spec.artifactVersion ?? null, spec.requirements, parameters])
+  const { explainerType, kind, name } = spec.callBack ?? {}
+  const callBack = spec.callBack === undefined ? [] : [[explainerType, kind, name]]
+  return JSON.stringify([spec.storageUri, spec.artifactVersion ?? null, spec.requirements, parameters, ...callBack])
 }
 
 /** `memoryBytes` less what the desired models need, never below zero. */
@@ -95,6 +108,17 @@ export function toDesiredChange(message: Desired__Output): DesiredChange {
   }
 }
 
+function toCallBack(message: CallBack__Output | null): Pick<DesiredModel, 'callBack'> {
+  if (message === null) return {}
+  const { explainerType, target, model = '', pipeline = '' } = message
+  return {
+    callBack:
+      target === 'pipeline'
+        ? { explainerType, kind: 'pipelines', name: pipeline }
+        : { explainerType, kind: 'models', name: model },
+  }
+}
+
 function toDesiredModel(message: DesiredModel__Output): DesiredModel {
   const spec: Spec = {
     storageUri: message.storageUri,
@@ -104,6 +128,7 @@ function toDesiredModel(message: DesiredModel__Output): DesiredModel {
       : {}),
     requirements: message.requirements,
     parameters: message.parameters,
+    ...toCallBack(message.callBack),
   }
   return {
     internalName: message.internalName,

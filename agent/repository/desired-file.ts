@@ -24,6 +24,13 @@ const DesiredFileSchema = Type.Object({
       artifactVersion: Type.Optional(Type.Number()),
       requirements: Type.Array(Type.String()),
       parameters: Type.Record(Type.String(), Type.String()),
+      callBack: Type.Optional(
+        Type.Object({
+          explainerType: Type.String(),
+          kind: Type.Enum(['models', 'pipelines']),
+          name: Type.String(),
+        }),
+      ),
       memoryBytes: Type.Number(),
       attempt: Type.Number(),
     }),

@@ -23,7 +23,7 @@ import { ServingError } from '../../kit/errors.ts'
 import type { DesiredModel } from '../desired/desired.ts'
 import { type ArtifactFile, listArtifactFiles, listFirstLevel } from './artifact-files.ts'
 import { resolveArtifact, resolveRoots } from './artifact-uri.ts'
-import type { RepositoryLayout } from './layouts/layout.ts'
+import type { Ingress, RepositoryLayout } from './layouts/layout.ts'
 import type { StoredModel } from './stored-model.ts'
 
 export interface ModelRepository {
@@ -39,6 +39,7 @@ interface Deps {
   readonly folder: string
   readonly artifactRoots: readonly string[]
   readonly layout: RepositoryLayout
+  readonly ingress: Ingress
 }
 
 const OWN_FOLDER = '.millrace'
@@ -50,7 +51,7 @@ const FOLDER_MODE = 0o755
 const INTERNAL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
 
 /** Opens the repository and removes what an interrupted agent left half done. */
-export async function openModelRepository({ folder, artifactRoots, layout }: Deps): Promise<ModelRepository> {
+export async function openModelRepository({ folder, artifactRoots, layout, ingress }: Deps): Promise<ModelRepository> {
   const temporary = join(folder, OWN_FOLDER, 'tmp')
   await rm(temporary, { recursive: true, force: true })
   await mkdir(temporary, { recursive: true })
@@ -69,7 +70,7 @@ export async function openModelRepository({ folder, artifactRoots, layout }: Dep
       await chmod(build, FOLDER_MODE)
       const files = await findFiles(model)
       const artifactBytes = await copyFiles(files, build)
-      await layout.describe(build, model)
+      await layout.describe(build, model, ingress)
       const stored = { specKey, attempt, artifactBytes }
       await writeFile(join(build, RECORD_FILE), JSON.stringify(stored))
       await moveAway(place)

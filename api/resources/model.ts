@@ -141,8 +141,6 @@ export function modelWarnings(spec: ModelManifestSpec): readonly string[] {
     preloaded: 'is not used',
     dedicated: 'is not used',
     logger: 'is stored; payloads are not logged',
-    explainer: 'is stored, not acted upon',
-    llm: 'is stored, not acted upon',
     dataflow: 'is stored; there are no topics to clean without Kafka',
   }
   const declared = (Object.keys(inert) as (keyof ModelManifestSpec)[]).filter((field) => spec[field] !== undefined)

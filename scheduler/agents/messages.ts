@@ -10,6 +10,7 @@ import { type Issue, issuesError } from '../../kit/errors.ts'
 import type { DesiredModelVersion } from '../domain/desired.ts'
 import {
   type InternalName,
+  type ModelSpec,
   type ObservedDocument,
   type ReplicaDocument,
   type ReplicaKey,
@@ -172,5 +173,13 @@ function toDesiredModel(desired: DesiredModelVersion, memoryBytes: number): Desi
     parameters: { ...spec.parameters },
     memoryBytes: String(memoryBytes),
     attempt: desired.attempt,
+    ...toCallBack(spec),
   }
+}
+
+function toCallBack({ explainer, llm }: ModelSpec): Pick<DesiredModel, 'callBack'> {
+  const { modelRef, pipelineRef } = explainer ?? llm ?? {}
+  if (modelRef === undefined && pipelineRef === undefined) return {}
+  const target = modelRef === undefined ? { pipeline: pipelineRef ?? '' } : { model: modelRef }
+  return { callBack: { explainerType: explainer?.type ?? '', ...target } }
 }

@@ -197,6 +197,38 @@ class Picky(MLModel):
 `
 const emptyRest = (): number => mesh.ports.replicas[0]?.rest ?? 0
 
+test('an explainer finds what it explains through Envoy', async () => {
+  const folder = join(mesh.folder, 'asker')
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'asker.py'), ASKER)
+  const explainer = { type: 'anchor_tabular', modelRef: 'iris' }
+  await applyAvailable(mesh.admin, 'asker', { storageUri: folder, requirements: ['python'], explainer, replicas: 1 })
+  const answer = await infer('asker')
+  expect(answer.status, await answer.clone().text()).toBe(200)
+  const direct = (await (await infer('iris')).json()) as Answer
+  expect(((await answer.json()) as Answer).outputs).toEqual(direct.outputs)
+  await mesh.admin.delete('Model', 'asker')
+  await untilDeleted(mesh.admin, 'asker', 60_000)
+})
+
+const ASKER = `
+import asyncio
+import json
+import urllib.request
+from mlserver import MLModel
+from mlserver.types import InferenceResponse
+
+class Asker(MLModel):
+    async def predict(self, payload):
+        extra = self.settings.parameters.extra
+        assert extra["explainer_type"] == "anchor_tabular"
+        features = {"name": "predict", "datatype": "FP32", "shape": [1, 4], "data": ${JSON.stringify(FEATURES)}}
+        body = json.dumps({"inputs": [features]}).encode()
+        asked = urllib.request.Request(extra["infer_uri"], body, {"content-type": "application/json"})
+        answer = await asyncio.to_thread(lambda: urllib.request.urlopen(asked).read())
+        return InferenceResponse.model_validate_json(answer)
+`
+
 test('a deleted model is gone from Envoy and from MLServer', async () => {
   for (const name of ['iris', 'proxied', 'tuned']) {
     await mesh.admin.delete('Model', name)

@@ -116,7 +116,13 @@ describe('the files of an artefact', () => {
 })
 
 describe('the repository', () => {
-  const open = (layout = embeddedLayout) => openModelRepository({ folder: repository, artifactRoots: [root], layout })
+  const open = (layout = embeddedLayout) =>
+    openModelRepository({
+      folder: repository,
+      artifactRoots: [root],
+      layout,
+      ingress: { url: 'http://127.0.0.1:9000' },
+    })
   const iris = (other = {}) => model('iris_1', { storageUri: join(root, 'iris'), ...other })
   const content = (path: string) => readFile(join(repository, path), 'utf8')
 

@@ -20,6 +20,7 @@ beforeAll(async () => {
     folder: server.repository,
     artifactRoots: [join(packageRoot, 'samples')],
     layout: embeddedLayout,
+    ingress: { url: 'http://127.0.0.1:9000' },
   })
   for (const { metadata, spec } of javascriptModels()) {
     const version = spec.artifactVersion ?? 1

@@ -45,6 +45,7 @@ export async function createAgentRig(): Promise<AgentRig> {
     serverRestPort: 1,
     serverGrpcPort: server.port,
     serverTls: false,
+    ingressUrl: 'http://127.0.0.1:9000',
     repository,
     artifactRoots: [artifacts],
     memoryBytes: 1_000,

@@ -26,6 +26,7 @@ export interface LocalServersOptions {
   readonly folder: string
   readonly portOffset: number
   readonly agentsPort: number
+  readonly ingressPort: number
   readonly artifactRoots: readonly string[]
   /** Whether embedded servers take JavaScript models. */
   readonly javascriptModels: boolean
@@ -71,6 +72,7 @@ export function createLocalServers(options: LocalServersOptions): LocalServers {
         host,
         folder,
         agentsPort,
+        ingressPort: options.ingressPort,
         artifactRoots,
         ...(server === 'mlserver' ? { capabilities: MLSERVER_CAPABILITIES } : {}),
         drainDeadlineMs: DRAIN_DEADLINE_MS,

@@ -20,6 +20,8 @@ export interface ReplicaOptions {
   readonly folder: string
   /** Of the scheduler, for agents. */
   readonly agentsPort: number
+  /** Of Envoy, for explainers. */
+  readonly ingressPort: number
   readonly artifactRoots: readonly string[]
   /** What models may require of it; absent: what its kind offers. */
   readonly capabilities?: readonly string[]
@@ -123,6 +125,7 @@ function planAgent(options: ReplicaOptions, repository: string): ProcessSpec {
         'server-grpc-port': ports.grpc,
         repository,
         'artifact-roots': options.artifactRoots.join(','),
+        'ingress-url': `${options.security?.tls?.ingress === true ? 'https' : 'http'}://${host}:${String(options.ingressPort)}`,
         'memory-bytes': MEMORY_BYTES,
         'drain-deadline-ms': options.drainDeadlineMs,
         'http-port': ports.agentHttp,

@@ -1,6 +1,7 @@
 /** The content of `model-settings.json`: made from what a model requires, or taken over from the artefact. Pure. */
 import { ServingError } from '../../../kit/errors.ts'
-import type { DesiredModel } from '../../desired/desired.ts'
+import type { CallBack, DesiredModel } from '../../desired/desired.ts'
+import type { Ingress } from './layout.ts'
 import { invalidDocument, type JsonObject, objectIn, parseObject } from './json-document.ts'
 
 export const SETTINGS_FILE = 'model-settings.json'
@@ -76,13 +77,29 @@ export function synthesiseSettings(content: ArtifactContent, requirements: reado
  * The settings under the internal name, with the model's parameters laid over those of the artefact; what else they
  * hold, fields that we do not know included, stays. @throws ServingError ARTIFACT_INVALID
  */
-export function toModelSettings(source: string, model: DesiredModel): JsonObject {
+export function toModelSettings(source: string, model: DesiredModel, ingress: Ingress): JsonObject {
   const own = parseObject(SETTINGS_FILE, source)
   if (typeof own['implementation'] !== 'string' || own['implementation'] === '')
     throw invalidDocument(SETTINGS_FILE, '/implementation must name the Python class that serves the model')
   const parameters = objectIn(SETTINGS_FILE, own, 'parameters')
-  const extra = { ...objectIn(SETTINGS_FILE, parameters, 'extra', '/parameters/extra'), ...model.parameters }
-  return { ...own, name: model.internalName, parameters: { ...parameters, version: ONLY_VERSION, extra } }
+  const extra = {
+    ...objectIn(SETTINGS_FILE, parameters, 'extra', '/parameters/extra'),
+    ...model.parameters,
+    ...toCallBackExtra(model.callBack, ingress),
+  }
+  const workers = model.callBack === undefined ? {} : { parallel_workers: 0 } // it asks over connections of its own
+  return { ...own, ...workers, name: model.internalName, parameters: { ...parameters, version: ONLY_VERSION, extra } }
+}
+
+/** Where an explainer asks what it explains, as MLServer's runtimes read it. */
+function toCallBackExtra(callBack: CallBack | undefined, { url, ca }: Ingress): JsonObject {
+  if (callBack === undefined) return {}
+  const { explainerType, kind, name } = callBack
+  return {
+    infer_uri: `${url.replace(/\/+$/, '')}/v2/${kind}/${name}/infer`,
+    ...(explainerType === '' ? {} : { explainer_type: explainerType }),
+    ...(url.startsWith('https:') && ca !== undefined ? { ssl_verify_path: ca } : {}),
+  }
 }
 
 function ofFile(implementation: string, suffixes: readonly string[]): Recipe {

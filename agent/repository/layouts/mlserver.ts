@@ -24,10 +24,10 @@ export function selectMlserverFolder(listing: ArtifactListing, requested: number
 export const mlserverLayout: RepositoryLayout = {
   descriptionFile: SETTINGS_FILE,
   selectFolder: selectMlserverFolder,
-  async describe(folder, model) {
+  async describe(folder, model, ingress) {
     const path = join(folder, SETTINGS_FILE)
     const own = await readOptional(path)
-    const settings = toModelSettings(own ?? (await synthesise(folder, model)), model)
+    const settings = toModelSettings(own ?? (await synthesise(folder, model)), model, ingress)
     await removeNestedSettings(folder)
     await writeDocument(path, settings)
   },

@@ -64,6 +64,7 @@ describe('a message from the scheduler', () => {
       parameters: {},
       memoryBytes: '5',
       attempt: 1,
+      callBack: null,
     }
     const parse = (model: object) =>
       toDesiredChange({ epoch: 'e', generation: '9', full: true, removed: [], models: [{ ...wire, ...model }] })
@@ -83,6 +84,7 @@ describe('the spec key', () => {
     ['artifactVersion', { artifactVersion: 0 }],
     ['requirements', { requirements: [] }],
     ['parameters', { parameters: { a: '1' } }],
+    ['callBack', { callBack: { explainerType: 'a', kind: 'models' as const, name: 'm' } }],
   ])('depends on %s', (_name, other) => {
     expect(toSpecKey({ ...spec, ...other })).not.toBe(toSpecKey(spec))
   })

@@ -87,7 +87,33 @@ describe('settings for an artefact that brings none', () => {
   })
 })
 
+const INGRESS = { url: 'http://envoy:9000/', ca: '/unused' }
+
 describe('model-settings.json for MLServer', () => {
+  it.each([
+    ['models', 'income', 'anchor_tabular', {}, { infer_uri: 'http://envoy:9000/v2/models/income/infer' }],
+    ['pipelines', 'chain', '', {}, { infer_uri: 'http://envoy:9000/v2/pipelines/chain/infer' }],
+    [
+      'models',
+      'income',
+      '',
+      { url: 'https://envoy:9000', ca: '/ca.crt' },
+      { infer_uri: 'https://envoy:9000/v2/models/income/infer', ssl_verify_path: '/ca.crt' },
+    ],
+  ] as const)('of one that calls %s %s says where', (kind, name, explainerType, ingress, expected) => {
+    const own = '{"implementation":"a.B","parallel_workers":4,"parameters":{"extra":{"a":1}}}'
+    const calling = model('explainer_1', { callBack: { explainerType, kind, name } })
+    expect(toModelSettings(own, calling, { ...INGRESS, ...ingress })).toEqual({
+      implementation: 'a.B',
+      parallel_workers: 0,
+      name: 'explainer_1',
+      parameters: {
+        version: '1',
+        extra: { a: 1, ...expected, ...(explainerType === '' ? {} : { explainer_type: explainerType }) },
+      },
+    })
+  })
+
   const given = model('iris_3', { parameters: { b: 'given', c: '7' } })
 
   it('keeps what the artefact says, unknown fields included, under the internal name and version 1', () => {
@@ -98,7 +124,7 @@ describe('model-settings.json for MLServer', () => {
       unheard_of: { deep: [1] },
       parameters: { version: 'v9', uri: './here', content_type: 'np', extra: { a: 1, b: 'own' }, strange: null },
     })
-    expect(toModelSettings(own, given)).toEqual({
+    expect(toModelSettings(own, given, INGRESS)).toEqual({
       name: 'iris_3',
       implementation: 'model.Iris',
       max_batch_size: 4,
@@ -120,7 +146,7 @@ describe('model-settings.json for MLServer', () => {
     ['parameters that are no object', '{"implementation":"a.B","parameters":[1]}', '/parameters must be an object'],
     ['extra that is no object', '{"implementation":"a.B","parameters":{"extra":1}}', '/parameters/extra must be an'],
   ])('is refused: %s', (_name, source, message) => {
-    expect(() => toModelSettings(source, given)).toThrow(message)
+    expect(() => toModelSettings(source, given, INGRESS)).toThrow(message)
   })
 })
 
@@ -139,7 +165,7 @@ describe("a model's folder for MLServer", () => {
 
   it('gets settings by what the model requires', async () => {
     write('model.joblib', 'weights')
-    await mlserverLayout.describe(folder, model('iris_1', { requirements: ['sklearn'] }))
+    await mlserverLayout.describe(folder, model('iris_1', { requirements: ['sklearn'] }), INGRESS)
     expect(JSON.parse(readFileSync(join(folder, SETTINGS), 'utf8'))).toEqual({
       name: 'iris_1',
       implementation: 'mlserver_sklearn.SKLearnModel',
@@ -151,7 +177,7 @@ describe("a model's folder for MLServer", () => {
     write(SETTINGS, '{"implementation":"a.B"}')
     write(`1/${SETTINGS}`, '{"implementation":"a.B","name":"neighbour_1"}')
     write('1/model.joblib', 'weights')
-    await mlserverLayout.describe(folder, model('iris_1'))
+    await mlserverLayout.describe(folder, model('iris_1'), INGRESS)
     const left = readdirSync(folder, { recursive: true }).map(String).toSorted()
     expect(left).toEqual(['1', '1/model.joblib', SETTINGS])
   })

@@ -192,7 +192,6 @@ describe('resource', () => {
       'spec.preloaded',
       'spec.dedicated',
       'spec.logger',
-      'spec.explainer',
       'spec.dataflow',
       'spec.logger.percent',
     ])

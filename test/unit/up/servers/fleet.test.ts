@@ -55,6 +55,7 @@ beforeEach(() => {
           modelServer: ['server'],
           host: '127.0.0.1',
           folder,
+          ingressPort: 1,
           agentsPort: 1,
           artifactRoots: [],
           drainDeadlineMs: 1,
