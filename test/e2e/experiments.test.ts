@@ -13,7 +13,7 @@ printLogsOfFailedTests(() => mesh)
 const WORKERS_FOLLOW_MS = 100
 
 beforeAll(async () => {
-  mesh = await startMesh({ modelServer: 'test' })
+  mesh = await startMesh({ modelServer: 'test', pipelineGateways: 1 })
 })
 afterAll(() => mesh.stop())
 
@@ -75,6 +75,48 @@ test('an experiment that starts, changes and stops at 200 requests/s fails no re
   const report = await load.stop()
   expect(report.failed, describeFailures(report)).toEqual([])
 })
+
+test('pipelines are candidates too, and a model experiment inside of one decides as well', async () => {
+  const models = ['pa', 'qa', 'ra']
+  await Promise.all(models.map((name) => applyModel(name, { kind: 'echo' })))
+  for (const [name, step] of [
+    ['p', 'pa'],
+    ['q', 'qa'],
+  ] as const) {
+    const spec = { steps: [{ name: step }], output: { steps: [step] } }
+    await mesh.admin.apply({ apiVersion: 'mlops.seldon.io/v1alpha1', kind: 'Pipeline', metadata: { name }, spec })
+    await waitFor(mesh.admin, { kind: 'Pipeline', name }, 'available', 30_000)
+  }
+  const between = (one: string, other: string) => [
+    { name: one, weight: 0 },
+    { name: other, weight: 1 },
+  ]
+  expect(await answerOfPipeline('p')).toBe('pa_1')
+  await applyActive(mesh.admin, 'pq', { resourceType: 'pipeline', default: 'p', candidates: between('p', 'q') })
+  await until('the other pipeline answers', async () => (await answerOfPipeline('p')) === 'qa_1')
+  await expect(mesh.admin.delete('Pipeline', 'q')).rejects.toThrow(/pipeline q is used by experiment pq/)
+  await applyActive(mesh.admin, 'nested', { default: 'qa', candidates: between('qa', 'ra') })
+  await until('the other model answers inside of it', async () => (await answerOfPipeline('p')) === 'ra_1')
+  for (const name of ['pq', 'nested']) {
+    await mesh.admin.delete('Experiment', name)
+    await waitFor(mesh.admin, { kind: 'Experiment', name }, 'deleted', 10_000)
+  }
+  await until('the pipeline is itself again', async () => (await answerOfPipeline('p')) === 'pa_1')
+})
+
+/** The model that answered in it, which a test model gives as its output. */
+async function answerOfPipeline(name: string): Promise<string> {
+  const inputs = [{ name: 'predict', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }]
+  const response = await fetch(`http://${mesh.ingress}/v2/pipelines/${name}/infer`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ inputs }),
+    signal: AbortSignal.timeout(10_000),
+  })
+  const text = await response.text()
+  if (!response.ok) throw new Error(`${String(response.status)} ${text}`)
+  return (JSON.parse(text) as { outputs: readonly { data: readonly string[] }[] }).outputs[0]?.data[0] ?? ''
+}
 
 const sleeping = (ms: number) => ({ kind: 'sleep', ms })
 

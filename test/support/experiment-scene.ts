@@ -73,7 +73,7 @@ export function createExperimentScene(name: string, spec: ExperimentSpec): Exper
     pipeline: (pipeline, serving) => {
       pipelines.set(pipeline, {
         deleted: false,
-        ...(serving === undefined ? {} : { serving }),
+        ...(serving === undefined ? {} : { serving, route: { sinceRevision: 1 } }),
         status: { state: 'PipelineCreating', reason: 'waits', missingModels: [], changedAtMs: 0 },
       } as unknown as PipelineDocument)
     },

@@ -27,8 +27,11 @@ function lackOfModel(model: ModelDocument | undefined): string | undefined {
   return `${model.status.state}: ${model.status.reason}`
 }
 
+/** As with a model, an earlier version that serves is enough. */
 function lackOfPipeline(pipeline: PipelineDocument | undefined): string | undefined {
   if (pipeline === undefined) return 'the pipeline does not exist'
   if (pipeline.deleted) return 'the pipeline is being deleted'
-  return pipeline.serving === undefined ? `${pipeline.status.state}: ${pipeline.status.reason}` : undefined
+  const { serving, route, status } = pipeline
+  const isServed = serving !== undefined && route !== undefined && status.state !== 'PipelineCreate' // a gateway has it
+  return isServed ? undefined : `${status.state}: ${status.reason}`
 }
