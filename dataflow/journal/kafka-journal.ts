@@ -41,6 +41,8 @@ interface Entry extends Pending {
 }
 
 const CLOSE_DEADLINE_MS = 5_000
+/** Of a record in the background, each after Kafka answered again. */
+const MOST_ATTEMPTS = 20
 
 export function createKafkaJournal(options: KafkaJournalOptions, deps: KafkaJournalDeps): Journal {
   return new KafkaJournal(options, deps)
@@ -114,16 +116,22 @@ class KafkaJournal implements Journal {
     const enqueuedAtMs = this.#deps.now()
     const encode = (attempted: boolean): OutgoingRecord =>
       markedIf(attempted, toOutgoing(this.#options.space, record, enqueuedAtMs))
-    if (!this.#availability.available && (awaited || record.onFailure === 'fail-open')) {
-      this.#giveUp({ onFailure: record.onFailure, encode }, this.#availability.reason)
+    const { onFailure } = record
+    const isOut = (): boolean => !this.#availability.available && (awaited || onFailure === 'fail-open')
+    if (isOut()) {
+      this.#giveUp({ onFailure, encode }, this.#availability.reason)
       return
     }
     if (!this.#room.take(bytes)) {
-      if (record.onFailure === 'fail-open') {
-        this.#giveUp({ onFailure: 'fail-open', encode }, 'too much waits')
+      if (onFailure === 'fail-open') {
+        this.#giveUp({ onFailure, encode }, 'too much waits')
         return
       }
       await this.#waitForRoom(bytes, record)
+      if (this.#closed || isOut()) {
+        this.#room.give(bytes)
+        throw this.#refuse(unavailable(this.#closed ? 'it is closed' : this.#availability.reason))
+      }
     }
     await new Promise<void>((resolve, reject) => {
       this.#waiting += 1
@@ -133,8 +141,7 @@ class KafkaJournal implements Journal {
         if (error) reject(error)
         else resolve()
       }
-      const { onFailure } = record
-      const state = { alone: false, topicEnsured: false, attempted: false }
+      const state = { alone: false, topicEnsured: false, attempts: 0 }
       const lane = this.#laneOf(record.topic)
       lane.add({ bytes, awaited, enqueuedAtMs, encode, onFailure, settle, lane, ...state })
     })
@@ -197,7 +204,7 @@ class KafkaJournal implements Journal {
   async #onSent(sent: readonly SentRecord<Entry>[]): Promise<void> {
     if (sent.some(({ result }) => result.kind === 'unknownTopic')) return this.#createTopics(sent)
     const again: Entry[] = []
-    for (const { pending, record, result } of sent) {
+    for (const { pending, topic, result } of sent) {
       switch (result.kind) {
         case 'acknowledged':
           this.#metrics.acknowledged((this.#deps.now() - pending.enqueuedAtMs) / 1_000)
@@ -206,17 +213,18 @@ class KafkaJournal implements Journal {
         case 'tooLarge':
           if (!pending.alone && sent.length > 1) {
             pending.alone = true
-            pending.attempted = false
+            pending.attempts = 0
             again.push(pending)
-          } else pending.settle(this.#refuse(tooLarge(pending.bytes, `max.message.bytes of the topic ${record.topic}`)))
+          } else pending.settle(this.#refuse(tooLarge(pending.bytes, `max.message.bytes of the topic ${topic}`)))
           break
         case 'refused':
           pending.settle(this.#refuse(unavailable(result.reason)))
           break
         case 'unavailable':
         case 'unknownTopic':
-          this.#availability.failed(result.kind === 'unavailable' ? result.reason : `no topic ${record.topic}`)
-          if (pending.awaited || pending.onFailure === 'fail-open')
+          this.#availability.failed(result.kind === 'unavailable' ? result.reason : `no topic ${topic}`)
+          pending.attempts += 1
+          if (pending.awaited || pending.onFailure === 'fail-open' || pending.attempts > MOST_ATTEMPTS)
             this.#settleUnsent(pending, this.#availability.reason)
           else again.push(pending)
       }
@@ -229,7 +237,7 @@ class KafkaJournal implements Journal {
     const missing = sent.filter(({ result }) => result.kind === 'unknownTopic')
     const hopeless = missing.some(({ pending }) => pending.topicEnsured)
     try {
-      if (!hopeless) await this.#topics.ensureNames([...new Set(missing.map(({ record }) => record.topic))])
+      if (!hopeless) await this.#topics.ensureNames([...new Set(missing.map(({ topic }) => topic))])
     } catch (error) {
       this.#deps.log.warn({ error: String(error) }, 'missing topics could not be created')
     }
@@ -241,7 +249,7 @@ class KafkaJournal implements Journal {
     for (const pending of again.filter(({ topicEnsured }) => topicEnsured)) this.#settleUnsent(pending, reason)
     for (const pending of fresh) {
       pending.topicEnsured = true
-      pending.attempted = false
+      pending.attempts = 0
     }
     fresh[0]?.lane.addFirst(fresh)
   }

@@ -17,8 +17,8 @@ export interface Pending {
   alone: boolean
   /** Its topic was missing and was created. */
   topicEnsured: boolean
-  /** A broker may have it although it did not say so. */
-  attempted: boolean
+  /** Sends that ended without an answer: a broker may have it all the same. */
+  attempts: number
 }
 
 export interface LaneOptions {
@@ -31,9 +31,12 @@ export interface LaneOptions {
 
 export interface SentRecord<P extends Pending> {
   readonly pending: P
-  readonly record: OutgoingRecord
+  readonly topic: string
   readonly result: SendResult
 }
+
+const NO_RESULT: SendResult = { kind: 'unavailable', reason: 'the producer gave no result' }
+const NO_FORM: SendResult = { kind: 'refused', reason: 'the record has no form as bytes' }
 
 /** Smaller batches gain too little. */
 const COMPRESS_FROM_BYTES = 4_096
@@ -139,16 +142,19 @@ export class Lane<P extends Pending> {
     if (this.#paused || this.#sending.length > 0 || this.#queue.length === 0) return
     const batch = this.#take()
     this.#sending = batch
-    const encoded = batch.map((pending) => ({ pending, record: pending.encode(pending.attempted) }))
-    for (const pending of batch) pending.attempted = true
+    const encoded = batch.map((pending) => ({ pending, record: tryEncode(pending) }))
+    const records = encoded.map(({ record }) => record).filter((record) => record !== undefined)
     const { compression, deliveryTimeoutMs: timeoutMs } = this.#options
     const worth = batch.reduce((sum, { bytes }) => sum + bytes, 0) >= COMPRESS_FROM_BYTES
-    const results = await this.#producer.send(
-      encoded.map(({ record }) => record),
-      { compression: worth ? compression : 'none', timeoutMs },
+    const results = await this.#producer.send(records, { compression: worth ? compression : 'none', timeoutMs })
+    const resultOf = new Map(records.map((record, index) => [record, results[index] ?? NO_RESULT]))
+    await this.#onSent(
+      encoded.map(({ pending, record }) => ({
+        pending,
+        topic: record?.topic ?? '',
+        result: record === undefined ? NO_FORM : (resultOf.get(record) ?? NO_RESULT),
+      })),
     )
-    const missing: SendResult = { kind: 'unavailable', reason: 'the producer gave no result' }
-    await this.#onSent(encoded.map((sent, index) => ({ ...sent, result: results[index] ?? missing })))
     this.#sending = []
     for (const resolve of this.#idle.splice(0)) resolve()
     this.#schedule()
@@ -166,5 +172,14 @@ export class Lane<P extends Pending> {
       if (pending.alone) break
     }
     return this.#queue.splice(0, count)
+  }
+}
+
+/** Undefined: a message that was never valid. It must not keep the others. */
+function tryEncode(pending: Pending): OutgoingRecord | undefined {
+  try {
+    return pending.encode(pending.attempts > 0)
+  } catch {
+    return undefined
   }
 }

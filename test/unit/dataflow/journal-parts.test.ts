@@ -159,12 +159,12 @@ describe('a lane', () => {
       producer,
       { lingerMs: 5, batchBytes, batchRecords: 10, deliveryTimeoutMs: 1_000, compression: 'lz4' },
       (sent) => {
-        settled.push(...sent.map(({ record }) => record.key))
+        settled.push(...sent.map(({ topic, result }) => `${topic} ${result.kind}`))
         return Promise.resolve()
       },
     )
     const add = (key: string, awaited: boolean, bytes = 10): Pending => {
-      const state = { alone: false, topicEnsured: false, attempted: false }
+      const state = { alone: false, topicEnsured: false, attempts: 0 }
       const pending: Pending = { bytes, awaited, enqueuedAtMs: 0, encode: () => recordOf(key), ...state }
       lane.add(pending)
       return pending
@@ -204,7 +204,7 @@ describe('a lane', () => {
     batches[0]?.answer()
     await turn()
     expect(batches.map(({ keys }) => keys)).toEqual([['a'], ['b', 'c']])
-    expect(settled).toEqual(['a'])
+    expect(settled).toEqual(['t acknowledged'])
   })
 
   it('keeps to the size of a batch, and compresses only what is worth it', async () => {
@@ -233,6 +233,26 @@ describe('a lane', () => {
       batches[index]?.answer()
     }
     expect(batches.map(({ keys }) => keys)).toEqual([['a'], ['b'], ['c']])
+  })
+
+  it('what cannot be encoded is refused, and its neighbours go', async () => {
+    const { batches, add, lane, turn, settled } = scene()
+    lane.pause()
+    add('a', true)
+    const broken: Pending = {
+      ...add('b', true),
+      encode: () => {
+        throw new Error('no form')
+      },
+    }
+    lane.drain(({ encode }) => encode(false).key === 'b')
+    lane.add(broken)
+    lane.resume()
+    await turn()
+    expect(batches.map(({ keys }) => keys)).toEqual([['a']])
+    batches[0]?.answer()
+    await turn()
+    expect(settled).toEqual(['t acknowledged', ' refused'])
   })
 
   it('paused sends nothing, and gives up what it is asked for', async () => {
