@@ -13,7 +13,8 @@ import { median } from '../support/statistics.ts'
 import { MODEL, openArena, pipelineName, type Shape, SHAPES, type Wait, WAITS } from './arena.ts'
 
 const MANY = 16
-const WARM_UP_SECONDS = 1
+/** Node compiles what it has run some thousand times: before that a request costs several times as much. */
+const WARM_UP_SECONDS = 2
 const LOAD_CORE = 1
 /** Whose CPU is told. */
 const PROCESSES = ['envoy-0', 'pipeline-gateway-0', 'embedded-0'] as const
@@ -87,8 +88,8 @@ async function measure(
 ): Promise<readonly Round[]> {
   const contenders = [ONE_MODEL, BY_HAND, ...pipelineContenders(waits)]
   const measured: Round[] = []
+  for (const contender of contenders) await oneRound(tools, mesh, contender, MANY, WARM_UP_SECONDS)
   for (const connections of [1, MANY]) {
-    for (const contender of contenders) await oneRound(tools, mesh, contender, connections, WARM_UP_SECONDS)
     for (let round = 0; round < rounds; round += 1)
       for (const contender of contenders) measured.push(await oneRound(tools, mesh, contender, connections, seconds))
     for (const { name } of contenders)
