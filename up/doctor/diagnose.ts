@@ -4,10 +4,18 @@ import { httpGet } from '../../cli/client/http-get.ts'
 import type { Session } from '../../cli/session.ts'
 import { type ErrorCode, ServingError, toServingError } from '../../kit/errors.ts'
 import { portUses, standardPorts } from '../ports.ts'
-import { type Finding, skipped, wrong } from './finding.ts'
+import { type Finding, skipped, warning, wrong } from './finding.ts'
 import { checkMachine } from './machine.ts'
 import { readRedisSettings } from './redis-settings.ts'
-import { agentFindings, envoyFinding, redisFindings, type SchedulerSays, schedulerFindings } from './running.ts'
+import {
+  agentFindings,
+  envoyFinding,
+  gatewayFinding,
+  type GatewaySays,
+  redisFindings,
+  type SchedulerSays,
+  schedulerFindings,
+} from './running.ts'
 import { checkPorts, checkStateFolder, runningUp } from './state.ts'
 
 export interface DoctorContext {
@@ -45,6 +53,7 @@ export async function diagnose(context: DoctorContext): Promise<readonly Finding
     ...(await checkRedis(ownRedis === '' ? `redis://${HOST}:${String(ports.redis)}` : ownRedis)),
     ...(await agentFindings(context.admin)),
     await checkEnvoy(`${scheme}://${HOST}:${String(metrics)}/ready`, context),
+    await checkGateway(`${scheme}://${HOST}:${String(ports.pipelineGateways[0]?.http ?? 0)}/readyz`, context),
   ]
 }
 
@@ -73,6 +82,20 @@ async function checkEnvoy(url: string, { caller }: DoctorContext): Promise<Findi
     return envoyFinding({ ready, reason: reason ?? error ?? 'it says nothing of itself' })
   } catch (error) {
     return wrong('envoy', toServingError(error).message, 'see `millrace logs mesh-metrics`')
+  }
+}
+
+/** The first; there may be none on purpose. */
+async function checkGateway(url: string, { caller }: DoctorContext): Promise<Finding> {
+  try {
+    const { body } = await getJson(url, caller, 'SERVER_UNAVAILABLE')
+    return gatewayFinding(body as GatewaySays)
+  } catch (error) {
+    return warning(
+      'pipeline gateway',
+      toServingError(error).message,
+      'no pipeline answers without one; see `millrace logs pipeline-gateway`',
+    )
   }
 }
 

@@ -84,6 +84,25 @@ export const envoyFinding = ({ ready, reason }: { readonly ready: boolean; reado
     ? ok('envoy', 'serves its routes')
     : wrong('envoy', reason, 'see `millrace logs envoy` and `millrace logs scheduler`')
 
+/** The body of a pipeline gateway's `/readyz`. */
+export interface GatewaySays {
+  readonly ready?: boolean
+  readonly connected?: boolean
+  readonly pipelines?: number
+  readonly journal?: { readonly kind?: string; readonly available?: boolean; readonly remark?: string }
+}
+
+export function gatewayFinding({ ready, connected, pipelines = 0, journal }: GatewaySays): Finding {
+  const check = 'pipeline gateway'
+  const log = 'see `millrace logs pipeline-gateway`'
+  if (ready !== true) return warning(check, 'it is stopping', log)
+  if (connected !== true) return warning(check, 'it has lost the scheduler and serves what it last had', log)
+  if (journal?.kind === 'kafka' && journal.available !== true)
+    return wrong(check, 'it cannot reach Kafka', `${log}; check the broker`)
+  const kept = journal?.kind === 'kafka' ? `records in Kafka ${journal.remark ?? ''}`.trim() : 'records nothing'
+  return ok(check, `${String(pipelines)} pipeline version${pipelines === 1 ? '' : 's'}, ${kept}`)
+}
+
 export function redisFindings({ policy, appendOnly, lastWriteOk }: RedisSettings): readonly Finding[] {
   const kept =
     policy === undefined

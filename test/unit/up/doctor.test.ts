@@ -6,6 +6,7 @@ import { checkNode } from '../../../up/doctor/machine.ts'
 import {
   agentFindings,
   envoyFinding,
+  gatewayFinding,
   redisFindings,
   schedulerFindings,
   type SchedulerSays,
@@ -43,6 +44,18 @@ it.each([
   ['v18.20.0', 'wrong'],
 ])('Node %s is %s', (version, state) => {
   expect(checkNode(version).state).toBe(state)
+})
+
+it.each([
+  [
+    { ready: true, connected: true, pipelines: 2, journal: { kind: 'none' } },
+    'ok',
+    '2 pipeline versions, records nothing',
+  ],
+  [{ ready: true, connected: false }, 'warning', 'it has lost the scheduler and serves what it last had'],
+  [{ ready: true, connected: true, journal: { kind: 'kafka', available: false } }, 'wrong', 'it cannot reach Kafka'],
+])('a pipeline gateway that says %j is %s', (says, state, found) => {
+  expect(gatewayFinding(says)).toMatchObject({ check: 'pipeline gateway', state, found })
 })
 
 describe('a running scheduler', () => {
