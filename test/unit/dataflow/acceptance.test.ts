@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import type { PipelineSpec } from '../../../api/resources/pipeline.ts'
+import { advance, start } from '../../../dataflow/executor/executor.ts'
 import { compile } from '../../../dataflow/plan/compile.ts'
 import { validatePipeline } from '../../../dataflow/plan/validate.ts'
 import { validTensor } from '../oip/valid-tensor.ts'
@@ -422,4 +423,70 @@ describe('problems of a spec', () => {
       },
     ])
   })
+})
+
+describe('batches: a synchronous request is one of its own; the reference lets all but the last caller hang', () => {
+  const spec: PipelineSpec = {
+    steps: [
+      { name: 'a', batch: { size: 3 } },
+      { name: 'b', batch: { size: 2 } },
+    ],
+    output: { steps: ['a', 'b'] },
+  }
+  it.each([
+    ['45: three requests of one row get an answer each', ['1', '2', '3'], [12.5]],
+    ['46, 47: requests of two rows keep their own rows and ids', ['4', '5'], [1, 2]],
+  ])('%s', (_, ids, rows) => {
+    for (const id of ids) {
+      const { answer, calls } = runPipeline(spec, [fp32('x', rows)], {
+        models: { a: identity, b: identity },
+        request: { id },
+      })
+      expect(answer?.id).toBe(id)
+      // 58: two steps with batches share nothing
+      expect(calls.map(({ step, request }) => [step, request.id, valuesOf(request.inputs)])).toEqual([
+        ['a', id, [['x', rows]]],
+        ['b', id, [['x', rows]]],
+      ])
+    }
+  })
+})
+
+it('57: an outer join that is released by its window keeps the id and parameters of its own request', () => {
+  const spec: PipelineSpec = {
+    steps: [{ name: 'a' }, { name: 'b' }],
+    output: { steps: ['a', 'b'], stepsJoin: 'outer', joinWindowMs: 100 },
+  }
+  const { answer, endedAtMs } = runPipeline(spec, [fp32('x', numbers)], {
+    models: { a: identity, b: identity },
+    latencyMs: { a: 5000 },
+    request: { id: 'mine', parameters: { tenant: 'blue' } },
+  })
+  expect([answer?.id, answer?.parameters, endedAtMs]).toEqual(['mine', { tenant: 'blue' }, 101])
+})
+
+/**
+ * Not of one synchronous request: 51, 52 and 56 (pipelines that take from others; what the state machine does with such data is
+ * in arrivals.test.ts), 53 to 55 (operations). Void: 6 and 7 (there are no consumer groups per pipeline). 13 and 14 are in
+ * test/unit/oip/forms.test.ts, 18 and 20 are the pipeline gateway's.
+ */
+it('52: only what its external trigger is present for flows on', () => {
+  const plan = compile('p', 1, {
+    steps: [{ name: 'a' }],
+    input: { externalInputs: ['q.outputs'], externalTriggers: ['q.step.check.outputs.ok'] },
+    output: { steps: ['a'] },
+  })
+  const edgeOf = (name: string) => plan.edges.findIndex((edge) => edge.name === name)
+  const feed = (check: string) => {
+    const outputs = (name: string) => ({
+      kind: 'response' as const,
+      response: { modelName: '', modelVersion: '', id: '', parameters: {}, outputs: [int32(name, [1])] },
+    })
+    const begun = start(plan, { nowMs: 0, deadlineMs: 1000, isOpen: true })
+    const first = { kind: 'arrived', edge: edgeOf('q.outputs'), visit: [], message: outputs('y'), nowMs: 1 } as const
+    const second = { ...first, edge: edgeOf('q.step.check.outputs'), message: outputs(check) }
+    return advance(plan, advance(plan, begun.state, first).state, second).effects.map(({ kind }) => kind)
+  }
+  expect(feed('ok')).toEqual(['record', 'record', 'call'])
+  expect(feed('no')).toEqual([])
 })
