@@ -14,6 +14,7 @@ import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { ClusterState } from '../domain/cluster.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
+import type { GatewayDocument } from '../domain/documents.ts'
 import type { DependentKey } from '../domain/index/dependents.ts'
 import { heldVersions } from '../domain/pipeline/facts.ts'
 import type { GatewaysView } from '../domain/pipeline/gateways-view.ts'
@@ -153,6 +154,7 @@ export function startGateways(deps: GatewaysDeps): Gateways {
 
   function push(changes: readonly DocumentChange[]): void {
     for (const change of changes) {
+      if (change.kind === 'gateway') sayWhoIsChosen(change.before, change.after)
       if (change.kind !== 'pipeline') continue
       for (const { session, holdings } of connected.values()) {
         session.changed(change.name)
@@ -163,8 +165,17 @@ export function startGateways(deps: GatewaysDeps): Gateways {
     if (changes.some(({ kind }) => kind === 'pipeline' || kind === 'gateway')) judgeSoon()
   }
 
-  function report({ holdings }: Connected, message: PipelineReport__Output): void {
+  function sayWhoIsChosen(before: GatewayDocument | undefined, after: GatewayDocument | undefined): void {
+    if (after === undefined || (before?.ready ?? false) === after.ready) return
+    const missing = introducedOf(after.name)?.missing() ?? 0
+    if (after.ready) log.info({ gateway: after.name, missing }, 'Envoys may choose this gateway')
+    else log.warn({ gateway: after.name, missing }, 'Envoys pass this gateway over: another one has what it lacks')
+  }
+
+  function report({ session, holdings }: Connected, message: PipelineReport__Output): void {
     const { pipeline, version, uid, state, reason } = message
+    if (state === 'FAILED')
+      log.warn({ gateway: session.name, pipeline, version, error: reason }, 'gateway refused a pipeline')
     const failure = state === 'FAILED' ? reason : undefined
     const isOfUnload = state !== 'LOADED' && holdings.unloaded(pipeline, version, failure, now())
     const document = cluster.pipeline(pipeline)
