@@ -25,6 +25,7 @@ import { toExperimentStatus } from './status.ts'
 /** Kept with the experiment. */
 const MAX_DECISIONS = 50
 
+/** `candidate` is a target: `iris`, or `p.pipeline`. */
 export type Measured = (experiment: string, window: string, candidate: string) => Measurement
 
 export interface ExperimentContext extends Pick<ReconcileContext, 'nowMs' | 'isAcked' | 'heldNodes'> {
@@ -119,14 +120,16 @@ function rollOut(
   const told = toRoute({ spec, candidates, mirror, rollout: before })
   const isFollowed = route?.ackedAtMs !== undefined && sameValue(contentOf(route), told)
   const window = windowOf(before) ?? ''
+  const measured = (name: string): Measurement =>
+    context.measured(experiment.name, window, spec.resourceType === 'pipeline' ? `${name}.pipeline` : name)
   return advanceRollout(before, {
     key: rolloutKey(spec),
     rollout: spec.rollout,
     nowMs: context.nowMs,
     isSettled: areReady && isFollowed,
     measured: () => ({
-      canary: context.measured(experiment.name, window, canary),
-      default: context.measured(experiment.name, window, baseline),
+      canary: measured(canary),
+      default: measured(baseline),
     }),
   })
 }

@@ -268,6 +268,17 @@ describe('a rollout', () => {
     expect(scene.events.at(-1)).toMatchObject({ kind: 'warning', reason: 'RolledBack' })
   })
 
+  test('of pipelines is decided by what is measured of their targets', () => {
+    const scene = createExperimentScene('exp', { ...ROLLOUT, resourceType: 'pipeline' })
+    for (const pipeline of ['a', 'b']) scene.pipeline(pipeline, 1)
+    scene.settle()
+    scene.measure('b.pipeline', seen(100, 50))
+    scene.measure('a.pipeline', seen(900))
+    scene.nowMs = scene.wakeAtMs ?? Number.NaN
+    scene.settle()
+    expect(scene.document.decisions).toMatchObject([{ outcome: 'rollback', canary: { requests: 100, errors: 50 } }])
+  })
+
   test('does not go on while Envoys have not ACKed the step', () => {
     const scene = started(ROLLOUT)
     scene.acked = 'none'
