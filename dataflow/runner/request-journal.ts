@@ -41,7 +41,15 @@ export function createRequestJournal(
     message: EdgeMessage | { kind: 'error'; text: string },
     isAwaited: boolean,
   ): void => {
-    const written = journal.record({ topic, key, partition, headers: recordHeaders, message, onFailure })
+    const written = journal.record({
+      topic,
+      key,
+      partition,
+      headers: recordHeaders,
+      message,
+      onFailure,
+      awaited: isAwaited,
+    })
     if (isAwaited) awaited.push(written)
     written.catch((error: unknown) => {
       if (!isAwaited || refused) return
