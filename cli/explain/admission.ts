@@ -3,6 +3,7 @@ import { compileFilter, type LocalReply, ProxyHost } from '../../wasm-filter/hos
 import { runStream, valueOf } from '../../wasm-filter/host/stream.ts'
 import { ServingError } from '../../kit/errors.ts'
 import type { AskedRequest } from './request.ts'
+import { reasonOf, splitOf, withoutSplits } from './split.ts'
 
 export interface Candidate {
   readonly target: string
@@ -10,13 +11,22 @@ export interface Candidate {
   readonly shard: number
 }
 
+export interface ExplainedExperiment {
+  readonly name: string
+  /** For people: why it is this candidate, or that it is left to chance. */
+  readonly reason: string
+  readonly isMirrored: boolean
+}
+
 export type Admission =
   | { readonly kind: 'answered'; readonly reply: LocalReply }
   | {
       readonly kind: 'routed'
-      /** What was asked for; a split sends it to several candidates, else it is the only one. */
+      /** What was asked for. Several candidates: a split leaves it to chance. */
       readonly target: string
       readonly candidates: readonly Candidate[]
+      /** The experiment that shares the target's traffic. */
+      readonly experiment?: ExplainedExperiment
       /** Headers that only we may set and this client did: taken away. */
       readonly removedHeaders: readonly string[]
     }
@@ -31,17 +41,28 @@ export function admit(request: AskedRequest, table: string, wasmFolder: string):
   const whole = withoutSplits(table)
   const asked = run(module, whole, request)
   if (asked.kind === 'answered') return asked
-  return {
-    kind: 'routed',
-    target: asked.target,
-    removedHeaders: request.headers.map(([name]) => name).filter((name) => OURS.includes(name)),
-    candidates: candidatesOf(table, asked.target).map(({ target, weightPercent }) => ({
-      target,
-      weightPercent,
-      shard: target === asked.target ? asked.shard : shardOf(module, whole, target),
-    })),
-  }
+  const removedHeaders = request.headers.map(([name]) => name).filter((name) => OURS.includes(name))
+  const { target, shard } = asked
+  const split = splitOf(table, target)
+  if (split === undefined)
+    return { kind: 'routed', target, removedHeaders, candidates: [{ target, weightPercent: 100, shard }] }
+  const reason = reasonOf(split, request.headers)
+  const experiment = { name: split.seed, reason: reason ?? BY_CHANCE, isMirrored: split.isMirrored }
+  const weights =
+    reason === undefined ? split.candidates : [{ target: chosenOf(run(module, table, request)), weight: 1 }]
+  const sum = weights.reduce((total, { weight }) => total + weight, 0)
+  const candidates = weights.map((one) => ({
+    target: one.target,
+    weightPercent: (100 * one.weight) / sum,
+    shard: one.target === target ? shard : shardOf(module, whole, one.target),
+  }))
+  return { kind: 'routed', target, removedHeaders, candidates, experiment }
 }
+
+const BY_CHANCE = 'nothing in the request decides: by chance, in proportion to the weights'
+
+/** What decides was found here; whom it leads to, the filter itself says. */
+const chosenOf = (outcome: Outcome): string => (outcome.kind === 'target' ? outcome.target : '')
 
 type Outcome =
   | { readonly kind: 'answered'; readonly reply: LocalReply }
@@ -69,24 +90,4 @@ function shardOf(module: WebAssembly.Module, table: string, target: string): num
   ] as const
   const outcome = run(module, table, { protocol: 'rest', line: '', headers, message: undefined })
   return outcome.kind === 'target' ? outcome.shard : Number.NaN
-}
-
-const SPLIT = 'split '
-
-const withoutSplits = (table: string): string =>
-  table
-    .split('\n')
-    .filter((line) => !line.startsWith(SPLIT))
-    .join('\n')
-
-/** `split <target> <candidate> <weight> ...`: a draw per request, so all of them, each with its share. */
-function candidatesOf(table: string, target: string): readonly { target: string; weightPercent: number }[] {
-  const line = table.split('\n').find((text) => text.startsWith(`${SPLIT}${target} `))
-  if (line === undefined) return [{ target, weightPercent: 100 }]
-  const words = line.split(' ').slice(2)
-  const pairs = words.flatMap((word, index) =>
-    index % 2 === 0 ? [{ target: word, weight: Number(words[index + 1]) }] : [],
-  )
-  const sum = pairs.reduce((total, { weight }) => total + weight, 0)
-  return pairs.map((pair) => ({ target: pair.target, weightPercent: (100 * pair.weight) / sum }))
 }

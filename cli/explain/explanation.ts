@@ -1,5 +1,5 @@
 /** Puts together what a request would get: the filter's verdict, then the route and hosts of every candidate, or why not. */
-import { type Admission, type Candidate, admit } from './admission.ts'
+import { type Admission, type Candidate, type ExplainedExperiment, admit } from './admission.ts'
 import type { AskedRequest } from './request.ts'
 import type { RouteSource, RouteState } from './route-source.ts'
 
@@ -18,6 +18,7 @@ export interface Explanation {
   readonly target?: string
   readonly removedHeaders: readonly string[]
   readonly candidates: readonly ExplainedCandidate[]
+  readonly experiment?: ExplainedExperiment
   /** Who was asked for routes and hosts. */
   readonly source: string
 }
@@ -44,8 +45,9 @@ export async function explainRequest(request: AskedRequest, deps: ExplainDeps): 
     const model = isModel(candidate.target) ? await deps.modelState(candidate.target) : undefined
     candidates.push({ ...candidate, route, ...(model === undefined ? {} : { model }) })
   }
-  const { target, removedHeaders } = admission
-  return { ...common, ...verdictOf(target, candidates), target, removedHeaders, candidates }
+  const { target, removedHeaders, experiment } = admission
+  const found = { ...common, ...verdictOf(target, candidates), target, removedHeaders, candidates }
+  return experiment === undefined ? found : { ...found, experiment }
 }
 
 function answered({ reply }: Admission & { kind: 'answered' }): Pick<Explanation, 'verdict' | 'reply'> {

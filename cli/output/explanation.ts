@@ -1,4 +1,5 @@
 /** An explanation for people. Pure. */
+import type { ExplainedExperiment } from '../explain/admission.ts'
 import type { ExplainedCandidate, Explanation } from '../explain/explanation.ts'
 import type { ServedDestination } from '../explain/route-source.ts'
 import type { Terminal } from '../terminal.ts'
@@ -6,14 +7,17 @@ import type { Terminal } from '../terminal.ts'
 const LABEL_WIDTH = 10
 
 export function explanationLines(explanation: Explanation, terminal: Pick<Terminal, 'paint'>): readonly string[] {
-  const { request, verdict, reply, target, removedHeaders, candidates, source } = explanation
-  const isSplit = candidates.length > 1
+  const { request, verdict, reply, target, removedHeaders, candidates, experiment, source } = explanation
+  const isSplit = experiment !== undefined
   const status = reply?.grpcStatus === undefined ? String(reply?.httpStatus) : `gRPC status ${String(reply.grpcStatus)}`
   return [
     line('Request', request),
     line('Verdict', terminal.paint(verdict === 'routed' || verdict === 'answered' ? 'green' : 'red', verdict)),
     ...(reply === undefined ? [] : [line('Answer', [status, reply.message].filter((part) => part !== '').join(': '))]),
-    ...(target === undefined ? [] : [line('Target', isSplit ? `${target}, split over ${names(candidates)}` : target)]),
+    ...(target === undefined
+      ? []
+      : [line('Target', isShared(candidates) ? `${target}, split over ${names(candidates)}` : target)]),
+    ...(experiment === undefined ? [] : experimentLines(experiment)),
     ...(removedHeaders.length === 0
       ? []
       : [line('Removed', `${removedHeaders.join(', ')}: only Millrace sets these headers`)]),
@@ -21,6 +25,14 @@ export function explanationLines(explanation: Explanation, terminal: Pick<Termin
     line('Read from', source),
   ]
 }
+
+const isShared = (candidates: readonly ExplainedCandidate[]): boolean => candidates.length > 1
+
+const experimentLines = ({ name, reason, isMirrored }: ExplainedExperiment): readonly string[] => [
+  line('Split by', `experiment ${name}`),
+  line('Why', reason),
+  ...(isMirrored ? [line('Mirror', 'a share of these requests is copied to the mirror of the experiment')] : []),
+]
 
 const line = (label: string, text: string): string => `${`${label}:`.padEnd(LABEL_WIDTH)} ${text}`
 const names = (candidates: readonly ExplainedCandidate[]): string => candidates.map(({ target }) => target).join(', ')

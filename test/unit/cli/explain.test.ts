@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { admit } from '../../../cli/explain/admission.ts'
 import { hostsOf, routeOf, routerTableOf } from '../../../cli/explain/envoy-dump.ts'
@@ -8,6 +9,7 @@ import { type RequestOptions, toAskedRequest } from '../../../cli/explain/reques
 import type { RouteSource } from '../../../cli/explain/route-source.ts'
 import { explanationLines } from '../../../cli/output/explanation.ts'
 import { packageRoot } from '../../../kit/root.ts'
+import { toRouterTable } from '../../../xds/translate/router-table.ts'
 import { shardOf } from '../../../xds/translate/shard.ts'
 import { captureTerminal } from '../../support/capture-terminal.ts'
 
@@ -85,6 +87,68 @@ describe("the filter's verdict", () => {
     expect(admission({ modelName: 'rose' }, table)).toMatchObject({
       candidates: [{ target: 'rose', weightPercent: 100 }],
     })
+  })
+})
+
+describe('an experiment', () => {
+  const table = toRouterTable({ shards: 64, maxModels: 10, maxRequestBytes: 1_000 }, [
+    {
+      target: 'iris',
+      seed: 'exp',
+      stickyHeader: 'x-user-id',
+      candidates: [
+        { target: 'iris', weight: 90 },
+        { target: 'iris-b', weight: 10 },
+        { target: 'iris-c', weight: 0, match: [{ header: 'x-team', exact: 'a b' }, { header: 'agent', prefix: 'curl/' }] }, // prettier-ignore
+      ],
+      mirrors: [{ target: 'm', percent: 1 }],
+    },
+    { target: 'other', seed: 'other', measured: true, candidates: [{ target: 'x', weight: 1 }] },
+  ])
+
+  it.each<[string, Record<string, string>, string, RegExp]>([
+    ['conditions', { 'x-team': 'a b', agent: 'curl/8', 'x-user-id': 'u', 'x-seldon-route': ':iris_1:' }, 'iris-c', /^its conditions hold: x-team is "a b" and agent begins with "curl\/"$/], // prettier-ignore
+    ['a token', { 'x-seldon-route': ':gone_1: :iris-b_12:', 'x-user-id': 'u' }, 'iris-b', /^the token :iris-b_12: of x-seldon-route names it$/], // prettier-ignore
+    ['a sticky header', { 'x-user-id': 'user-3', 'x-seldon-route': ':iris-c_1:' }, 'iris', /^x-user-id: user-3 is sticky/], // prettier-ignore
+  ])('leads a request to one candidate by %s, and says so', (_what, headers, candidate, why) => {
+    for (const options of [{ path: '/v2/models/iris/infer' }, { grpcMethod: 'ModelInfer', modelName: 'iris' }]) {
+      const found = admission({ ...options, headers }, table)
+      expect(found).toMatchObject({
+        target: 'iris',
+        candidates: [{ target: candidate, weightPercent: 100, shard: shardOf(candidate, 64) }],
+        experiment: { name: 'exp', isMirrored: true },
+      })
+      expect(found.kind === 'routed' && found.experiment?.reason).toMatch(why)
+    }
+  })
+
+  it('leaves all others to chance, and says that', () => {
+    const found = admission({ modelName: 'iris' }, table)
+    expect(found).toMatchObject({ experiment: { name: 'exp', reason: expect.stringContaining('by chance') as string } })
+    expect(found.kind === 'routed' && found.candidates.map(({ weightPercent }) => weightPercent)).toEqual([90, 10, 0])
+    expect(admission({ modelName: 'rose' }, table)).not.toHaveProperty('experiment')
+  })
+
+  it('is read line by line as the filter reads it, whatever the headers', () => {
+    const names = ['x-team', 'agent', 'x-user-id', 'x-seldon-route']
+    const values = ['a b', 'curl/', 'curl/8', ':iris_1:', ':iris-b_2::iris_1:', ':iris-c_1:', 'u1', '', ':x:']
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.constantFrom(...names), fc.constantFrom(...values)), { maxLength: 5 }),
+        (pairs) => {
+          const headers = Object.fromEntries(pairs)
+          const [first, second] = [0, 1].map(() => admission({ modelName: 'iris', headers }, table))
+          expect(second).toEqual(first)
+          if (first?.kind !== 'routed') throw new Error('it is routed')
+          const isCertain = first.candidates.length === 1
+          const reason = first.experiment?.reason ?? ''
+          expect(isCertain).toBe(!reason.includes('by chance'))
+          if (reason.startsWith('its conditions')) expect(first.candidates[0]?.target).toBe('iris-c')
+          if (reason.startsWith('the token')) expect(reason).toContain(`:${first.candidates[0]?.target ?? ''}_`)
+        },
+      ),
+      { numRuns: 60 },
+    )
   })
 })
 
@@ -216,6 +280,8 @@ describe('an explanation', () => {
     expect(shown).toContain('Target:    e, split over iris, rose')
     expect(shown).toContain('Candidate: iris, 50 %')
     expect(shown).toContain('Candidate: rose, 50 %')
+    expect(shown).toContain('Split by:  experiment e')
+    expect(shown.find((line) => line.startsWith('Why:'))).toContain('by chance')
   })
 
   it('of a refusal shows the answer and nothing of routes', async () => {
