@@ -54,7 +54,8 @@ async function openMesh(tools: NativeTools): Promise<TestMesh> {
     envoys: ENVOYS,
     envoyConcurrency: 1,
     modelServer: [tools.server],
-    agentFlags: ['--name-source', 'header'],
+    // The instant server keeps no list of what it has loaded: looked at, it would be given its models again and again.
+    agentFlags: ['--name-source', 'header', '--audit-interval-ms', '3600000'],
   })
   for (const name of MODELS) await applyAvailable(mesh.admin, name, { replicas: 1 })
   for (const name of mesh.childNames) await pin(mesh.pid(name), name.startsWith('envoy-') ? ENVOY_CORE : LOAD_CORE)

@@ -27,6 +27,7 @@ func main() {
 	calls := flag.Int("calls", 1, "calls one after the other that count as one request")
 	connections := flag.Int("connections", 1, "kept connections, one request at a time on each")
 	seconds := flag.Float64("seconds", 3, "how long")
+	rate := flag.Float64("rate", 0, "requests per second on each connection; 0: the next one follows at once")
 	flag.Parse()
 	results := make([]result, *connections)
 	started := time.Now()
@@ -36,7 +37,7 @@ func main() {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			results[i] = run(*protocol, *address, *model, *calls, until)
+			results[i] = run(*protocol, *address, *model, *calls, *rate, until)
 		}()
 	}
 	group.Wait()
@@ -70,14 +71,19 @@ func report(results []result, elapsed float64) {
 	}
 }
 
-func run(protocol, address, model string, calls int, until time.Time) (r result) {
+func run(protocol, address, model string, calls int, rate float64, until time.Time) (r result) {
 	caller, err := client.Dial(protocol, address)
 	if err != nil {
 		return result{err: err}
 	}
 	defer caller.Close()
 	caller.SetModel(model)
+	due := time.Now()
 	for time.Now().Before(until) {
+		if rate > 0 {
+			due = due.Add(time.Duration(float64(time.Second) / rate))
+			time.Sleep(time.Until(due))
+		}
 		sent := time.Now()
 		for range calls {
 			if err := caller.Call(); err != nil {
