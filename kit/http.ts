@@ -3,6 +3,7 @@ import {
   type IncomingMessage,
   type RequestListener,
   type Server as WebServer,
+  type ServerOptions,
   type ServerResponse,
 } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
@@ -28,10 +29,14 @@ const OPEN_PATHS: readonly string[] = ['/healthz', '/readyz', '/ready']
 export const isOpenPath = (pathname: string): boolean => OPEN_PATHS.includes(pathname)
 
 /** An HTTP server, over TLS where that is asked for. */
-export function createWebServer({ tls }: Pick<Security, 'tls'>, listener: RequestListener): WebServer {
+export function createWebServer(
+  { tls }: Pick<Security, 'tls'>,
+  listener: RequestListener,
+  options: ServerOptions = {},
+): WebServer {
   return tls === undefined
-    ? createServer(listener)
-    : followCertificates(createHttpsServer(toTlsOptions(tls), listener), tls)
+    ? createServer(options, listener)
+    : followCertificates(createHttpsServer({ ...options, ...toTlsOptions(tls) }, listener), tls)
 }
 
 /** For the constructor of any TLS server: what it shows, and whether it asks callers for a certificate. */

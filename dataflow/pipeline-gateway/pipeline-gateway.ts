@@ -1,7 +1,7 @@
 /** One pipeline gateway, put together from its configuration. */
 import type { Server as HttpServer } from 'node:http'
 import { Registry } from 'prom-client'
-import { loadCallerSecurity, loadCallerTls } from '../../kit/grpc-security.ts'
+import { loadCallerSecurity, loadCallerTls, toServerCredentials } from '../../kit/grpc-security.ts'
 import { serveGrpc } from '../../kit/grpc.ts'
 import { type HttpRoutes, listen, serveHttp } from '../../kit/http.ts'
 import type { Running } from '../../kit/lifecycle.ts'
@@ -33,7 +33,7 @@ export async function startPipelineGateway(
   log: Logger,
   started: (name: string, running: Running) => void,
 ): Promise<GatewayPorts> {
-  loadDataPathSecurity({ insecure: config.insecure ?? false }, config.host, 'a pipeline gateway', log) // plain text, for Envoy beside it
+  const { tls } = loadDataPathSecurity(config, config.host, 'a pipeline gateway', log)
   const security = loadSecurity(config, config.host, log)
   const callerTls = loadCallerTls(config, log)
   const nowMs = (): number => performance.now()
@@ -61,13 +61,15 @@ export async function startPipelineGateway(
     connected: () => session.connected,
   })
   const gateway = createGateway({ plans, runner, models, count, isAccepting, log, nowMs })
-  const rest = createRestServer({ gateway, limits: config, isAccepting, log })
+  const rest = createRestServer({ gateway, limits: config, isAccepting, tls, log })
   const restPort = await listen(rest, config.host, config.restPort)
   started('rest', { stop: () => closeRest(rest) })
   const grpc = await serveGrpc(
     createGrpcServer({ gateway, maxRequestBytes: config.maxRequestBytes, isAccepting, log }),
     config.host,
     config.grpcPort,
+    undefined,
+    toServerCredentials({ tls }),
   )
   started('grpc', grpc)
 
@@ -80,6 +82,7 @@ export async function startPipelineGateway(
       address: config.address ?? config.host,
       restPort,
       grpcPort: grpc.port,
+      tls: tls !== undefined,
       hasJournal: journal.status().kind !== 'none',
       held: plans.held().map(({ pipeline, version, uid }) => ({ pipeline, version, uid })),
       storeId: plans.snapshot().storeId,

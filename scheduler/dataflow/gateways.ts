@@ -35,6 +35,8 @@ const DRAIN_DEADLINE_MS = 60_000
 export interface GatewaysDeps {
   readonly cluster: ClusterState
   readonly storeId: string
+  /** Whether Envoys can check gateways that speak TLS. */
+  readonly trustsTls: boolean
   readonly submit: Writer['submit']
   readonly isAcked: (revision: number) => boolean | 'no-node'
   readonly drainTimeMs: number
@@ -98,7 +100,7 @@ export function startGateways(deps: GatewaysDeps): Gateways {
   }
 
   function connect(stream: GatewayStream, introduction: Introduction__Output): Connected {
-    checkIntroduction(introduction)
+    checkIntroduction(introduction, deps.trustsTls)
     const { name } = introduction
     const older = connected.get(name)
     if (older !== undefined) {

@@ -8,8 +8,8 @@ import { type GatewayDocument, SCHEMA_VERSION } from '../domain/documents.ts'
 const MAX_PORT = 65_535
 
 /** Who subscribes. @throws ServingError REQUEST_INVALID listing what is wrong; UNIMPLEMENTED for a role of a later version. */
-export function checkIntroduction(introduction: Introduction__Output): void {
-  const { name, role, address, restPort, grpcPort } = introduction
+export function checkIntroduction(introduction: Introduction__Output, trustsTls: boolean): void {
+  const { name, role, address, restPort, grpcPort, tls } = introduction
   if (role !== 'PIPELINE_GATEWAY')
     throw new ServingError(
       'UNIMPLEMENTED',
@@ -21,6 +21,11 @@ export function checkIntroduction(introduction: Introduction__Output): void {
     issues.push({ path: 'introduction.address', message: `${JSON.stringify(address)} is no IP address` })
   for (const [path, port] of [['rest_port', restPort] as const, ['grpc_port', grpcPort] as const])
     if (port < 1 || port > MAX_PORT) issues.push({ path: `introduction.${path}`, message: `${String(port)}: no port` })
+  if (tls && !trustsTls)
+    issues.push({
+      path: 'introduction.tls',
+      message: 'it speaks TLS, and Envoys could not check it: give --upstream-ca to every scheduler',
+    })
   if (issues.length > 0) throw issuesError('REQUEST_INVALID', 'Introduction', issues)
 }
 
@@ -30,7 +35,7 @@ export function toGatewayDocument(
   before: GatewayDocument | undefined,
   ready: boolean,
 ): GatewayDocument {
-  const { name, address, restPort, grpcPort, hasJournal } = introduction
+  const { name, address, restPort, grpcPort, tls, hasJournal } = introduction
   return {
     schemaVersion: SCHEMA_VERSION,
     revision: before?.revision ?? 0,
@@ -38,6 +43,7 @@ export function toGatewayDocument(
     address,
     restPort,
     grpcPort,
+    ...(tls ? { tls } : {}),
     hasJournal,
     stream: { kind: 'connected' },
     ready,

@@ -315,6 +315,8 @@ export interface GatewayDocument extends Versioned {
   readonly address: string
   readonly restPort: number
   readonly grpcPort: number
+  /** These ports speak TLS; absent: plain text. */
+  readonly tls?: true
   readonly hasJournal: boolean
   readonly stream: { readonly kind: 'connected' } | { readonly kind: 'lost'; readonly sinceMs: number }
   /** Envoy may choose it: it has what serves, or nobody else is there. */

@@ -164,6 +164,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
   const gateways = startGateways({
     cluster,
     storeId: deps.storeId,
+    trustsTls: deps.trustsTls,
     submit: writer.submit,
     isAcked: deps.acks.isAcked,
     drainTimeMs: times.drainTimeMs,

@@ -26,7 +26,15 @@ export function toGatewaySet(gateways: Iterable<GatewayDocument>): EndpointSetIr
   return { id: PIPELINE_GATEWAY, endpoints: sorted.map(toGatewayEndpoint), nameSource: 'header' }
 }
 
-export function toGatewayEndpoint({ name, address, restPort, grpcPort, ready, draining }: GatewayDocument): EndpointIr {
+export function toGatewayEndpoint({
+  name,
+  address,
+  restPort,
+  grpcPort,
+  tls,
+  ready,
+  draining,
+}: GatewayDocument): EndpointIr {
   const health = draining ? 'draining' : ready ? 'healthy' : 'unhealthy'
-  return { id: `${PIPELINE_GATEWAY}/${name}`, address, restPort, grpcPort, health }
+  return { id: `${PIPELINE_GATEWAY}/${name}`, address, restPort, grpcPort, ...(tls && { tls }), health }
 }

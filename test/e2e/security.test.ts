@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Agent } from 'undici'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { infer, PROTOCOLS, type Protocol } from '../../cli/client/infer-client.ts'
+import { waitFor } from '../../cli/wait.ts'
 import { watchCertificates } from '../../kit/certificates.ts'
 import { silentLogger } from '../../kit/log.ts'
 import { packageRoot } from '../../kit/root.ts'
@@ -26,7 +27,7 @@ beforeAll(async () => {
   const tokenFile = join(folder, 'token')
   writeFileSync(tokenFile, 's3cret')
   const tls = { tlsCert: server.cert, tlsKey: server.key, tlsClientCa: ca, ca, ...client, tokenFile }
-  mesh = await startMesh({ security: loadMeshSecurity({ ...tls, ingressTls: true }) })
+  mesh = await startMesh({ pipelineGateways: 1, security: loadMeshSecurity({ ...tls, ingressTls: true }) })
   await applyAvailable(mesh.admin, 'iris', { storageUri, requirements: ['onnx'], replicas: 2 })
 })
 afterAll(async () => {
@@ -34,13 +35,13 @@ afterAll(async () => {
   certificates.remove()
 })
 
-const ask = (protocol: Protocol) => {
+const ask = (protocol: Protocol, model = 'iris') => {
   const trusted = { flag: '--ca', file: certificates.ca }
   const none = { flag: '', file: undefined }
   const tls = watchCertificates({ ca: trusted, cert: none, key: none }, silentLogger)
   return infer(protocol, {
     ingress: new URL(`https://${mesh.ingress}`),
-    model: 'iris',
+    model,
     request,
     headers: {},
     timeoutMs: 5_000,
@@ -63,11 +64,26 @@ it("through the agents' proxies as well", async () => {
   for (const protocol of PROTOCOLS) for (let call = 0; call < 4; call++) await expectPrediction(protocol)
 })
 
+it('a pipeline is asked over TLS, and asks its models so', async () => {
+  await mesh.admin.apply({
+    apiVersion: 'mlops.seldon.io/v1alpha1',
+    kind: 'Pipeline',
+    metadata: { name: 'chain' },
+    spec: { steps: [{ name: 'iris' }], output: { steps: ['iris'] } },
+  })
+  await waitFor(mesh.admin, { kind: 'Pipeline', name: 'chain' }, 'available', 20_000)
+  for (const protocol of PROTOCOLS) {
+    const { response } = await ask(protocol, 'chain.pipeline')
+    expect(JSON.parse(response)).toMatchObject({ outputs: [{ name: 'predict' }, {}] })
+  }
+})
+
 it('nobody else gets in: not in plain text, not without a certificate', async () => {
   const [replica] = mesh.ports.replicas
   const { rest = 0, proxyRest = 0, agentHttp = 0 } = replica ?? {}
   const anonymous = new Agent({ connect: { ca: readFileSync(certificates.ca) } })
-  for (const port of [rest, proxyRest, agentHttp, mesh.ports.schedulerHttp]) {
+  const [gateway] = mesh.ports.pipelineGateways
+  for (const port of [rest, proxyRest, agentHttp, gateway?.rest ?? 0, mesh.ports.schedulerHttp]) {
     const path = '/v2/health/ready'
     const plain = createRestClient(`http://127.0.0.1:${String(port)}`)
     await expect(plain.call('GET', path), `plain text to ${String(port)}`).rejects.toThrow()

@@ -1,18 +1,14 @@
 /** Pipelines over REST: node's http server in front of the gateway. */
-import {
-  createServer,
-  type IncomingMessage,
-  type OutgoingHttpHeaders,
-  type Server,
-  type ServerResponse,
-} from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http'
 import type { InferenceRequest } from '../../../api/oip/inference.ts'
 import { toRestMetadata } from '../../../api/oip/metadata.ts'
 import { type Answer, jsonAnswer, send, tensorsAnswer } from '../../../api/oip/rest-answer.ts'
 import { JSON_LENGTH_HEADER } from '../../../api/oip/rest-message.ts'
 import { parseRestRequest } from '../../../api/oip/rest-request.ts'
 import { toRestResponse } from '../../../api/oip/rest-response.ts'
+import type { WatchedCertificates } from '../../../kit/certificates.ts'
 import { toServingError } from '../../../kit/errors.ts'
+import { createWebServer } from '../../../kit/http.ts'
 import { ERROR_CODE_KEY } from '../../../kit/grpc.ts'
 import { type BodyLimits, type BodyReader, createBodyReader } from '../../../kit/http-body.ts'
 import type { Logger } from '../../../kit/log.ts'
@@ -35,6 +31,7 @@ export interface RestDeps {
   readonly limits: BodyLimits
   /** False while the gateway drains. */
   readonly isAccepting: () => boolean
+  readonly tls: WatchedCertificates | undefined
   readonly log: Logger
 }
 
@@ -44,9 +41,10 @@ const MAX_HEADER_BYTES = 64 * 1024
 
 export function createRestServer(deps: RestDeps): Server {
   const readBody = createBodyReader(deps.limits)
-  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, noDelay: true }, (request, response) => {
+  const answering = (request: IncomingMessage, response: ServerResponse): void => {
     void handle(deps, readBody, request, response)
-  })
+  }
+  const server = createWebServer(deps, answering, { maxHeaderSize: MAX_HEADER_BYTES, noDelay: true })
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS
   return server
 }
