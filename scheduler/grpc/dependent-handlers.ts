@@ -6,6 +6,7 @@ import type { SchedulerHandlers } from '../../api/generated/seldon/mlops/schedul
 import { ServingError } from '../../kit/errors.ts'
 import type { ControlPlane } from '../loop/control-plane.ts'
 import type { Feed } from '../loop/feed.ts'
+import { refuseMassPipelineRemoval } from '../operations/changes.ts'
 import {
   planApplyExperiment,
   planApplyPipeline,
@@ -49,7 +50,12 @@ export function createDependentHandlers({ controlPlane, feed, now }: DependentHa
       return {}
     }),
     UnloadPipeline: unary(compatibleStatus, async ({ name }) => {
-      await controlPlane.submit({ plan: (state) => planDeletePipeline(state, name, now()) })
+      await controlPlane.submit({
+        plan: (state) => {
+          refuseMassPipelineRemoval(state, name) // I9
+          return planDeletePipeline(state, name, now())
+        },
+      })
       return {}
     }),
     PipelineStatus: streaming(compatibleStatus, ({ name, allVersions }, stream) => {

@@ -107,6 +107,21 @@ export function refuseMassRemoval(cluster: ClusterState, name: string): void {
   )
 }
 
+/**
+ * The same for pipelines, whose routes are as many as they are.
+ * @throws ServingError REMOVAL_REFUSED
+ */
+export function refuseMassPipelineRemoval(cluster: ClusterState, name: string): void {
+  if (cluster.pipeline(name)?.route === undefined) return
+  const pending = [...cluster.pendingPipelines()].map((key) => key.slice(key.indexOf('/') + 1))
+  const leaving = new Set([...pending.filter((one) => cluster.pipeline(one)?.deleted === true), name])
+  if (!isMassRemoval(leaving.size, cluster.pipelineCount())) return
+  throw new ServingError(
+    'REMOVAL_REFUSED',
+    `deleting ${name} as well would remove ${String(leaving.size)} of ${String(cluster.pipelineCount())} pipelines at once: use --force, or ask again when the others are gone`,
+  )
+}
+
 function requireModel(cluster: ClusterState, name: string): ModelDocument {
   const model = cluster.model(name)
   if (model === undefined) throw new ServingError('MODEL_NOT_FOUND', `model ${JSON.stringify(name)} does not exist`)

@@ -6,7 +6,7 @@ import type { ClusterState } from '../domain/cluster.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
 import { parseInternalName, parseReplicaKey } from '../domain/names.ts'
 import type { Plan } from '../loop/writer.ts'
-import { planDeleteModel, planDeleteServer, refuseMassRemoval } from './changes.ts'
+import { planDeleteModel, planDeleteServer, refuseMassPipelineRemoval, refuseMassRemoval } from './changes.ts'
 import { planDeleteExperiment, planDeletePipeline } from './dependent-changes.ts'
 import { toExperimentResource, toPipelineResource } from './dependent-resources.ts'
 import { labelsOfServer, toModelResource, toServerResource } from './resources.ts'
@@ -61,7 +61,10 @@ export function accessKinds({ cluster, awaitedOf, now }: KindsDeps): Readonly<Re
       find: (name) => mapped(cluster.pipeline(name), toPipelineResource),
       names: () => namesOf(cluster.pipelines()),
       labels: (name) => cluster.pipeline(name)?.labels ?? {},
-      planDelete: (state, name) => planDeletePipeline(state, name, now()),
+      planDelete: (state, name, force) => {
+        if (!force) refuseMassPipelineRemoval(state, name)
+        return planDeletePipeline(state, name, now())
+      },
       before: (change) => (change.kind === 'pipeline' ? mapped(change.before, toPipelineResource) : undefined),
     },
     Experiment: {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { parseResource, type Resource } from '../../../../api/resources/resource.ts'
 import { planApplyResource } from '../../../../scheduler/operations/apply-resource.ts'
-import { planDeleteModel } from '../../../../scheduler/operations/changes.ts'
+import { planDeleteModel, refuseMassPipelineRemoval } from '../../../../scheduler/operations/changes.ts'
 import {
   planDeleteExperiment,
   planDeletePipeline,
@@ -10,6 +10,7 @@ import {
 import { toExperimentResource, toPipelineResource } from '../../../../scheduler/operations/dependent-resources.ts'
 import { createUid } from '../../../../scheduler/operations/uid.ts'
 import { experiment, pipeline } from '../../../support/manifests.ts'
+import { pipelineWith } from '../../../support/pipelines.ts'
 import { createSchedulerScene, type SchedulerScene } from '../../../support/scheduler-scene.ts'
 
 let uids = 0
@@ -45,6 +46,24 @@ describe('a pipeline', () => {
       labels: { team: 'x' },
       versions: [{ version: 1, kubernetesMeta: { generation: 2 } }],
     })
+  })
+
+  test('is not deleted with more than a fifth of all at once, unless that is said to be meant (I9)', () => {
+    const scene = createSchedulerScene()
+    const routed = { serving: 1, route: { sinceRevision: 1, ackedAtMs: 1 } }
+    const names = Array.from({ length: 60 }, (_, index) => `p${String(index)}`)
+    for (const name of names)
+      scene.commit({ kind: 'pipeline', name, expectedRevision: 0, document: pipelineWith(name, routed) })
+    for (const name of names.slice(0, 12)) {
+      refuseMassPipelineRemoval(scene.cluster, name)
+      scene.commit(...planDeletePipeline(scene.cluster, name, 5).writes)
+    }
+    expect(() => {
+      refuseMassPipelineRemoval(scene.cluster, 'p12')
+    }).toThrow('would remove 13 of 60 pipelines at once')
+    scene.commit({ kind: 'pipeline', name: 'p0', expectedRevision: 0, document: undefined })
+    scene.commit({ kind: 'pipeline', name: 'p1', expectedRevision: 0, document: undefined })
+    refuseMassPipelineRemoval(scene.cluster, 'p12') // 11 of 58
   })
 
   test('keeps ten versions and goes back to one of them as a new one', () => {
