@@ -29,7 +29,7 @@ export function tensorsAnswer({ chunks, byteLength, jsonLength }: RestBody): Ans
 export function send(request: IncomingMessage, response: ServerResponse, answer: Answer, last: boolean): void {
   if (response.destroyed) return
   const refused = answer.status >= 400 && !request.complete // the body is still coming in
-  response.shouldKeepAlive = !last && !refused
+  if (last || refused) response.shouldKeepAlive = false // else as the client asked
   response.cork() // head and body in one packet
   response.writeHead(answer.status, answer.headers)
   for (const chunk of answer.chunks) response.write(chunk)

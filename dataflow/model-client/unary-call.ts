@@ -2,7 +2,7 @@
  * One unary gRPC call over node's HTTP/2 directly: half the CPU and latency of grpc-js, which matters because a pipeline
  * makes several for each request. Ends once, whatever happens: answer, status, broken connection, deadline.
  */
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2'
+import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2'
 import { constants } from 'node:http2'
 import { ERROR_CODE_KEY } from '../../kit/grpc.ts'
 import type { Connections } from './connections.ts'
@@ -29,7 +29,12 @@ export type UnaryEnd =
 /** `onEnd` is called exactly once, unless the returned function, which ends the call, was called before. */
 export function callUnary(connections: Connections, call: UnaryCall, onEnd: (end: UnaryEnd) => void): () => void {
   const { timeoutMs, maxAnswerBytes } = call
-  const stream = connections.request(call.headers)
+  let stream: ClientHttp2Stream
+  try {
+    stream = connections.request(call.headers)
+  } catch (error) {
+    return refuse(error, onEnd) // a connection that is gone this moment, or a header that HTTP/2 cannot carry
+  }
   let headers: IncomingHttpHeaders = {}
   let trailers: IncomingHttpHeaders | undefined
   let size = 0
@@ -81,6 +86,17 @@ export function callUnary(connections: Connections, call: UnaryCall, onEnd: (end
   })
   write(stream, call.parts)
   return stop
+}
+
+function refuse(error: unknown, onEnd: (end: UnaryEnd) => void): () => void {
+  const reason = error instanceof Error ? error.message : String(error)
+  let isOver = false
+  queueMicrotask(() => {
+    if (!isOver) onEnd(failed(ownFailure('INGRESS_UNAVAILABLE', `the ingress could not be asked: ${reason}`)))
+  })
+  return () => {
+    isOver = true
+  }
 }
 
 function write(

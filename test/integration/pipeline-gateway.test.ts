@@ -224,6 +224,17 @@ test('garbage is refused and ends nothing', async () => {
     socket.resume().end(Buffer.from(Array.from({ length: 5_000 }, (_, index) => (index * 7919) % 256)))
     await closed
   }
+  const odd = `POST /v2/pipelines/chain/infer HTTP/1.1\r\nhost: a\r\nx-foo: \xff\xfe\x09\r\ncontent-length: ${String(BODY.length)}\r\nconnection: close\r\n\r\n${BODY}`
+  const answer = await new Promise<string>((resolve) => {
+    const socket = connect(gateway.restPort, '127.0.0.1')
+    let text = ''
+    socket.on('data', (chunk) => (text += chunk.toString('latin1')))
+    socket.once('close', () => {
+      resolve(text)
+    })
+    socket.write(Buffer.from(odd, 'latin1'))
+  })
+  expect(answer).toMatch(/^HTTP\/1\.1 200 /)
   expect((await post('/v2/pipelines/chain/infer')).status).toBe(200)
 })
 

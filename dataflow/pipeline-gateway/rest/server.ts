@@ -148,11 +148,15 @@ function valuesOf(request: IncomingMessage): HeaderValues {
   return (name) => request.headersDistinct[name] ?? []
 }
 
+/** gRPC carries nothing else. */
+const PRINTABLE = /^[\x20-\x7e]*$/
+
 function passedOf({ rawHeaders }: IncomingMessage): CallHeaders {
   const passed: (readonly [string, string])[] = []
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] ?? '').toLowerCase()
-    if (isPassed(name) && name !== REQUEST_ID_HEADER) passed.push([name, rawHeaders[index + 1] ?? ''])
+    const value = rawHeaders[index + 1] ?? ''
+    if (isPassed(name) && name !== REQUEST_ID_HEADER && PRINTABLE.test(value)) passed.push([name, value])
   }
   return passed
 }
