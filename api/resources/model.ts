@@ -141,7 +141,7 @@ export function modelWarnings(spec: ModelManifestSpec): readonly string[] {
     preloaded: 'is not used',
     dedicated: 'is not used',
     logger: 'is stored; payloads are not logged',
-    dataflow: 'is stored; there are no topics to clean without Kafka',
+    dataflow: 'is stored, not acted upon: the topics of a model are kept',
   }
   const declared = (Object.keys(inert) as (keyof ModelManifestSpec)[]).filter((field) => spec[field] !== undefined)
   const percent = spec.logger?.percent === undefined ? [] : ['spec.logger.percent: is not used']

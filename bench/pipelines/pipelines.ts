@@ -45,8 +45,7 @@ const pipelineContenders = (waits: readonly Wait[]): readonly Contender[] =>
   )
 
 export const pipelines: Bench = {
-  summary:
-    'latency, throughput and CPU of pipelines over their models [--rounds 5] [--seconds 2] [--brokers 1] [--without-kafka]',
+  summary: 'latency, throughput and CPU of pipelines over their models [--rounds 5] [--seconds 2] [--without-kafka]',
   run: async (argv) => {
     const { values } = parseArgs({
       args: [...argv],
