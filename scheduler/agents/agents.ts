@@ -35,6 +35,8 @@ export interface AgentsDeps {
   /** Whether Envoys can check replicas that speak TLS. */
   readonly trustsTls: boolean
   readonly mayMove: (server: string) => boolean
+  /** From a re-applied model's being available to the unload of its kept copies; long enough when no Envoy could be asked. */
+  readonly keptDrainTimeMs: number
   readonly onConnected: (server: string) => void
   readonly now: () => number
   readonly log: Logger
@@ -62,7 +64,7 @@ export function startAgents(deps: AgentsDeps): Agents {
   const connected = new Map<ReplicaKey, Connected>()
   const ledgers = new Map<ReplicaKey, Ledger>()
   const lastSession = new Map<ReplicaKey, string>()
-  const kept = createKeptCopies()
+  const kept = createKeptCopies(deps.keptDrainTimeMs)
   const startedAtMs = now()
 
   function connect(stream: AgentStream, hello: Hello__Output): Connected {
@@ -128,9 +130,12 @@ export function startAgents(deps: AgentsDeps): Agents {
       const { load, unload } = desiredChanges(change.before, change.after)
       for (const { replica, desired } of load) ledgers.get(replica)?.load(desired)
       for (const { replica, internalName } of unload) ledgers.get(replica)?.unload(internalName)
-      if (change.after === undefined) continue
-      for (const { replica, name } of kept.release(change.after)) ledgers.get(replica)?.unload(name)
+      if (change.after !== undefined) kept.follow(change.after, now())
     }
+    deliver()
+  }
+
+  function deliver(): void {
     for (const { session, introduced } of connected.values()) if (introduced) session.deliver()
   }
 
@@ -152,6 +157,9 @@ export function startAgents(deps: AgentsDeps): Agents {
       for (const { key, agent } of cluster.replicas())
         if (agent.kind === 'connected' && !connected.has(key)) markLost(key)
     for (const entry of connected.values()) watchDrain(entry)
+    const left = kept.takeLeft(now())
+    for (const { replica, name } of left) ledgers.get(replica)?.unload(name)
+    if (left.length > 0) deliver()
   }
 
   function watchDrain(entry: Connected): void {

@@ -1,4 +1,7 @@
-/** Copies that agents keep although this store does not know them (I9, see introduction.ts), until their model answers again. */
+/**
+ * Copies that agents keep although this store does not know them (I9, see introduction.ts). They go as any copy that
+ * leaves does (I3): when their model was applied again and answers, and requests in flight had the drain time to end.
+ */
 import type { InternalName, ModelDocument, ReplicaKey } from '../domain/documents.ts'
 import { parseInternalName } from '../domain/names.ts'
 
@@ -9,12 +12,15 @@ interface Copy {
 
 export interface KeptCopies {
   readonly keep: (replica: ReplicaKey, names: readonly InternalName[]) => void
-  /** What is needed no more, because a model of that name was applied again and is available. */
-  readonly release: (model: ModelDocument) => readonly Copy[]
+  /** A model was written: once it is available, which is once Envoys have ACKed its route, its copies begin to leave. */
+  readonly follow: (model: ModelDocument, nowMs: number) => void
+  /** What has left by now. Each copy is told once. */
+  readonly takeLeft: (nowMs: number) => readonly Copy[]
 }
 
-export function createKeptCopies(): KeptCopies {
+export function createKeptCopies(drainTimeMs: number): KeptCopies {
   const byModel = new Map<string, Map<string, Copy>>()
+  const leaving: { readonly copies: readonly Copy[]; readonly atMs: number }[] = [] // the oldest first
   return {
     keep: (replica, names) => {
       for (const name of names) {
@@ -23,11 +29,15 @@ export function createKeptCopies(): KeptCopies {
         byModel.set(model, copies.set(`${replica} ${name}`, { replica, name }))
       }
     },
-    release: (model) => {
+    follow: (model, nowMs) => {
       const copies = model.availableSinceMs === undefined ? undefined : byModel.get(model.name)
-      if (copies === undefined) return []
+      if (copies === undefined) return
       byModel.delete(model.name)
-      return [...copies.values()]
+      leaving.push({ copies: [...copies.values()], atMs: nowMs + drainTimeMs })
+    },
+    takeLeft: (nowMs) => {
+      const first = leaving.findIndex(({ atMs }) => atMs > nowMs)
+      return leaving.splice(0, first === -1 ? leaving.length : first).flatMap(({ copies }) => copies)
     },
   }
 }

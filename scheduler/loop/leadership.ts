@@ -70,13 +70,14 @@ export interface LeadershipRun extends Running {
 export function startLeadership(deps: LeadershipDeps): LeadershipRun {
   const { cluster, now, log, times, metrics } = deps
   const abort = new AbortController()
+  const noNodeDrainTimeMs = Math.max(NO_NODE_DRAIN_MS, times.drainTimeMs)
 
   const context = (): ReconcileContext => ({
     nowMs: now(),
     isAcked: deps.acks.isAcked,
     heldNodes: deps.acks.heldNodes,
     drainTimeMs: times.drainTimeMs,
-    noNodeDrainTimeMs: Math.max(NO_NODE_DRAIN_MS, times.drainTimeMs),
+    noNodeDrainTimeMs,
     replicaGraceMs: times.replicaGraceMs,
     mayMove: (server) => readiness.mayMove(server),
     moveBudget: () => cluster.movesInProgress() < times.maxConcurrentMoves,
@@ -155,6 +156,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     trustsTls: deps.trustsTls,
     submit: writer.submit,
     mayMove: (server) => readiness.mayMove(server),
+    keptDrainTimeMs: noNodeDrainTimeMs,
     onConnected: () => {
       writer.wake()
     },
