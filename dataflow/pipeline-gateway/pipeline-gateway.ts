@@ -1,4 +1,5 @@
 /** One pipeline gateway, put together from its configuration. */
+import { randomUUID } from 'node:crypto'
 import type { Server as HttpServer } from 'node:http'
 import { Registry } from 'prom-client'
 import { loadCallerSecurity, loadCallerTls, toServerCredentials } from '../../kit/grpc-security.ts'
@@ -38,6 +39,7 @@ export async function startPipelineGateway(
   const callerTls = loadCallerTls(config, log)
   const nowMs = (): number => performance.now()
   const stopping = new AbortController()
+  const epoch = randomUUID()
   const isAccepting = (): boolean => !stopping.signal.aborted
 
   const registry = new Registry()
@@ -84,6 +86,7 @@ export async function startPipelineGateway(
       grpcPort: grpc.port,
       tls: tls !== undefined,
       hasJournal: journal.status().kind !== 'none',
+      epoch,
       held: plans.held().map(({ pipeline, version, uid }) => ({ pipeline, version, uid })),
       storeId: plans.snapshot().storeId,
     }),

@@ -281,6 +281,8 @@ export function startGateways(deps: GatewaysDeps): Gateways {
           case 'draining':
             if (entry !== undefined) drain(entry)
             return
+          case 'unitReleased': // a pipeline gateway has no units
+          case 'unitLags':
           case undefined:
             return
         }
