@@ -1,4 +1,4 @@
-/** One Kafka broker that is its own controller, as data. Pure. */
+/** A Kafka broker that is a controller as well, alone or one of several, as data. Pure. */
 import { kafkaAliases } from '../dataflow/kafka/options.ts'
 import type { KafkaPorts } from './ports.ts'
 import type { ProcessSpec } from './supervisor/spec.ts'
@@ -29,8 +29,17 @@ export interface KafkaOptions extends KafkaBinary {
   readonly host: string
   readonly port: number
   readonly controllerPort: number
+  /** Absent: it is alone. */
+  readonly cluster?: KafkaCluster
   /** Of the broker's settings, more, or others. */
   readonly settings?: Readonly<Record<string, string | number>>
+}
+
+export interface KafkaCluster {
+  /** This broker's number, from 1. */
+  readonly node: number
+  /** `host:port` of all controllers in the order of their numbers, this one's included. */
+  readonly controllers: readonly string[]
 }
 
 export interface KafkaPlanned {
@@ -39,9 +48,11 @@ export interface KafkaPlanned {
   readonly process: Pick<ProcessSpec, 'command' | 'args' | 'environment' | 'readiness'>
 }
 
-/** A cluster of one needs no name of its own; the data folder's must stay the same. */
-const CLUSTER_ID = 'TWlsbHJhY2VLYWZrYTAwMQ'
-const DIRECTORY_ID = 'TWlsbHJhY2VEaXJlY3QwMQ'
+/** Clusters on one machine need no names of their own; a data folder's must stay the same. */
+const CLUSTER_ID = toKafkaId('MillraceKafka001')
+const directoryId = (node: number): string => toKafkaId(`MillraceDirect${String(node).padStart(2, '0')}`)
+/** Of offsets, transactions and shares; the third copy lets one broker go without a pause. */
+const USUAL_COPIES = 3
 /** Bounds for one machine: heap, and no C2 compiler, which costs the processors of a small machine more than it gives. */
 const JVM = [
   '-Xms96m',
@@ -54,20 +65,26 @@ const JVM = [
 ]
 
 export function planKafka(options: KafkaOptions): KafkaPlanned {
-  const { folder, host, port, jars, java } = options
+  const { folder, host, port, controllerPort, jars, java } = options
+  const cluster = options.cluster ?? { node: 1, controllers: [`${host}:${String(controllerPort)}`] }
   const data = `${folder}/data`
   return {
     folders: [data],
     files: [
       {
         path: `${folder}/server.properties`,
-        content: toProperties({ ...serverSettings(options, data), ...options.settings }),
+        content: toProperties({ ...serverSettings(options, cluster, data), ...options.settings }),
       },
       { path: `${folder}/log4j2.xml`, content: LOG4J },
       // What Kafka's `format` command would write; the broker reads it and adds the rest.
       {
         path: `${data}/meta.properties`,
-        content: toProperties({ version: 1, 'cluster.id': CLUSTER_ID, 'node.id': 1, 'directory.id': DIRECTORY_ID }),
+        content: toProperties({
+          version: 1,
+          'cluster.id': CLUSTER_ID,
+          'node.id': cluster.node,
+          'directory.id': directoryId(cluster.node),
+        }),
       },
     ],
     process: {
@@ -86,36 +103,46 @@ export function planKafka(options: KafkaOptions): KafkaPlanned {
   }
 }
 
-function serverSettings({ host, port, controllerPort }: KafkaOptions, data: string): Record<string, string | number> {
+function serverSettings(
+  { host, port, controllerPort }: KafkaOptions,
+  { node, controllers }: KafkaCluster,
+  data: string,
+): Record<string, string | number> {
   const broker = `PLAINTEXT://${host}:${String(port)}`
-  const controller = `${host}:${String(controllerPort)}`
+  const copies = Math.min(USUAL_COPIES, controllers.length)
+  const inSync = copies === USUAL_COPIES ? 2 : 1
   return {
     'process.roles': 'broker,controller',
-    'node.id': 1,
-    'controller.quorum.voters': `1@${controller}`,
-    listeners: `${broker},CONTROLLER://${controller}`,
+    'node.id': node,
+    'controller.quorum.voters': controllers.map((address, index) => `${String(index + 1)}@${address}`).join(','),
+    listeners: `${broker},CONTROLLER://${host}:${String(controllerPort)}`,
     'advertised.listeners': broker,
     'controller.listener.names': 'CONTROLLER',
     'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
     'inter.broker.listener.name': 'PLAINTEXT',
     'log.dirs': data,
     'auto.create.topics.enable': 'false',
-    'offsets.topic.replication.factor': 1,
+    'offsets.topic.replication.factor': copies,
     'offsets.topic.num.partitions': 1,
-    'transaction.state.log.replication.factor': 1,
-    'transaction.state.log.min.isr': 1,
-    'share.coordinator.state.topic.replication.factor': 1,
-    'share.coordinator.state.topic.min.isr': 1,
+    'transaction.state.log.replication.factor': copies,
+    'transaction.state.log.min.isr': inSync,
+    'share.coordinator.state.topic.replication.factor': copies,
+    'share.coordinator.state.topic.min.isr': inSync,
     'group.initial.rebalance.delay.ms': 0,
     'broker.session.timeout.ms': 2_000, // after a kill -9 the controller waits that long for the broker that was
     'broker.heartbeat.interval.ms': 500,
-    'controlled.shutdown.enable': 'false', // there is no other broker to hand partitions to
+    'controlled.shutdown.enable': String(controllers.length > 1), // alone there is nobody to hand partitions to
     'log.index.size.max.bytes': 1_048_576,
     'log.cleaner.dedupe.buffer.size': 8_388_608, // of 128 MB, which would not fit
     'log.cleaner.io.buffer.size': 131_072,
     'log.retention.bytes': 1_073_741_824, // of each partition
     'socket.request.max.bytes': 134_217_728,
   }
+}
+
+/** As Kafka writes its ids: 16 bytes. */
+function toKafkaId(text: string): string {
+  return Buffer.from(text).toString('base64url')
 }
 
 const toProperties = (settings: Readonly<Record<string, string | number>>): string =>

@@ -51,6 +51,21 @@ describe('the plan of a broker', () => {
     expect(settings).toContain('message.max.bytes=5\n')
   })
 
+  it('of one in a cluster names all controllers, and keeps copies so that one broker may go', () => {
+    const settingsOf = (node: number, ...controllers: string[]) => {
+      const { files } = planKafka({ ...options, cluster: { node, controllers } })
+      return files.map(({ content }) => content).join('')
+    }
+    const second = settingsOf(2, 'a:1', 'b:1', 'c:1')
+    expect(second).toContain('controller.quorum.voters=1@a:1,2@b:1,3@c:1\n')
+    expect(second.match(/^node\.id=2$/gm)).toHaveLength(2)
+    expect(second).toContain('offsets.topic.replication.factor=3\n')
+    expect(second).toContain('transaction.state.log.min.isr=2\n')
+    const idOf = (text: string) => /^directory\.id=(.+)$/m.exec(text)?.[1]
+    expect(idOf(second)).not.toBe(idOf(settingsOf(1, 'a:1', 'b:1', 'c:1')))
+    expect(settingsOf(1, 'a:1')).toContain('offsets.topic.replication.factor=1\n')
+  })
+
   it('has a bound for its memory and says where it is when it serves', () => {
     expect(plan.process.args).toContain('-Xmx512m')
     expect(plan.process.readiness).toEqual({ kind: 'tcp', host: '127.0.0.1', port: 1 })
