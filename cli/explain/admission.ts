@@ -1,6 +1,6 @@
 /** What Envoy's own filter says to a request: the compiled `router.wasm`, run here with the table that Envoy has. */
 import { compileFilter, type LocalReply, ProxyHost } from '../../wasm-filter/host/proxy-host.ts'
-import { runStream, valueOf } from '../../wasm-filter/host/stream.ts'
+import { routedBy, runStream } from '../../wasm-filter/host/stream.ts'
 import { ServingError } from '../../kit/errors.ts'
 import type { AskedRequest } from './request.ts'
 import { reasonOf, splitOf, withoutSplits } from './split.ts'
@@ -31,9 +31,7 @@ export type Admission =
       readonly removedHeaders: readonly string[]
     }
 
-const TARGET = 'x-millrace-target'
-const SHARD = 'x-millrace-shard'
-const OURS = [TARGET, 'x-millrace-proto', SHARD, 'x-millrace-mirror', 'seldon-internal-model']
+const OURS = ['x-millrace-target', 'x-millrace-mirror', 'seldon-internal-model']
 
 /** `table`: the configuration of Envoy's router filter, as wasm-filter/README.md describes it. */
 export function admit(request: AskedRequest, table: string, wasmFolder: string): Admission {
@@ -75,11 +73,9 @@ function run(module: WebAssembly.Module, table: string, request: AskedRequest): 
   const { headers, message } = request
   const result = runStream(host, { headers, ...(message === undefined ? {} : { chunks: [message] }) })
   if (result.localReply !== undefined) return { kind: 'answered', reply: result.localReply }
-  return {
-    kind: 'target',
-    target: valueOf(result.headers, TARGET) ?? '',
-    shard: Number(valueOf(result.headers, SHARD)),
-  }
+  const routed = routedBy(result.headers)
+  if (routed === undefined) throw new ServingError('INVARIANT_BROKEN', 'the router filter names no target')
+  return { kind: 'target', ...routed }
 }
 
 /** The shard is the filter's own, too: it is asked for the candidate by name. */

@@ -46,7 +46,7 @@ export function routeOf(dump: Json, shard: number, target: string, protocol: 're
   const tables = list(at(dump, 'configs')).map((config) => at(config, 'route_config'))
   const table = tables.find((candidate) => at(candidate, 'name') === `shard-${String(shard)}`)
   const map = at(table, 'virtual_hosts', 0, 'matcher', 'matcher_tree', 'exact_match_map', 'map')
-  const found = at(map, target, 'action', 'typed_config')
+  const found = at(map, `${target}?${String(shard)}`, 'action', 'typed_config')
   if (found === undefined) return { kind: 'unknown' }
   const route = isRouteList(found) ? (list(at(found, 'routes')).find((one) => takes(one, protocol)) ?? {}) : found
   const status = at(route, 'direct_response', 'status')
@@ -56,10 +56,10 @@ export function routeOf(dump: Json, shard: number, target: string, protocol: 're
 
 const isRouteList = (route: Json): boolean => text(at(route, '@type')).endsWith('.RouteList')
 
-/** The first route of a list asks for a protocol, the last takes what is left. */
+/** Of a list the routes that also mirror lead to the same places; of the rest the first takes gRPC, the last what is left. */
 function takes(route: Json, protocol: string): boolean {
-  const exact = at(route, 'match', 'headers', 0, 'string_match', 'exact')
-  return exact === undefined || exact === protocol
+  if (at(route, 'match', 'headers') !== undefined) return false
+  return protocol === 'grpc' || at(route, 'match', 'prefix') === '/'
 }
 
 function destinationsOf(route: Json, table: Json, protocol: string): readonly Destination[] {
@@ -95,8 +95,8 @@ function clusterOf(table: Json, plugin: string, protocol: string): string {
     'typed_config',
     'cluster_matcher',
   )
-  const map = at(matcher, 'matcher_tree', 'exact_match_map', 'map')
-  return text(at(at(map, protocol) ?? at(matcher, 'on_no_match'), 'action', 'typed_config', 'cluster'))
+  const grpc = at(matcher, 'matcher_tree', 'prefix_match_map', 'map', '/inference.GRPCInferenceService/')
+  return text(at(protocol === 'grpc' ? grpc : at(matcher, 'on_no_match'), 'action', 'typed_config', 'cluster'))
 }
 
 /** Of `/clusters?format=json`; undefined when Envoy does not know the cluster. */

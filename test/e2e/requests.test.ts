@@ -159,9 +159,8 @@ describe.each([
   test('internal headers of a client are stripped: they cannot choose a version or a route', async () => {
     const spoofed = {
       'seldon-internal-model': 'iris_99',
-      'x-millrace-target': 'other',
-      'x-millrace-shard': '0',
-      'x-millrace-proto': 'grpc',
+      'x-millrace-target': 'other?0',
+      'x-millrace-mirror': 'other',
     }
     const rest = await post('/v2/models/iris/infer', spoofed)
     expect(rest.status).toBe(200)

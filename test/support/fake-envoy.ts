@@ -6,7 +6,7 @@ import { type ClientDuplexStream, Client, credentials } from '@grpc/grpc-js'
 import { type Kind, KINDS, kindOf, TYPE_NAMES } from '../../xds/cache/resource.ts'
 import { registry } from '../../xds/proto/registry.ts'
 import { DELTA_ADS_PATH } from '../../xds/server/messages.ts'
-import { LISTENER_NAME, ROUTER_CONFIG_NAME, typeUrl } from '../../xds/translate/names.ts'
+import { LISTENER_NAME, ROUTER_CONFIG_NAME, SHARD_MARK, typeUrl } from '../../xds/translate/names.ts'
 import { createWaiters, type Waiters } from './waiters.ts'
 
 export type Versions = Readonly<Record<Kind, Readonly<Record<string, string>>>>
@@ -212,5 +212,6 @@ export function targetsOf(body: Uint8Array): string[] {
   const { virtual_hosts: hosts } = routesType.decode(body) as unknown as Routes
   return hosts
     .flatMap((host) => Object.keys(host.matcher.matcher_tree?.exact_match_map.map ?? {}))
+    .map((key) => key.slice(0, key.indexOf(SHARD_MARK)))
     .filter((target) => !target.startsWith('_'))
 }

@@ -8,9 +8,10 @@ import type { EndpointSetIr, RouteIr } from '../../xds/ir/types.ts'
 import { toCluster } from '../../xds/translate/clusters.ts'
 import { toRouterFilter } from '../../xds/translate/extension-config.ts'
 import { toListener } from '../../xds/translate/listener.ts'
-import { headerInput, matchAction } from '../../xds/translate/matcher.ts'
-import { PROTOCOLS, ROUTER_CONFIG_NAME, SHARD_HEADER, TARGET_HEADER, typeUrl } from '../../xds/translate/names.ts'
+import { matchAction, matchTarget } from '../../xds/translate/matcher.ts'
+import { PROTOCOLS, ROUTER_CONFIG_NAME, typeUrl } from '../../xds/translate/names.ts'
 import { toClusterSpecifier, toRoute } from '../../xds/translate/route.ts'
+import { SCOPE_KEY } from '../../xds/translate/scoped-routes.ts'
 import { shardOf } from '../../xds/translate/shard.ts'
 
 export const WASM_FOLDER = join(import.meta.dirname, '../../wasm-filter/build')
@@ -108,7 +109,7 @@ function toScopes(routes: readonly RouteIr[]): unknown {
   }
   return {
     name: 'shards',
-    scope_key_builder: { fragments: [{ header_value_extractor: { name: SHARD_HEADER, index: 0 } }] },
+    scope_key_builder: SCOPE_KEY,
     scoped_route_configurations_list: {
       scoped_route_configurations: Array.from({ length: SHARDS }, (_, shard) => ({
         name: `shard-${String(shard)}`,
@@ -120,8 +121,7 @@ function toScopes(routes: readonly RouteIr[]): unknown {
 }
 
 function toShard(shard: number, routes: readonly RouteIr[]): unknown {
-  const map = Object.fromEntries(routes.map((route) => [route.target, matchAction('route', toRoute(route))]))
-  const targets = { matcher_tree: { input: headerInput(TARGET_HEADER), exact_match_map: { map } } }
+  const actions = new Map(routes.map((route) => [route.target, matchAction('route', toRoute(route))]))
   return {
     name: `shard-${String(shard)}`,
     cluster_specifier_plugins: [toClusterSpecifier('servers')],
@@ -129,7 +129,10 @@ function toShard(shard: number, routes: readonly RouteIr[]): unknown {
       {
         name: 'targets',
         domains: ['*'],
-        matcher: { ...(routes.length > 0 ? targets : {}), on_no_match: matchAction('none', NOT_FOUND) },
+        matcher: {
+          ...(routes.length > 0 ? matchTarget(shard, actions) : {}),
+          on_no_match: matchAction('none', NOT_FOUND),
+        },
       },
     ],
   }

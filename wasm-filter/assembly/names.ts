@@ -3,10 +3,9 @@ import { endsWith, hexValue, indexOf, isLetterOrDigit, text, View } from './byte
 
 export const HEADER_MODEL = text('seldon-model')
 export const HEADER_INTERNAL = text('seldon-internal-model')
+/** `<target>?<shard>`: one header, because each costs a call to the host and a removal. */
 export const HEADER_TARGET = text('x-millrace-target')
-export const HEADER_PROTO = text('x-millrace-proto')
 export const HEADER_MIRROR = text('x-millrace-mirror')
-export const HEADER_SHARD = text('x-millrace-shard')
 export const HEADER_ROUTE = text('x-seldon-route')
 export const HEADER_CONTENT_LENGTH = text('content-length')
 export const PROTO_REST = text('rest')

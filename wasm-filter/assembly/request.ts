@@ -1,7 +1,7 @@
 // The headers of a request that the filters look at, found in one pass. Pure.
 import { decimal, isText, startsWith, text, View } from './bytes'
 import { HeaderPairs } from './header-pairs'
-import { HEADER_CONTENT_LENGTH, HEADER_INTERNAL, HEADER_MIRROR, HEADER_MODEL, HEADER_PROTO, HEADER_SHARD, HEADER_TARGET, lastElement } from './names'
+import { HEADER_CONTENT_LENGTH, HEADER_INTERNAL, HEADER_MIRROR, HEADER_MODEL, HEADER_TARGET, lastElement } from './names'
 
 const PATH = text(':path')
 const METHOD = text(':method')
@@ -51,9 +51,6 @@ export class Request {
         break
       case 14:
         if (isText(name.ptr, 14, HEADER_CONTENT_LENGTH)) this.announce(value)
-        break
-      case 16:
-        if (isText(name.ptr, 16, HEADER_PROTO) || isText(name.ptr, 16, HEADER_SHARD)) this.forged = true
         break
       case 17:
         if (isText(name.ptr, 17, HEADER_TARGET) || isText(name.ptr, 17, HEADER_MIRROR)) this.forged = true

@@ -7,7 +7,7 @@ import { countRequest } from './count'
 import { decide, decideByName, target, Verdict } from './decide'
 import { fnv1a32 } from './hash'
 import { addRequestHeader, getBytes, getHeaders, nowNanoseconds, removeRequestHeader, warn } from './host'
-import { HEADER_CONTENT_LENGTH, HEADER_INTERNAL, HEADER_MIRROR, HEADER_PROTO, HEADER_SHARD, HEADER_TARGET, PROTO_GRPC, PROTO_REST } from './names'
+import { HEADER_CONTENT_LENGTH, HEADER_INTERNAL, HEADER_MIRROR, HEADER_TARGET } from './names'
 import { noteCandidate, numberCandidates } from './measure'
 import { forgetHeld, holdForName, NO_MESSAGE, Peek, peekedName, peekName, peekProblem, TOO_MANY } from './peek'
 import { seed } from './random'
@@ -19,6 +19,8 @@ import { splitOf, Split, Table } from './table'
 import { badLine, parseTable } from './table-parse'
 import { Writer } from './writer'
 
+/** `?`, because Envoy can print a header without what comes after it. */
+const SHARD_MARK: u8 = 0x3f
 const BAD_LINE = text('router table refused: cannot read line ')
 const NOT_MEASURED = text('more candidates than 4,096 were measured since Envoy started: new ones are not')
 
@@ -64,7 +66,7 @@ export function proxy_on_request_headers(contextId: u32, headers: i32, endOfStre
   switch (verdict) {
     case Verdict.ROUTE:
       admit(contextId)
-      route(contextId, request.grpc, true)
+      route(contextId, true)
       return HeadersAction.CONTINUE
     case Verdict.HOLD:
       admit(contextId)
@@ -104,7 +106,7 @@ export function proxy_on_request_body(contextId: u32, size: i32, endOfStream: i3
 
 function routeByName(contextId: u32): i32 {
   if (decideByName(peekedName) == Verdict.ROUTE) {
-    route(contextId, true, false)
+    route(contextId, false)
     return BodyAction.CONTINUE
   }
   refuseName(true, target)
@@ -120,25 +122,20 @@ function admit(contextId: u32): void {
 
 function removeForged(): void {
   removeRequestHeader(HEADER_TARGET)
-  removeRequestHeader(HEADER_PROTO)
-  removeRequestHeader(HEADER_SHARD)
   removeRequestHeader(HEADER_MIRROR)
   removeRequestHeader(HEADER_INTERNAL)
 }
 
 /**
- * Names the target. A changed request header makes Envoy (for ABI 0.2.1) forget the route and choose it again, by these.
+ * Names the target. A changed request header makes Envoy (for ABI 0.2.1) forget the route and choose it again, by this one.
  * `read`: `view` holds the headers of this request.
  */
-function route(contextId: u32, grpc: bool, read: bool): void {
+function route(contextId: u32, read: bool): void {
   let hash = fnv1a32(target.ptr, target.size)
   const split = splitOf(table, target, hash)
   if (split != null) hash = applySplit(contextId, split, read)
-  const proto = grpc ? PROTO_GRPC : PROTO_REST
-  digits.reset().decimal(hash % table.shards)
-  addRequestHeader(HEADER_TARGET, target.ptr, target.size)
-  addRequestHeader(HEADER_PROTO, proto.ptr, proto.size)
-  addRequestHeader(HEADER_SHARD, digits.ptr, digits.size)
+  digits.reset().view(target).byte(SHARD_MARK).decimal(hash % table.shards)
+  addRequestHeader(HEADER_TARGET, digits.ptr, digits.size)
 }
 
 /** Replaces the target by a candidate of its split; its hash. A call that waited for its name has to fetch its headers again. */

@@ -20,6 +20,7 @@ export interface StreamResult {
   readonly passed: readonly Uint8Array[]
 }
 
+const TARGET_HEADER = 'x-millrace-target'
 const CONTINUE = 0
 const STOP_AND_BUFFER = 1
 
@@ -28,6 +29,21 @@ let nextContextId = 100
 
 export const valueOf = (headers: readonly Header[], name: string): string | undefined =>
   headers.findLast(([key]) => key === name)?.[1]
+
+/** What `router` chose: what is routed to, and the shard whose route table holds it. */
+export interface Routed {
+  readonly target: string
+  readonly shard: number
+}
+
+/** From the header that `router` adds; undefined when it added none. @throws Error when it is no such header */
+export function routedBy(headers: readonly Header[]): Routed | undefined {
+  const value = valueOf(headers, TARGET_HEADER)
+  if (value === undefined) return undefined
+  const [, target, shard] = /^([^?]+)\?(\d+)$/.exec(value) ?? []
+  if (target === undefined) throw new Error(`the router filter set ${TARGET_HEADER}: ${value}`)
+  return { target, shard: Number(shard) }
+}
 
 /** Runs a request to its end: headers, body, log, delete. */
 export function runStream(host: ProxyHost, request: StreamRequest): StreamResult {

@@ -1,4 +1,5 @@
 import type { Json } from '../proto/encode.ts'
+import { FORMATTERS, TARGET } from './formatters.ts'
 import { typeUrl } from './names.ts'
 
 /** One JSON line on Envoy's standard error for each request that failed; whoever runs Envoy bounds that log. */
@@ -9,7 +10,7 @@ export function toAccessLog(): readonly Json[] {
       filter: FAILED,
       typed_config: {
         '@type': typeUrl('envoy.extensions.access_loggers.stream.v3.StderrAccessLog'),
-        log_format: { json_format: FIELDS },
+        log_format: { json_format: FIELDS, ...FORMATTERS },
       },
     },
   ]
@@ -38,7 +39,7 @@ const FIELDS = {
   requestId: '%REQ(X-REQUEST-ID)%',
   method: '%REQ(:METHOD)%',
   path: '%REQ(:PATH)%',
-  target: '%REQ(X-MILLRACE-TARGET)%',
+  target: TARGET,
   internalModel: '%REQ(SELDON-INTERNAL-MODEL)%',
   status: '%RESPONSE_CODE%',
   grpcStatus: '%GRPC_STATUS%',

@@ -1,8 +1,9 @@
 import type { Json } from '../proto/encode.ts'
 import { toAccessLog } from './access-log.ts'
 import { toRouterFilter } from './extension-config.ts'
-import { ADS, LISTENER_NAME, ROUTER_CONFIG_NAME, SHARD_HEADER, typeUrl } from './names.ts'
+import { ADS, LISTENER_NAME, ROUTER_CONFIG_NAME, typeUrl } from './names.ts'
 import type { RouterOptions } from './router-table.ts'
+import { SCOPE_KEY } from './scoped-routes.ts'
 import { type IngressTls, toIngressSocket, type UpstreamTls } from './tls.ts'
 
 export interface ListenerOptions {
@@ -70,7 +71,7 @@ const REQUEST_ID = {
 
 const SCOPED_ROUTES = {
   name: 'shards',
-  scope_key_builder: { fragments: [{ header_value_extractor: { name: SHARD_HEADER, index: 0 } }] },
+  scope_key_builder: SCOPE_KEY,
   rds_config_source: ADS,
   scoped_rds: { scoped_rds_config_source: ADS },
 } as const

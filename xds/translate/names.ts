@@ -1,8 +1,9 @@
 /** Names that Envoy, the Wasm filters and this library share. The filters repeat them; a test compares the two. */
 
+/** What is routed to, and the shard whose table holds it: see `targetKey`. */
 export const TARGET_HEADER = 'x-millrace-target'
-export const PROTOCOL_HEADER = 'x-millrace-proto'
-export const SHARD_HEADER = 'x-millrace-shard'
+/** All gRPC calls that the router filter lets through begin so, and no REST call does. */
+export const GRPC_PATH = '/inference.GRPCInferenceService/'
 /** The target of the mirrored split by which a request came. */
 export const MIRROR_HEADER = 'x-millrace-mirror'
 export const INTERNAL_NAME_HEADER = 'seldon-internal-model'
@@ -24,6 +25,11 @@ export const clusterName = (endpointSetId: string, protocol: Protocol): string =
 
 /** The inverse of clusterName. */
 export const endpointSetIdOf = (name: string): string => name.slice(0, name.lastIndexOf('/'))
+
+export const SHARD_MARK = '?'
+
+/** The value of the target's header. What stands after the mark selects the scope; without it Envoy can print the target. */
+export const targetKey = (target: string, shard: number): string => `${target}${SHARD_MARK}${String(shard)}`
 
 /** One name for the scope and the route table of a shard. */
 export const shardName = (shard: number): string => `shard-${String(shard)}`

@@ -1,6 +1,7 @@
 import type { Json } from '../proto/encode.ts'
-import { headerInput, matchAction } from './matcher.ts'
-import { NO_TARGET, PROTOCOL_HEADER, READY_TARGET, typeUrl } from './names.ts'
+import { FORMATTERS, TARGET } from './formatters.ts'
+import { matchAction, matchProtocol } from './matcher.ts'
+import { NO_TARGET, READY_TARGET, typeUrl } from './names.ts'
 
 const NOT_FOUND = 404
 
@@ -17,19 +18,14 @@ export const REPLIES: ReadonlyMap<string, Json> = new Map([
   ],
 ])
 
-const UNKNOWN_MODEL = 'model "%REQ(X-MILLRACE-TARGET)%" is not available: no such model, or it is not loaded'
+const UNKNOWN_MODEL = `model "${TARGET}" is not available: no such model, or it is not loaded`
 
 /** What a target gets that the shard does not hold: the name, escaped, as JSON or as the text of a gRPC status. */
 export const UNKNOWN_TARGET: Json = {
-  matcher: {
-    matcher_tree: {
-      input: headerInput(PROTOCOL_HEADER),
-      exact_match_map: {
-        map: { grpc: unknown(toReply(NOT_FOUND, { text_format_source: { inline_string: UNKNOWN_MODEL } })) },
-      },
-    },
-    on_no_match: unknown(toReply(NOT_FOUND, { json_format: { error: UNKNOWN_MODEL } })),
-  },
+  matcher: matchProtocol({
+    grpc: unknown(toReply(NOT_FOUND, { text_format_source: { inline_string: UNKNOWN_MODEL }, ...FORMATTERS })),
+    rest: unknown(toReply(NOT_FOUND, { json_format: { error: UNKNOWN_MODEL }, ...FORMATTERS })),
+  }),
 }
 
 function unknown(reply: Json): Json {

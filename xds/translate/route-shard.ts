@@ -1,6 +1,6 @@
 import type { EncodedAny, Json } from '../proto/encode.ts'
-import { headerInput, matchAction } from './matcher.ts'
-import { PROTOCOL_HEADER, SHARD_HEADER, shardName, TARGET_HEADER } from './names.ts'
+import { matchAction, matchTarget } from './matcher.ts'
+import { shardName, TARGET_HEADER } from './names.ts'
 import { RETRY_POLICY } from './retry-policy.ts'
 import { REPLIES, UNKNOWN_TARGET } from './route-replies.ts'
 import { shardOf } from './shard.ts'
@@ -27,18 +27,16 @@ export function toRouteShard(shard: number, shards: number, entries: ReadonlyMap
         name: shardName(shard),
         domains: ['*'],
         retry_policy: RETRY_POLICY,
-        request_headers_to_remove: [TARGET_HEADER, PROTOCOL_HEADER, SHARD_HEADER],
-        matcher: { ...toTargetMap(routes), on_no_match: UNKNOWN_TARGET },
+        request_headers_to_remove: [TARGET_HEADER],
+        matcher: { ...toTargetMap(shard, routes), on_no_match: UNKNOWN_TARGET },
       },
     ],
   }
 }
 
 /** Envoy refuses a map with nothing in it. */
-function toTargetMap(routes: ReadonlyMap<string, unknown>): Json {
+function toTargetMap(shard: number, routes: ReadonlyMap<string, unknown>): Json {
   if (routes.size === 0) return {}
-  const map = Object.fromEntries(
-    [...routes.keys()].toSorted().map((target) => [target, matchAction('route', routes.get(target))]),
-  )
-  return { matcher_tree: { input: headerInput(TARGET_HEADER), exact_match_map: { map } } }
+  const targets = [...routes.keys()].toSorted()
+  return matchTarget(shard, new Map(targets.map((target) => [target, matchAction('route', routes.get(target))])))
 }

@@ -1,11 +1,11 @@
 import type { DestinationIr, RouteIr, RouteMirrorIr } from '../ir/types.ts'
 import type { Json } from '../proto/encode.ts'
-import { headerInput, matchAction } from './matcher.ts'
+import { matchAction, matchProtocol } from './matcher.ts'
 import {
   clusterName,
+  GRPC_PATH,
   INTERNAL_NAME_HEADER,
   MIRROR_HEADER,
-  PROTOCOL_HEADER,
   type Protocol,
   ROUTE_HEADER,
   typeUrl,
@@ -47,13 +47,12 @@ function toWeightedRoute(route: RouteIr, protocol: Protocol, split: string | und
     weight: destination.weight,
     ...toHeaders(destination),
   }))
-  const headers = [
-    ...(split === undefined ? [] : [{ name: MIRROR_HEADER, string_match: { exact: split } }]),
-    ...(protocol === 'grpc' ? [{ name: PROTOCOL_HEADER, string_match: { exact: 'grpc' } }] : []),
-  ]
   const mirrors = (route.mirrors ?? []).filter((mirror) => mirror.split === split)
   return {
-    match: { ...ANY_PATH, ...(headers.length === 0 ? {} : { headers }) },
+    match: {
+      ...(protocol === 'grpc' ? { prefix: GRPC_PATH } : ANY_PATH),
+      ...(split === undefined ? {} : { headers: [{ name: MIRROR_HEADER, string_match: { exact: split } }] }),
+    },
     route: {
       weighted_clusters: { clusters },
       ...toLimits(route),
@@ -100,13 +99,7 @@ export function toClusterSpecifier(endpointSetId: string): Json {
       name: endpointSetId,
       typed_config: {
         '@type': typeUrl('envoy.extensions.router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier'),
-        cluster_matcher: {
-          matcher_tree: {
-            input: headerInput(PROTOCOL_HEADER),
-            exact_match_map: { map: { grpc: cluster('grpc') } },
-          },
-          on_no_match: cluster('rest'),
-        },
+        cluster_matcher: matchProtocol({ grpc: cluster('grpc'), rest: cluster('rest') }),
       },
     },
   }

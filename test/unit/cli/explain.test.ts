@@ -162,7 +162,7 @@ const golden = (name: string) => {
     shardsOf: (wanted: string): number =>
       Number(
         read('rds.json')
-          .find((table) => JSON.stringify(table).includes(`"${wanted}":{"action"`))
+          .find((table) => JSON.stringify(table).includes(`"${wanted}?${table.name.split('-')[1] ?? ''}":{"action"`))
           ?.name.split('-')[1],
       ),
   }

@@ -4,7 +4,7 @@
  */
 import { compileFilter } from '../../support/compile-filter.ts'
 import { ProxyHost } from '../../../wasm-filter/host/proxy-host.ts'
-import { runStream, valueOf } from '../../../wasm-filter/host/stream.ts'
+import { routedBy, runStream } from '../../../wasm-filter/host/stream.ts'
 import { Random } from './random.ts'
 
 const TARGET = '[A-Za-z0-9][A-Za-z0-9_.-]{0,73}'
@@ -132,5 +132,5 @@ function targetOf(host: ProxyHost, name: string): string | undefined {
     ['x-team', 'a b'],
   ] as const
   const result = runStream(host, { headers })
-  return valueOf(result.headers, 'x-millrace-target')
+  return routedBy(result.headers)?.target
 }

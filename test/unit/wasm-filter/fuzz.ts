@@ -5,7 +5,13 @@
 import { shardOf } from '../../../xds/translate/shard.ts'
 import { compileFilter } from '../../support/compile-filter.ts'
 import { ProxyHost, type FilterModule, type Header } from '../../../wasm-filter/host/proxy-host.ts'
-import { runStream, type StreamRequest, type StreamResult, valueOf } from '../../../wasm-filter/host/stream.ts'
+import {
+  routedBy,
+  runStream,
+  type StreamRequest,
+  type StreamResult,
+  valueOf,
+} from '../../../wasm-filter/host/stream.ts'
 import { concat, cut, field, frame } from '../../support/grpc-frames.ts'
 import { Random } from './random.ts'
 
@@ -72,20 +78,19 @@ const TARGET = new RegExp(`^(${NAME}|_|_mesh|_ready)$`)
 /** Whether the request was let through; throws when it should not have been, or not with these headers. */
 function checkRouted(request: StreamRequest, { headers, localReply, held }: StreamResult): boolean {
   if (localReply !== undefined || held) return false
-  const target = valueOf(headers, 'x-millrace-target') ?? ''
-  const proto = valueOf(headers, 'x-millrace-proto')
+  const { target, shard } = routedBy(headers) ?? { target: '', shard: -1 }
   if (!TARGET.test(target) || target.length > 74)
     throw new Error(`let through with the target ${JSON.stringify(target)}`)
-  if (valueOf(headers, 'x-millrace-shard') !== String(shardOf(target, 256))) throw new Error('wrong shard')
-  for (const name of ['x-millrace-target', 'x-millrace-proto', 'x-millrace-shard'])
-    if (headers.filter(([key]) => key === name).length !== 1) throw new Error(`${name} is there more than once`)
+  if (shard !== shardOf(target, 256)) throw new Error('wrong shard')
+  if (headers.filter(([key]) => key === 'x-millrace-target').length !== 1) throw new Error('more than one target')
   if (valueOf(headers, 'seldon-internal-model') !== undefined) throw new Error('a forged internal name passed')
   const mirror = headers.filter(([name]) => name === 'x-millrace-mirror').map(([, value]) => value)
   if (mirror.join() !== (/^(a|b|p\.pipeline)$/.test(target) && mirror.length > 0 ? 'iris' : ''))
     throw new Error(`mirrored: ${mirror.join()}`)
   const path = valueOf(request.headers, ':path') ?? ''
   const line = `${valueOf(request.headers, ':method') ?? ''} ${path}`
-  const allowed = proto === 'grpc' ? ADMITTED_GRPC.test(path) : ADMITTED_READ.test(line) || ADMITTED_WRITE.test(line)
+  const grpc = /^application\/grpc([+; ]|$)/.test(valueOf(request.headers, 'content-type') ?? '')
+  const allowed = grpc ? ADMITTED_GRPC.test(path) : ADMITTED_READ.test(line) || ADMITTED_WRITE.test(line)
   if (!allowed) throw new Error(`let through: ${line}`)
   return true
 }
@@ -132,13 +137,7 @@ const PIECES = [
   '\u00ff',
   'a'.repeat(70),
 ]
-const INTERNAL_HEADERS = [
-  'x-millrace-mirror',
-  'x-millrace-target',
-  'x-millrace-proto',
-  'x-millrace-shard',
-  'seldon-internal-model',
-]
+const INTERNAL_HEADERS = ['x-millrace-mirror', 'x-millrace-target', 'seldon-internal-model']
 
 function mutateText(random: Random, text: string): string {
   let mutated = text

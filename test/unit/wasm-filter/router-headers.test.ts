@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
-import { INTERNAL_NAME_HEADER, PROTOCOL_HEADER, SHARD_HEADER, TARGET_HEADER } from '../../../xds/translate/names.ts'
+import { INTERNAL_NAME_HEADER, MIRROR_HEADER, TARGET_HEADER, targetKey } from '../../../xds/translate/names.ts'
 import { fnv1a32, shardOf } from '../../../xds/translate/shard.ts'
 import { compileFilter } from '../../support/compile-filter.ts'
 import { ProxyHost, type Header } from '../../../wasm-filter/host/proxy-host.ts'
-import { runStream, valueOf } from '../../../wasm-filter/host/stream.ts'
+import { routedBy, runStream, valueOf } from '../../../wasm-filter/host/stream.ts'
 
 const module = compileFilter('router')
 
@@ -19,35 +19,30 @@ const infer = (name: string, ...extra: readonly Header[]): Header[] => [
   ...extra,
 ]
 
-it('sets exactly the headers that the routes are chosen by', () => {
+it('adds exactly the header that the routes are chosen by', () => {
   const before = infer('iris')
   const { headers } = runStream(routerWith('shards 256\n'), { headers: before })
-  expect(headers.slice(before.length)).toEqual([
-    [TARGET_HEADER, 'iris'],
-    [PROTOCOL_HEADER, 'rest'],
-    [SHARD_HEADER, String(shardOf('iris', 256))],
-  ])
+  expect(headers.slice(before.length)).toEqual([[TARGET_HEADER, targetKey('iris', shardOf('iris', 256))]])
 })
 
 it('replaces every internal header that a client sends', () => {
   const forged: Header[] = [
     [TARGET_HEADER, 'evil'],
     [TARGET_HEADER, 'evil-too'],
-    [PROTOCOL_HEADER, 'grpc'],
-    [SHARD_HEADER, '9'],
+    [MIRROR_HEADER, 'evil'],
     [INTERNAL_NAME_HEADER, 'evil_1'],
   ]
   const { headers } = runStream(routerWith(''), { headers: infer('iris', ...forged) })
-  expect(headers.filter(([name]) => name === TARGET_HEADER)).toEqual([[TARGET_HEADER, 'iris']])
-  expect(headers.filter(([name]) => name === PROTOCOL_HEADER)).toEqual([[PROTOCOL_HEADER, 'rest']])
-  expect(headers.filter(([name]) => name === SHARD_HEADER)).toHaveLength(1)
+  expect(headers.filter(([name]) => name === TARGET_HEADER)).toHaveLength(1)
+  expect(routedBy(headers)?.target).toBe('iris')
+  expect(valueOf(headers, MIRROR_HEADER)).toBeUndefined()
   expect(valueOf(headers, INTERNAL_NAME_HEADER)).toBeUndefined()
 })
 
 it('keeps the name that was asked for', () => {
   const { headers } = runStream(routerWith(''), { headers: infer('x', ['seldon-model', 'iris.model']) })
   expect(valueOf(headers, 'seldon-model')).toBe('iris.model')
-  expect(valueOf(headers, TARGET_HEADER)).toBe('iris')
+  expect(routedBy(headers)?.target).toBe('iris')
 })
 
 const GRPC_INFER: readonly Header[] = [
@@ -59,9 +54,7 @@ const GRPC_INFER: readonly Header[] = [
 
 it.each(['0', '1', '1000'])('lets a body of %s bytes through when 1000 are the limit', (length) => {
   const host = routerWith('max_request_bytes 1000\n')
-  expect(valueOf(runStream(host, { headers: infer('iris', ['content-length', length]) }).headers, TARGET_HEADER)).toBe(
-    'iris',
-  )
+  expect(routedBy(runStream(host, { headers: infer('iris', ['content-length', length]) }).headers)?.target).toBe('iris')
 })
 
 it.each(['1001', '99999999999999999999', '1e3', '-1', ''])(
@@ -102,7 +95,7 @@ it('has the same hash as the control plane', () => {
     const host = routerWith(`shards ${String(shards)}\n`)
     for (const name of names) {
       const { headers } = runStream(host, { headers: infer(name) })
-      expect(valueOf(headers, SHARD_HEADER)).toBe(String(fnv1a32(name) % shards))
+      expect(routedBy(headers)?.shard).toBe(fnv1a32(name) % shards)
     }
     const mesh = runStream(host, {
       headers: [
@@ -110,6 +103,6 @@ it('has the same hash as the control plane', () => {
         [':path', '/v2'],
       ],
     })
-    expect(valueOf(mesh.headers, SHARD_HEADER)).toBe(String(fnv1a32('_mesh') % shards))
+    expect(routedBy(mesh.headers)?.shard).toBe(fnv1a32('_mesh') % shards)
   }
 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { compileFilter } from '../../support/compile-filter.ts'
 import { ProxyHost, type Header } from '../../../wasm-filter/host/proxy-host.ts'
-import { openStream, runStream, type StreamResult, valueOf } from '../../../wasm-filter/host/stream.ts'
+import { openStream, routedBy, runStream, type StreamResult } from '../../../wasm-filter/host/stream.ts'
 import { concat, cut, field, frame, varint } from '../../support/grpc-frames.ts'
 
 const host = new ProxyHost(compileFilter('router'))
@@ -44,24 +44,24 @@ describe('without a header, the model of the first message is the target', () =>
     const bytes = frame(message)
     for (const sizes of [[bytes.length], [1], [5, 1], [3, 4], [6], [bytes.length - 1]]) {
       const result = peek(cut(bytes, ...sizes))
-      expect(valueOf(result.headers, 'x-millrace-target')).toBe('iris')
+      expect(routedBy(result.headers)?.target).toBe('iris')
       expect(result.held).toBe(false)
       expect(result.body).toEqual(Buffer.from(bytes))
     }
   })
 
   it.each(['ModelInfer', 'ModelStreamInfer', 'ModelMetadata', 'ModelReady'])('in %s', (method) => {
-    expect(valueOf(peek([frame(name)], method).headers, 'x-millrace-target')).toBe('iris')
+    expect(routedBy(peek([frame(name)], method).headers)?.target).toBe('iris')
   })
 
   it('when a second message follows in the same chunk', () => {
-    expect(valueOf(peek([concat(frame(name), frame(field(1, 'other')))]).headers, 'x-millrace-target')).toBe('iris')
+    expect(routedBy(peek([concat(frame(name), frame(field(1, 'other')))]).headers)?.target).toBe('iris')
   })
 
   it('when the message is far longer than what is searched', () => {
     const bytes = frame(concat(name, field(7, Buffer.alloc(300_000))))
     const result = peek(cut(bytes, 16_384))
-    expect(valueOf(result.headers, 'x-millrace-target')).toBe('iris')
+    expect(routedBy(result.headers)?.target).toBe('iris')
     expect(result.body).toEqual(Buffer.from(bytes))
   })
 
@@ -93,7 +93,7 @@ describe('what cannot be read gets a status that says what to do', () => {
       const result = peek(cut(bytes, ...sizes))
       expect(result.localReply).toMatchObject({ grpcStatus: INVALID_ARGUMENT })
       expect(result.localReply?.body).toContain('send the header seldon-model')
-      expect(valueOf(result.headers, 'x-millrace-target')).toBeUndefined()
+      expect(routedBy(result.headers)?.target).toBeUndefined()
       expect(result.body).toHaveLength(0)
     }
   })
@@ -107,7 +107,7 @@ describe('what cannot be read gets a status that says what to do', () => {
   it.each(['../x', '_mesh', 'a\nb', 'a,b', 'a'.repeat(80)])('a name that is none: %j', (bad) => {
     const result = peek([frame(field(1, bad))])
     expect(result.localReply).toMatchObject({ grpcStatus: INVALID_ARGUMENT })
-    expect(valueOf(result.headers, 'x-millrace-target')).toBeUndefined()
+    expect(routedBy(result.headers)?.target).toBeUndefined()
   })
 })
 
@@ -147,7 +147,7 @@ it('thousands of calls that wait at once each find their own name, and memory fo
     waiting.forEach(({ stream, rest }, index) => {
       if (index % 3 === 0) return
       stream.push(rest, true)
-      expect(valueOf(stream.end().headers, 'x-millrace-target')).toBe(`m-${String(index)}`)
+      expect(routedBy(stream.end().headers)?.target).toBe(`m-${String(index)}`)
     })
   }
   round()

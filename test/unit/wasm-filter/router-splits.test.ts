@@ -4,7 +4,7 @@ import { toRouterTable } from '../../../xds/translate/router-table.ts'
 import { compileFilter } from '../../support/compile-filter.ts'
 import { field, frame } from '../../support/grpc-frames.ts'
 import { type Header, ProxyHost } from '../../../wasm-filter/host/proxy-host.ts'
-import { runStream, valueOf } from '../../../wasm-filter/host/stream.ts'
+import { routedBy, runStream } from '../../../wasm-filter/host/stream.ts'
 
 const module = compileFilter('router')
 const OPTIONS = { shards: 256, maxModels: 2_000, maxRequestBytes: 1_000_000 }
@@ -27,7 +27,7 @@ const split = (parts: Partial<SplitIr>): SplitIr => ({
 
 function targetOf(host: ProxyHost, headers: readonly Header[], name = 'iris'): string | undefined {
   const all: Header[] = [[':method', 'POST'], [':path', `/v2/models/${name}/infer`], ...headers]
-  return valueOf(runStream(host, { headers: all }).headers, 'x-millrace-target')
+  return routedBy(runStream(host, { headers: all }).headers)?.target
 }
 
 const targetsOf = (host: ProxyHost, headers: readonly Header[], times = 60): Set<string | undefined> =>
@@ -173,7 +173,7 @@ describe('a sticky header', () => {
         ...headers,
       ]
       const message = frame(field(1, 'iris'))
-      return valueOf(runStream(host, { headers: all, chunks: [message] }).headers, 'x-millrace-target')
+      return routedBy(runStream(host, { headers: all, chunks: [message] }).headers)?.target
     }
     for (const user of users(20)) expect(call(['x-user', user])).toBe(targetOf(host, [['x-user', user]]))
     expect(call(['x-user', 'u'], ['x-seldon-route', ':b_1:'])).toBe('b')

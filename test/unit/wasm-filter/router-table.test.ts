@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { toRouterTable } from '../../../xds/translate/router-table.ts'
 import { compileFilter } from '../../support/compile-filter.ts'
 import { ProxyHost } from '../../../wasm-filter/host/proxy-host.ts'
-import { runStream, valueOf } from '../../../wasm-filter/host/stream.ts'
+import { routedBy, runStream } from '../../../wasm-filter/host/stream.ts'
 
 const module = compileFilter('router')
 
@@ -16,7 +16,7 @@ function targetsOf(host: ProxyHost, name: string, times: number): Map<string, nu
         ['seldon-model', name],
       ],
     })
-    const target = valueOf(headers, 'x-millrace-target') ?? ''
+    const target = routedBy(headers)?.target ?? ''
     counts.set(target, (counts.get(target) ?? 0) + 1)
   }
   return counts

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { compileFilter } from '../../support/compile-filter.ts'
 import { ProxyHost, type Header } from '../../../wasm-filter/host/proxy-host.ts'
-import { runStream, valueOf } from '../../../wasm-filter/host/stream.ts'
+import { routedBy, runStream } from '../../../wasm-filter/host/stream.ts'
 
 const module = compileFilter('router')
 const host = new ProxyHost(module)
@@ -20,8 +20,7 @@ const grpc = (method: string, ...extra: readonly Header[]): Header[] => [
   ...extra,
 ]
 const asks = (name: string): Header => ['seldon-model', name]
-const targetOf = (headers: Header[]): string | undefined =>
-  valueOf(runStream(host, { headers }).headers, 'x-millrace-target')
+const targetOf = (headers: Header[]): string | undefined => routedBy(runStream(host, { headers }).headers)?.target
 
 describe('the target of a REST call', () => {
   it.each([
@@ -87,14 +86,14 @@ describe('the target of a gRPC call', () => {
     const headers = grpc('ModelInfer', asks('iris')).map((header): Header =>
       header[0] === 'content-type' ? ['content-type', type] : header,
     )
-    expect(valueOf(runStream(host, { headers }).headers, 'x-millrace-proto')).toBe('grpc')
+    expect(targetOf(headers)).toBe('iris')
   })
 })
 
 describe('what is refused', () => {
   const refusal = (headers: Header[]) => {
     const { headers: after, localReply } = runStream(host, { headers })
-    expect(valueOf(after, 'x-millrace-target')).toBeUndefined()
+    expect(routedBy(after)?.target).toBeUndefined()
     return localReply
   }
 
