@@ -24,19 +24,27 @@ export function pipelineVersionTable({ status }: StoredPipeline): readonly strin
 
 interface TargetRow extends Omit<ExperimentTargetStatus, 'share'> {
   readonly role: string
+  /** As it was applied. */
+  readonly weight: string
   readonly share: string
 }
 
-/** The share of each candidate as Envoy is told, else by its weight; and the mirror with its own. */
+/** The candidate's part of the requests as Envoy is told, `-` while it is told nothing. */
+export function shareText(status: StoredExperiment['status'], name: string, space = ' '): string {
+  const share = status?.candidates?.find((candidate) => candidate.name === name)?.share
+  return share === undefined ? '-' : `${String(share)}${space}%`
+}
+
+/** The weight of each candidate as it was applied and its share as Envoy is told; and the mirror with its own. */
 export function experimentTargetTable({ spec, status }: StoredExperiment): readonly string[] {
   const { candidates = [], mirror, default: baseline } = spec
-  const sum = candidates.reduce((total, { weight }) => total + weight, 0)
   const known = new Map((status?.candidates ?? []).map((target) => [target.name, target]))
   const rows: readonly TargetRow[] = [
     ...candidates.map(({ name, weight }) => ({
       ...(known.get(name) ?? { name, ready: false, reason: 'not known yet' }),
       role: name === baseline ? 'default' : 'candidate',
-      share: `${String(known.get(name)?.share ?? Math.round((1_000 * weight) / Math.max(sum, 1)) / 10)} %`,
+      weight: String(weight),
+      share: shareText(status, name),
     })),
     ...(mirror === undefined
       ? []
@@ -44,6 +52,7 @@ export function experimentTargetTable({ spec, status }: StoredExperiment): reado
           {
             ...(status?.mirror ?? { name: mirror.name, ready: false, reason: 'not known yet' }),
             role: 'mirror',
+            weight: '',
             share: `${String(mirror.percent)} %`,
           },
         ]),
@@ -51,6 +60,7 @@ export function experimentTargetTable({ spec, status }: StoredExperiment): reado
   const columns: readonly Column<TargetRow>[] = [
     { title: 'NAME', cell: ({ name }) => name },
     { title: 'ROLE', cell: ({ role }) => role },
+    { title: 'WEIGHT', cell: ({ weight }) => weight },
     { title: 'SHARE', cell: ({ share }) => share },
     { title: 'READY', cell: ({ ready }) => (ready ? 'yes' : 'no') },
     { title: 'REASON', cell: ({ reason }) => reason ?? '' },

@@ -1,6 +1,7 @@
 import type { StoredExperiment } from '../../api/resources/status.ts'
 import type { Terminal } from '../terminal.ts'
 import { ageText } from './model-table.ts'
+import { shareText } from './dependent-description.ts'
 import { briefReason, stateColour } from './state.ts'
 import type { Column } from './table.ts'
 
@@ -20,9 +21,9 @@ export function experimentColumns(terminal: Terminal, nowMs: number): readonly C
   ]
 }
 
-/** `iris:50,iris2:50`: weights as they were given. */
-const candidatesText = ({ spec }: StoredExperiment): string =>
-  (spec.candidates ?? []).map(({ name, weight }) => `${name}:${String(weight)}`).join(',')
+/** `iris:90%,iris2:10%`: who gets how much now, as Envoy is told; `-` while it is told nothing. */
+const candidatesText = ({ spec, status }: StoredExperiment): string =>
+  (spec.candidates ?? []).map(({ name }) => `${name}:${shareText(status, name, '')}`).join(',')
 
 const mirrorText = ({ spec }: StoredExperiment): string =>
   spec.mirror === undefined ? '' : `${spec.mirror.name}:${String(spec.mirror.percent)}%`

@@ -88,7 +88,14 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
   const schedule = (due: readonly WakeUp[]): void => {
     wakeUps.schedule(due)
   }
-  const measurements = createMeasurements()
+  const measurements = createMeasurements({
+    onNews: (experiment) => {
+      markAndWake(() => {
+        dependents.mark([`experiment/${experiment}`])
+      })
+    },
+    now,
+  })
   followRollouts(measurements, [...cluster.experiments()])
   const dependents = createDependentsReconciler({
     cluster,

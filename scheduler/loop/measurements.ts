@@ -8,6 +8,14 @@ import { windowOf } from '../domain/experiment/reconcile.ts'
 
 /** Beside one Envoy each; more are not taken. */
 const MAX_REPORTERS = 1_000
+/** How long news wait at least, so that many Envoys do not mean many looks. */
+const NEWS_MS = 500
+
+export interface MeasurementsDeps {
+  /** More was measured of this experiment: it may be clear already. */
+  readonly onNews: (experiment: string) => void
+  readonly now: () => number
+}
 
 export interface MeasuredWindow {
   readonly experiment: string
@@ -37,14 +45,16 @@ interface Reported {
 interface Open {
   readonly window: string
   readonly reports: Map<string, Reported>
+  toldAtMs: number
 }
 
-export function createMeasurements(): Measurements {
+export function createMeasurements({ onNews, now }: MeasurementsDeps): Measurements {
   const open = new Map<string, Open>()
   return {
     follow: (experiment, window) => {
       if (window === undefined) open.delete(experiment)
-      else if (open.get(experiment)?.window !== window) open.set(experiment, { window, reports: new Map() })
+      else if (open.get(experiment)?.window !== window)
+        open.set(experiment, { window, reports: new Map(), toldAtMs: 0 })
     },
     measured: () => [...open].map(([experiment, { window }]) => ({ experiment, window })),
     note: ({ reporter, sequence, windows }) => {
@@ -54,6 +64,9 @@ export function createMeasurements(): Measurements {
         const last = known.reports.get(reporter)
         if (last === undefined ? known.reports.size >= MAX_REPORTERS : last.sequence >= sequence) continue
         known.reports.set(reporter, { sequence, candidates })
+        if (now() - known.toldAtMs < NEWS_MS) continue
+        known.toldAtMs = now()
+        onNews(experiment)
       }
     },
     of: (experiment, window, candidate) => {

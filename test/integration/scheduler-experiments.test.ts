@@ -51,14 +51,14 @@ function measureBeside(agentPort: number, canaryErrors: () => number): { reading
   return told
 }
 
-const rollout = (steps: readonly number[]) =>
+const rollout = (steps: readonly number[], intervalMs = 1_000) =>
   experimentResource('exp', {
     default: 'iris',
     candidates: [
       { name: 'iris', weight: 1 },
       { name: 'canary', weight: 0 },
     ],
-    rollout: { steps, intervalMs: 1_000, analysis: { maxErrorRate: 0.05, maxP99Ratio: 1.5, minRequests: 300 } },
+    rollout: { steps, intervalMs, analysis: { maxErrorRate: 0.05, maxP99Ratio: 1.5, minRequests: 300 } },
   })
 
 async function startModels(): Promise<void> {
@@ -97,12 +97,12 @@ it('a scheduler that is restarted in every step neither skips nor repeats one, a
   expect(told).toEqual(['RolloutAdvanced', 'RolloutPromoted'])
 })
 
-it('what is reported to a scheduler that does not lead reaches the leader, and a failing canary is rolled back', async () => {
+it('what is reported to a scheduler that does not lead reaches the leader, and a failing canary is rolled back at once', async () => {
   scene = await createLiveScene(redis)
   await startModels()
   const other = await scene.another(['--instance-id', 'standby', '--lease-ttl-ms', '300'])
   measureBeside(other.ports.agent, () => 20)
-  await scene.rig.admin.apply(rollout([10]))
+  await scene.rig.admin.apply(rollout([10], 600_000))
   expect(await ended('rolledBack')).toEqual(['rollback 1'])
 })
 

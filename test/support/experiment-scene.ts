@@ -19,8 +19,8 @@ export interface ExperimentScene {
   /** What every counting Envoy has ACKed; `no-node`: there is none. */
   acked: 'all' | 'none' | 'no-node'
   apply(spec: ExperimentSpec): void
-  model(name: string, availableReplicas: number): void
-  pipeline(name: string, serving: number | undefined): void
+  model(name: string, availableReplicas: number, wantedReplicas?: number): void
+  pipeline(name: string, serving: number | undefined, state?: 'PipelineCreate' | 'PipelineCreating'): void
   remove(model: string): void
   stop(): void
   /** Its record is to be deleted. */
@@ -61,20 +61,21 @@ export function createExperimentScene(name: string, spec: ExperimentSpec): Exper
     apply: (next) => {
       document = applyExperiment(document, { name, spec: next, labels: {} }, scene.nowMs).document
     },
-    model: (model, availableReplicas) => {
-      const { status, ...rest } = aModel(model)
+    model: (model, availableReplicas, replicas = 1) => {
+      const { status, deployment, ...rest } = aModel(model)
       const state = availableReplicas > 0 ? ('ModelAvailable' as const) : ('ModelProgressing' as const)
       models.set(model, {
         ...rest,
+        deployment: { ...deployment, replicas },
         route: { version: 1, replicas: ['s/0'], sinceRevision: 1, ackedAtMs: 1 },
         status: { ...status, state, reason: 'Loading', availableReplicas },
       })
     },
-    pipeline: (pipeline, serving) => {
+    pipeline: (pipeline, serving, state = 'PipelineCreating') => {
       pipelines.set(pipeline, {
         deleted: false,
         ...(serving === undefined ? {} : { serving, route: { sinceRevision: 1 } }),
-        status: { state: 'PipelineCreating', reason: 'waits', missingModels: [], changedAtMs: 0 },
+        status: { state, reason: 'waits', missingModels: [], changedAtMs: 0 },
       } as unknown as PipelineDocument)
     },
     remove: (model) => {

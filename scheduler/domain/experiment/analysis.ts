@@ -11,31 +11,32 @@ export interface Judged {
   readonly reason: string
 }
 
-/** Enough requests may fail it before enough durations are known: those of failed requests never are. */
+/** Each limit is judged as soon as enough is known for it: durations come later than requests, and of failed ones never. */
 export function judge(analysis: AnalysisSpec, canary: Figures, base: Figures): Judged {
   const least = analysis.minRequests ?? DEFAULT_MIN_REQUESTS
   if (canary.requests < least) return { verdict: 'insufficient', reason: few('the canary', canary.requests, least) }
-  const lack = lackOfDurations(analysis, canary, base, least)
-  const limits: AnalysisSpec =
-    lack === undefined ? analysis : analysis.maxErrorRate === undefined ? {} : { maxErrorRate: analysis.maxErrorRate }
+  const { maxErrorRate, maxP50Ms, maxP99Ms, maxP50Ratio, maxP99Ratio } = analysis
+  const isTimed = canary.timed >= least
+  const isComparable = isTimed && base.timed >= least
   const reasons = [
-    above('error rate', canary.errorRate, limits.maxErrorRate, percent),
-    above('p50', canary.p50Ms, limits.maxP50Ms, milliseconds),
-    above('p99', canary.p99Ms, limits.maxP99Ms, milliseconds),
-    above('p50 as a ratio to the default', ratio(canary.p50Ms, base.p50Ms), limits.maxP50Ratio, factor),
-    above('p99 as a ratio to the default', ratio(canary.p99Ms, base.p99Ms), limits.maxP99Ratio, factor),
+    above('error rate', canary.errorRate, maxErrorRate, percent),
+    ...(isTimed
+      ? [above('p50', canary.p50Ms, maxP50Ms, milliseconds), above('p99', canary.p99Ms, maxP99Ms, milliseconds)]
+      : []),
+    ...(isComparable
+      ? [
+          above('p50 as a ratio to the default', ratio(canary.p50Ms, base.p50Ms), maxP50Ratio, factor),
+          above('p99 as a ratio to the default', ratio(canary.p99Ms, base.p99Ms), maxP99Ratio, factor),
+        ]
+      : []),
   ].filter((reason) => reason !== undefined)
   if (reasons.length > 0) return { verdict: 'failed', reason: reasons.join('; ') }
-  if (lack !== undefined) return { verdict: 'insufficient', reason: lack }
+  const compares = maxP50Ratio !== undefined || maxP99Ratio !== undefined
+  if (!isTimed && (compares || maxP50Ms !== undefined || maxP99Ms !== undefined))
+    return { verdict: 'insufficient', reason: few('the canary', canary.timed, least, 'durations') }
+  if (!isComparable && compares)
+    return { verdict: 'insufficient', reason: few('the default', base.timed, least, 'durations') }
   return { verdict: 'passed', reason: `all limits are kept over ${String(canary.requests)} requests` }
-}
-
-/** What is missing to compare durations; undefined when nothing is. */
-function lackOfDurations(analysis: AnalysisSpec, canary: Figures, base: Figures, least: number): string | undefined {
-  const compares = analysis.maxP50Ratio !== undefined || analysis.maxP99Ratio !== undefined
-  const isLimited = compares || analysis.maxP50Ms !== undefined || analysis.maxP99Ms !== undefined
-  if (isLimited && canary.timed < least) return few('the canary', canary.timed, least, 'durations')
-  return compares && base.timed < least ? few('the default', base.timed, least, 'durations') : undefined
 }
 
 const few = (who: string, count: number, least: number, what = 'requests'): string =>

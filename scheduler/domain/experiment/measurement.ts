@@ -31,16 +31,19 @@ export function addMeasurements(a: Measurement, b: Measurement): Measurement {
 }
 
 /** The duration that this share of the requests did not exceed, interpolated in its bucket; undefined without any. */
-export function quantileMs({ buckets }: Measurement, share: number): number | undefined {
-  const total = buckets.reduce((sum, { count }) => sum + count, 0)
+export function quantileMs(measurement: Measurement, share: number): number | undefined {
+  const total = timedOf(measurement)
   if (total === 0) return undefined
   let left = share * total
-  for (const { lowerUs, upperUs, count } of buckets) {
+  for (const { lowerUs, upperUs, count } of measurement.buckets) {
     if (count > 0 && left <= count) return (lowerUs + (upperUs - lowerUs) * (left / count)) / 1_000
     left -= count
   }
-  return (buckets.findLast(({ count }) => count > 0)?.upperUs ?? 0) / 1_000 // rounding left a crumb
+  return (measurement.buckets.findLast(({ count }) => count > 0)?.upperUs ?? 0) / 1_000 // rounding left a crumb
 }
+
+/** Durations that are known. */
+export const timedOf = ({ buckets }: Measurement): number => buckets.reduce((sum, { count }) => sum + count, 0)
 
 /** The figures that a decision is made by, and kept with. */
 export interface Figures {
@@ -60,7 +63,7 @@ export function toFigures(measurement: Measurement): Figures {
   return {
     requests,
     errors,
-    timed: measurement.buckets.reduce((sum, { count }) => sum + count, 0),
+    timed: timedOf(measurement),
     ...(requests === 0 ? {} : { errorRate: errors / requests }),
     ...(p50Ms === undefined ? {} : { p50Ms }),
     ...(p99Ms === undefined ? {} : { p99Ms }),

@@ -5,25 +5,38 @@ import type { ExperimentTargetDocument, ModelDocument, PipelineDocument } from '
 
 export type Members = Pick<ClusterView, 'model' | 'pipeline'>
 
-export function candidatesOf(spec: ExperimentSpec, cluster: Members): readonly ExperimentTargetDocument[] {
+export interface TargetState extends ExperimentTargetDocument {
+  /** Requests find its servers, even while none of them answers. */
+  readonly isRouted: boolean
+}
+
+export function candidatesOf(spec: ExperimentSpec, cluster: Members): readonly TargetState[] {
   return (spec.candidates ?? []).map(({ name }) => toTarget(spec, name, cluster))
 }
 
-export function mirrorOf(spec: ExperimentSpec, cluster: Members): ExperimentTargetDocument | undefined {
+export function mirrorOf(spec: ExperimentSpec, cluster: Members): TargetState | undefined {
   return spec.mirror && toTarget(spec, spec.mirror.name, cluster)
 }
 
-function toTarget(spec: ExperimentSpec, name: string, cluster: Members): ExperimentTargetDocument {
-  const lack =
-    spec.resourceType === 'pipeline' ? lackOfPipeline(cluster.pipeline(name)) : lackOfModel(cluster.model(name))
-  return { name, ready: lack === undefined, reason: lack ?? '' }
+function toTarget(spec: ExperimentSpec, name: string, cluster: Members): TargetState {
+  const isPipeline = spec.resourceType === 'pipeline'
+  const lack = isPipeline ? lackOfPipeline(cluster.pipeline(name)) : lackOfModel(cluster.model(name))
+  const isRouted = isPipeline ? isPipelineRouted(cluster.pipeline(name)) : isModelRouted(cluster.model(name))
+  return { name, ready: lack === undefined, reason: lack ?? '', isRouted }
 }
+
+/** I1: not by what is scaled to zero, which waits for experiments to stop naming it. */
+const isModelRouted = (model: ModelDocument | undefined): boolean =>
+  model?.route !== undefined && !model.deleted && model.deployment.replicas > 0
+
+const isPipelineRouted = (pipeline: PipelineDocument | undefined): boolean =>
+  pipeline?.route !== undefined && pipeline.serving !== undefined && !pipeline.deleted
 
 /** A model whose next version fails still takes traffic with the one that serves. */
 function lackOfModel(model: ModelDocument | undefined): string | undefined {
   if (model === undefined) return 'the model does not exist'
   if (model.deleted) return 'the model is being deleted'
-  if (model.route !== undefined && model.status.availableReplicas > 0 && model.deployment.replicas > 0) return undefined
+  if (isModelRouted(model) && model.status.availableReplicas > 0) return undefined
   return `${model.status.state}: ${model.status.reason}`
 }
 
@@ -31,7 +44,7 @@ function lackOfModel(model: ModelDocument | undefined): string | undefined {
 function lackOfPipeline(pipeline: PipelineDocument | undefined): string | undefined {
   if (pipeline === undefined) return 'the pipeline does not exist'
   if (pipeline.deleted) return 'the pipeline is being deleted'
-  const { serving, route, status } = pipeline
-  const isServed = serving !== undefined && route !== undefined && status.state !== 'PipelineCreate' // a gateway has it
+  const { status } = pipeline
+  const isServed = isPipelineRouted(pipeline) && status.state !== 'PipelineCreate' // a gateway has it
   return isServed ? undefined : `${status.state}: ${status.reason}`
 }

@@ -2,22 +2,16 @@
  * One step of an experiment towards what users asked. Pure, and harmless when repeated. Its record holds what Envoy is told
  * (`route`), so routes stay a function of documents alone (I9).
  *
- * It takes no traffic until every candidate and the mirror have been ready once; afterwards one that is not ready gets none, and its share
- * goes to the others. I2: it is active only once every counting Envoy has ACKed its table.
+ * It takes no traffic until every candidate and the mirror have been ready once; afterwards one that is not ready gets none while another
+ * can answer. I2: it is active only once every counting Envoy has ACKed its table.
  */
 import type { ExperimentSpec } from '../../../api/resources/experiment.ts'
-import {
-  type EventDocument,
-  type ExperimentDocument,
-  type ExperimentRouteDocument,
-  type ExperimentTargetDocument,
-  NEXT_COMMIT,
-} from '../documents.ts'
+import { type EventDocument, type ExperimentDocument, type ExperimentRouteDocument, NEXT_COMMIT } from '../documents.ts'
 import type { ReconcileContext } from '../reconcile/context.ts'
 import type { DependentReconciliation } from '../reconcile/dependent.ts'
 import { sameValue } from '../same-value.ts'
 import type { Measurement } from './measurement.ts'
-import { candidatesOf, type Members, mirrorOf } from './readiness.ts'
+import { candidatesOf, type Members, mirrorOf, type TargetState } from './readiness.ts'
 import { advanceRollout, type Decision, recordDecision, type RolloutState } from './rollout.ts'
 import { toRoute } from './route.ts'
 import { toExperimentStatus } from './status.ts'
@@ -33,8 +27,8 @@ export interface ExperimentContext extends Pick<ReconcileContext, 'nowMs' | 'isA
 }
 
 interface Targets {
-  readonly candidates: readonly ExperimentTargetDocument[]
-  readonly mirror: ExperimentTargetDocument | undefined
+  readonly candidates: readonly TargetState[]
+  readonly mirror: TargetState | undefined
   readonly areReady: boolean
 }
 

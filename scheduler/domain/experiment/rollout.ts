@@ -1,10 +1,11 @@
 /**
  * Progressive delivery as a state machine: step by step more traffic for the canary, decided by what was measured. Pure; the state
  * is a part of the experiment's document, so a scheduler that restarts continues in the same step: none is skipped and
- * none is repeated. Only the window of measurements begins anew then, and too little data never promotes.
+ * none is repeated. Reporters send totals, so the step's window goes on too; too little data never promotes.
  */
 import type { ExperimentSpec } from '../../../api/resources/experiment.ts'
 import { judge } from './analysis.ts'
+import { failsClearly } from './clear-failure.ts'
 import { type Figures, type Measurement, toFigures } from './measurement.ts'
 
 export type RolloutSpec = NonNullable<ExperimentSpec['rollout']>
@@ -69,21 +70,26 @@ export function advanceRollout(before: RolloutState | undefined, input: RolloutI
       }
     case 'measuring':
       if (!input.isSettled) return { state: waitingFor(before.key, before.step) } // what it measured is of no use
-      return input.nowMs < (before.decideAtMs ?? 0) ? { state: before } : decide(before, input)
+      return decide(before, input)
   }
 }
 
+/** Before the interval's end only a clear failure is decided. */
 function decide(before: RolloutState, input: RolloutInput): RolloutStep {
   const { rollout, nowMs } = input
+  const analysis = rollout.analysis ?? {}
   const measured = input.measured(before.sinceMs ?? nowMs)
+  const isEarly = nowMs < (before.decideAtMs ?? 0)
+  if (isEarly && !failsClearly(analysis, measured.canary, measured.default)) return { state: before }
   const figures = { canary: toFigures(measured.canary), default: toFigures(measured.default) }
-  const { verdict, reason } = judge(rollout.analysis ?? {}, figures.canary, figures.default)
+  const { verdict, reason } = judge(analysis, figures.canary, figures.default)
+  if (isEarly && verdict !== 'failed') return { state: before }
   const made = (outcome: Decision['outcome']): Decision => ({
     atMs: nowMs,
     step: before.step,
     weight: canaryWeight(before, rollout),
     outcome,
-    reason,
+    reason: isEarly ? `${reason}: too clear to wait for the end of the interval` : reason,
     ...figures,
   })
   const end = (phase: 'promoted' | 'held' | 'rolledBack', outcome: Decision['outcome']): RolloutStep => ({

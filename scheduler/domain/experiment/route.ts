@@ -1,12 +1,13 @@
 /** What Envoy is to be told of an experiment. Pure. */
 import type { ExperimentSpec } from '../../../api/resources/experiment.ts'
-import type { ExperimentRouteDocument, ExperimentTargetDocument } from '../documents.ts'
+import type { ExperimentRouteDocument } from '../documents.ts'
+import type { TargetState } from './readiness.ts'
 import { canaryWeight, type RolloutState } from './rollout.ts'
 
 export interface RouteScene {
   readonly spec: ExperimentSpec
-  readonly candidates: readonly ExperimentTargetDocument[]
-  readonly mirror: ExperimentTargetDocument | undefined
+  readonly candidates: readonly TargetState[]
+  readonly mirror: TargetState | undefined
   readonly rollout: RolloutState | undefined
 }
 
@@ -14,10 +15,8 @@ type Route = Omit<ExperimentRouteDocument, 'sinceRevision' | 'ackedAtMs' | 'cont
 
 /** Undefined: the experiment takes nobody's traffic, and its default, if it has one, is itself. */
 export function toRoute({ spec, candidates, mirror, rollout }: RouteScene): Route | undefined {
-  const wanted = weightsOf(spec, rollout)
-  const ready = new Set(candidates.flatMap(({ name, ready: isReady }) => (isReady ? [name] : [])))
-  const taking = wanted.filter(({ name }) => ready.has(name)) // those that are left share what the others would have had
-  if (taking.every(({ weight }) => weight === 0)) return undefined
+  const taking = takingOf(weightsOf(spec, rollout), spec.default, candidates)
+  if (taking === undefined) return undefined
   return {
     resourceType: spec.resourceType ?? 'model',
     candidates: taking,
@@ -28,6 +27,25 @@ export function toRoute({ spec, candidates, mirror, rollout }: RouteScene): Rout
     ...(spec.stickiness === undefined ? {} : { stickyHeader: spec.stickiness.header }),
     ...(rollout?.phase === 'waiting' || rollout?.phase === 'measuring' ? { measured: true } : {}),
   }
+}
+
+/**
+ * Who takes the requests: those that are ready share what the others would have had; else the default has all; else, as nobody can answer,
+ * they go where they will be answered again soonest, to those that have routes: a 503 until then, and no 404 of an endpoint that exists.
+ */
+function takingOf(
+  wanted: Route['candidates'],
+  baseline: string | undefined,
+  candidates: readonly TargetState[],
+): Route['candidates'] | undefined {
+  const states = new Map(candidates.map((candidate) => [candidate.name, candidate]))
+  const ready = wanted.filter(({ name }) => states.get(name)?.ready === true)
+  const hasShares = (some: Route['candidates']): boolean => some.some(({ weight }) => weight > 0)
+  if (hasShares(ready)) return ready
+  if (ready.some(({ name }) => name === baseline))
+    return ready.map((candidate) => (candidate.name === baseline ? { ...candidate, weight: 1 } : candidate))
+  const routed = wanted.filter(({ name }) => states.get(name)?.isRouted === true)
+  return hasShares(routed) ? routed : undefined
 }
 
 /** As the spec has them, or as the rollout does: rolled back, the canary gets nobody, whatever its rules say. */

@@ -27,11 +27,17 @@ export function toExperimentStatus(
   const after = {
     active: lack === undefined,
     reason: lack ?? ACTIVE,
-    candidates,
-    ...(mirror === undefined ? {} : { mirror }),
+    candidates: candidates.map(toDocument),
+    ...(mirror === undefined ? {} : { mirror: toDocument(mirror) }),
   }
   return { ...after, changedAtMs: sameValue(before, after) ? changedAtMs : acks.nowMs }
 }
+
+const toDocument = ({ name, ready, reason }: ExperimentTargetDocument): ExperimentTargetDocument => ({
+  name,
+  ready,
+  reason,
+})
 
 /** Why it is not active; undefined when it is. */
 function lackOf(experiment: ExperimentDocument, { candidates, mirror }: Targets, acks: Acks): string | undefined {
@@ -39,9 +45,12 @@ function lackOf(experiment: ExperimentDocument, { candidates, mirror }: Targets,
   const missing = [...candidates, ...(mirror === undefined ? [] : [mirror])].filter(({ ready }) => !ready)
   if (missing.length > 0) {
     const names = missing.map(({ name, reason }) => `${name} is not ready (${reason})`).join('; ')
-    return activated === undefined
-      ? `waits until all are ready once: ${names}`
-      : `${names}: without traffic until then${route === undefined ? ', and so is the experiment' : ', its share goes to the others'}`
+    if (activated === undefined) return `waits until all are ready once: ${names}`
+    if (route === undefined) return `${names}: without traffic until then, and so is the experiment`
+    const isAnswered = route.candidates.some(({ name }) => candidates.some((one) => one.name === name && one.ready))
+    return isAnswered
+      ? `${names}: without traffic until then, its share goes to the others`
+      : `${names}: requests still go there, because no candidate can answer, and get 503 until one is ready`
   }
   if (route === undefined) return 'there is nothing to send requests to: add a candidate'
   if (route.ackedAtMs !== undefined || route.continues === true) return undefined

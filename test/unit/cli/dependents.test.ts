@@ -10,6 +10,18 @@ import { joinedPipeline, splitExperiment } from '../../support/stored-dependents
 const terminal = captureTerminal()
 const now = Date.now()
 
+/** The same while Envoy is told these shares. */
+const told = (...shares: readonly number[]): typeof splitExperiment => ({
+  ...splitExperiment,
+  status: {
+    ...splitExperiment.status,
+    candidates: (splitExperiment.status?.candidates ?? []).map((candidate, index) => ({
+      ...candidate,
+      share: shares[index] ?? Number.NaN,
+    })),
+  },
+})
+
 describe('lists', () => {
   it('show pipelines with their models and versions', () => {
     expect(toTable(pipelineColumns(terminal, now), [joinedPipeline])).toEqual([
@@ -18,10 +30,11 @@ describe('lists', () => {
     ])
   })
 
-  it('show experiments with what they send to', () => {
-    expect(toTable(experimentColumns(terminal, now), [splitExperiment])).toEqual([
-      'NAME   STATE                DEFAULT   CANDIDATES       MIRROR       AGE   REASON',
-      'ab     ExperimentInactive   iris      iris:3,iris2:1   iris3:0.5%   2h    not ready: iris2 (ModelProgressing)',
+  it('show experiments with what each candidate gets now, not with the weights that were applied', () => {
+    expect(toTable(experimentColumns(terminal, now), [splitExperiment, told(90, 10)])).toEqual([
+      'NAME   STATE                DEFAULT   CANDIDATES           MIRROR       AGE   REASON',
+      'ab     ExperimentInactive   iris      iris:-,iris2:-       iris3:0.5%   2h    not ready: iris2 (ModelProgressing)',
+      'ab     ExperimentInactive   iris      iris:90%,iris2:10%   iris3:0.5%   2h    not ready: iris2 (ModelProgressing)',
     ])
   })
 })
@@ -39,13 +52,15 @@ describe('descriptions', () => {
     expect(text).not.toContain('Replicas')
   })
 
-  it('show the share and the readiness of everybody in an experiment', () => {
-    const text = descriptionOf(splitExperiment, [], terminal, now).join('\n')
+  it('show weight, share and readiness of everybody in an experiment', () => {
+    const text = descriptionOf(told(99.5, 0.5), [], terminal, now).join('\n')
     for (const line of [
-      /^ {2}iris +default +75 % +yes +-$/m,
-      /^ {2}iris2 +candidate +25 % +no +ModelProgressing$/m,
-      /^ {2}iris3 +mirror +0.5 % +yes +-$/m,
+      /^ {2}NAME +ROLE +WEIGHT +SHARE +READY +REASON$/m,
+      /^ {2}iris +default +3 +99.5 % +yes +-$/m,
+      /^ {2}iris2 +candidate +1 +0.5 % +no +ModelProgressing$/m,
+      /^ {2}iris3 +mirror +- +0.5 % +yes +-$/m,
     ])
       expect(text).toMatch(line)
+    expect(descriptionOf(splitExperiment, [], terminal, now).join('\n')).toMatch(/^ {2}iris +default +3 +- +yes +-$/m)
   })
 })

@@ -81,7 +81,7 @@ describe('activation', () => {
     expect(scene.document.status.active).toBe(true)
   })
 
-  test('a candidate that is gone leaves the default to itself when nobody else has a share', () => {
+  test('a candidate that is gone leaves everything to the default when nobody else has a share', () => {
     const scene = started({
       ...AB,
       candidates: [
@@ -92,8 +92,49 @@ describe('activation', () => {
     expect(routed(scene)).toBe('a=a0,b1 exp.experiment=a0,b1')
     scene.remove('b')
     scene.settle()
-    expect(routed(scene)).toBe('')
+    expect(routed(scene)).toBe('a=a1 exp.experiment=a1')
     expect(scene.document.status.active).toBe(false)
+  })
+
+  test('while no candidate can answer it keeps its table, so that nobody is told that it does not exist; and says so', () => {
+    const scene = started({ candidates: AB.candidates ?? [] })
+    const table = routed(scene)
+    expect(table).toBe('exp.experiment=a50,b50')
+    scene.model('a', 0)
+    scene.settle()
+    expect(routed(scene)).toBe('exp.experiment=b50')
+    scene.model('b', 0)
+    scene.settle()
+    expect(routed(scene)).toBe(table)
+    expect(scene.document.status).toMatchObject({ active: false })
+    expect(scene.document.status.reason).toContain('no candidate can answer, and get 503 until one is ready')
+    scene.model('a', 1)
+    scene.settle()
+    expect(routed(scene)).toBe('exp.experiment=a50')
+  })
+
+  test('a candidate that is scaled to zero or gone is not kept, even if nobody is left (I1)', () => {
+    const scene = started({ candidates: [{ name: 'a', weight: 1 }] }, ['a'])
+    scene.model('a', 0, 0)
+    scene.settle()
+    expect(routed(scene)).toBe('')
+    expect(scene.document.status.reason).toContain('and so is the experiment')
+    scene.model('a', 1)
+    scene.settle()
+    expect(routed(scene)).toBe('exp.experiment=a1')
+    scene.remove('a')
+    scene.settle()
+    expect(routed(scene)).toBe('')
+  })
+
+  test('pipelines that no gateway has are kept as well', () => {
+    const scene = createExperimentScene('exp', { resourceType: 'pipeline', candidates: [{ name: 'p', weight: 1 }] })
+    scene.pipeline('p', 1)
+    scene.settle()
+    scene.pipeline('p', 1, 'PipelineCreate')
+    scene.settle()
+    expect(routed(scene)).toBe('exp.experiment=p.pipeline1')
+    expect(scene.document.status.reason).toContain('p is not ready (PipelineCreate: waits)')
   })
 
   test('a mirror that is not ready is left out, and the candidates go on', () => {

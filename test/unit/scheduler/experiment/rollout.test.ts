@@ -86,6 +86,31 @@ describe('a rollout', () => {
     expect(state && canaryWeight(state, ROLLOUT)).toBe(0)
   })
 
+  test('rolls a clear failure back at once, and waits out the interval with everything else', () => {
+    const long = { ...ROLLOUT, intervalMs: 600_000 }
+    const playLong = (canary: Measurement) =>
+      play(500, (second) => ({
+        rollout: long,
+        measured: () => ({ canary: second < 60 ? measured(0) : canary, default: measured(1_000) }),
+      }))
+    const bad = playLong(measured(200, 40))
+    expect(bad.decisions).toMatchObject([
+      {
+        outcome: 'rollback',
+        atMs: 60_000,
+        reason: 'error rate is 20 %, above 1 %: too clear to wait for the end of the interval',
+      },
+    ])
+    expect(playLong(measured(200, 3)).state?.phase, 'perhaps by chance').toBe('measuring')
+    expect(playLong(measured(99, 99)).state?.phase, 'too few').toBe('measuring')
+    expect(playLong(measured(200)).state?.phase, 'good').toBe('measuring')
+    const held = play(500, () => ({
+      rollout: { ...long, onFailure: 'hold' },
+      measured: () => ({ canary: measured(200, 40), default: measured(1_000) }),
+    }))
+    expect(held.state).toMatchObject({ phase: 'held', step: 0 })
+  })
+
   test('holds where it is when that is what its failure or success shall do', () => {
     const bad = { canary: measured(200, 40), default: measured(1_000) }
     const failed = play(20, () => ({ rollout: { ...ROLLOUT, onFailure: 'hold' }, measured: () => bad }))

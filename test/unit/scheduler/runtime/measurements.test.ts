@@ -7,8 +7,8 @@ const report = (reporter: string, sequence: number, requests: number, window = '
   windows: [{ experiment: 'e', window, candidates: new Map([['c', { requests, errors: 0, buckets: [] }]]) }],
 })
 
-function waiting() {
-  const measurements = createMeasurements()
+function waiting(onNews: (experiment: string) => void = () => undefined, now = () => 10_000) {
+  const measurements = createMeasurements({ onNews, now })
   measurements.follow('e', 'w')
   return measurements
 }
@@ -49,5 +49,22 @@ describe('what was measured', () => {
     const measurements = waiting()
     for (let index = 0; index < 1_500; index += 1) measurements.note(report(`r${String(index)}`, 1, 1))
     expect(measurements.of('e', 'w', 'c').requests).toBe(1_000)
+  })
+
+  test('is news, but not more often than twice a second, and not when it was known or nobody waits for it', () => {
+    const news: number[] = []
+    let nowMs = 10_000
+    const measurements = waiting(
+      () => news.push(nowMs),
+      () => nowMs,
+    )
+    measurements.note(report('a', 1, 5, 'another'))
+    measurements.note(report('a', 1, 5))
+    measurements.note(report('b', 1, 5))
+    nowMs += 500
+    measurements.note(report('b', 1, 5))
+    nowMs += 1
+    measurements.note(report('b', 2, 6))
+    expect(news).toEqual([10_000, 10_501])
   })
 })
