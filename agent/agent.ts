@@ -20,7 +20,7 @@ import { openModelRepository } from './repository/model-repository.ts'
 import { serverTypes, toNameSource } from './repository/server-types.ts'
 import { createOipRuntime } from './runtime/oip-client.ts'
 import { startServerWatch } from './runtime/server-watch.ts'
-import { Session } from './session/session.ts'
+import { createAgentSession } from './session/session.ts'
 
 const INDEX_DEADLINE_MS = 5_000
 
@@ -132,7 +132,7 @@ export async function startAgent(
   }) // the data path of models that ask for it; stopped after the session, which drains
   started('proxy', proxy)
 
-  const session = new Session({
+  const session = createAgentSession({
     security: callerSecurity,
     scheduler: config.scheduler,
     serverName,
@@ -150,7 +150,6 @@ export async function startAgent(
       serverTls: config.serverTls,
       proxyTls: tls !== undefined,
     },
-    drainDeadlineMs: config.drainDeadlineMs,
     reconciler,
     log,
     nowMs,
@@ -168,7 +167,12 @@ export async function startAgent(
   started('http', http)
 
   session.start() // feeds the reconciler what is desired, tells the scheduler what is observed
-  started('session', session)
+  started('session', {
+    stop: async () => {
+      await session.drain(config.drainDeadlineMs)
+      await session.stop()
+    },
+  })
   return { httpPort: http.port }
 }
 

@@ -28,6 +28,16 @@ const OPEN_PATHS: readonly string[] = ['/healthz', '/readyz', '/ready']
 
 export const isOpenPath = (pathname: string): boolean => OPEN_PATHS.includes(pathname)
 
+/** Aborts when the client closes the connection before its answer was sent. */
+export function goneSignal(response: ServerResponse): AbortSignal {
+  const controller = new AbortController()
+  response.once('close', () => {
+    if (!response.writableFinished) controller.abort()
+  })
+  if (response.destroyed) controller.abort()
+  return controller.signal
+}
+
 /** An HTTP server, over TLS where that is asked for. */
 export function createWebServer(
   { tls }: Pick<Security, 'tls'>,

@@ -16,7 +16,7 @@ import type { PipelineGatewayConfig } from './config.ts'
 import { createControl } from './control/control.ts'
 import { createHeldPlans } from './control/held-plans.ts'
 import { createPlansFile } from './control/plans-file.ts'
-import { ControlSession } from './control/session.ts'
+import { createControlSession } from './control/session.ts'
 import { createGateway } from './gateway.ts'
 import { createGrpcServer } from './grpc/server.ts'
 import { createGatewayMetrics } from './metrics.ts'
@@ -75,7 +75,7 @@ export async function startPipelineGateway(
   )
   started('grpc', grpc)
 
-  const session = new ControlSession({
+  const session = createControlSession({
     scheduler: config.scheduler,
     security: loadCallerSecurity(config, log),
     introduction: () => ({
@@ -96,7 +96,7 @@ export async function startPipelineGateway(
       journal,
       runner,
       report: (message) => {
-        session.report(message)
+        session.send(message)
       },
       signal: stopping.signal,
       log,

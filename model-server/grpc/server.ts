@@ -1,12 +1,12 @@
 /** The gRPC interface: grpc-js in front of the repository. */
-import { type sendUnaryData, Server, type ServerUnaryCall } from '@grpc/grpc-js'
+import { Server } from '@grpc/grpc-js'
 import type { GRPCInferenceServiceHandlers } from '../../api/generated/inference/GRPCInferenceService.ts'
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
 import { fromGrpcRequest, toGrpcResponse } from '../../api/oip/grpc-inference.ts'
 import { toGrpcMetadata } from '../../api/oip/metadata.ts'
-import { ServingError, toServingError } from '../../kit/errors.ts'
+import { ServingError } from '../../kit/errors.ts'
 import { toGrpcStatus } from '../../kit/grpc.ts'
-import type { Logger } from '../../kit/log.ts'
+import { goneSignal, unary, type UnaryCall } from '../../kit/grpc-unary.ts'
 import type { Deps } from '../deps.ts'
 import { INTERNAL_NAME_KEY, lastOf } from '../internal-name.ts'
 
@@ -47,34 +47,7 @@ function createHandlers({ repository, isReady, identity, log }: Deps): GRPCInfer
   }
 }
 
-type Call<Q, A> = ServerUnaryCall<Q, A>
-
-function unary<Q, A>(log: Logger, work: (call: Call<Q, A>) => A | Promise<A>) {
-  const answer = async (call: Call<Q, A>, callback: sendUnaryData<A>): Promise<void> => {
-    try {
-      callback(null, await work(call))
-    } catch (error) {
-      const failure = toServingError(error)
-      if (failure.code === 'INVARIANT_BROKEN') log.error({ error: failure.message }, 'request failed')
-      callback(toGrpcStatus(failure))
-    }
-  }
-  return (call: Call<Q, A>, callback: sendUnaryData<A>): void => {
-    void answer(call, callback)
-  }
-}
-
 /** The internal name that Envoy adds, else the name in the message. */
-function targetOf(call: Call<unknown, unknown>, messageName: string): string {
+function targetOf(call: UnaryCall<unknown, unknown>, messageName: string): string {
   return lastOf(call.metadata.get(INTERNAL_NAME_KEY).map(String)) ?? messageName
-}
-
-/** Aborts when the client cancels, goes away or its deadline passes. */
-function goneSignal(call: Call<unknown, unknown>): AbortSignal {
-  const controller = new AbortController()
-  call.once('cancelled', () => {
-    controller.abort()
-  })
-  if (call.cancelled) controller.abort()
-  return controller.signal
 }

@@ -7,7 +7,7 @@ import { parseRestRequest } from '../../api/oip/rest-request.ts'
 import { toRestResponse } from '../../api/oip/rest-response.ts'
 import { toServingError } from '../../kit/errors.ts'
 import { ERROR_CODE_KEY } from '../../kit/grpc.ts'
-import { createWebServer } from '../../kit/http.ts'
+import { createWebServer, goneSignal } from '../../kit/http.ts'
 import type { Security } from '../../kit/security.ts'
 import type { Deps } from '../deps.ts'
 import { INTERNAL_NAME_KEY, lastOf } from '../internal-name.ts'
@@ -92,16 +92,6 @@ async function answer(
 /** The internal name that Envoy adds, else the name in the path. */
 function targetOf(request: IncomingMessage, route: Extract<Route, { model: string }>): string {
   return lastOf(request.headers[INTERNAL_NAME_KEY]) ?? route.model
-}
-
-/** Aborts when the client closes the connection before its answer was sent. */
-function goneSignal(response: ServerResponse): AbortSignal {
-  const controller = new AbortController()
-  response.once('close', () => {
-    if (!response.writableFinished) controller.abort()
-  })
-  if (response.destroyed) controller.abort()
-  return controller.signal
 }
 
 const readyFilter = (body: Buffer): boolean =>

@@ -3,16 +3,17 @@
  * nothing but its record; what follows from that, and when, the reconciler says.
  */
 import { everyMs } from '../../kit/backoff.ts'
-import { ServingError, toServingError } from '../../kit/errors.ts'
-import { toGrpcStatus } from '../../kit/grpc.ts'
+import { toServingError } from '../../kit/errors.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
+import type { AgentMessage__Output } from '../../api/generated/millrace/agent/v1/AgentMessage.ts'
 import type { Hello__Output } from '../../api/generated/millrace/agent/v1/Hello.ts'
 import type { ClusterState } from '../domain/cluster.ts'
 import { desiredChanges } from '../domain/desired.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
 import type { ReplicaKey } from '../domain/documents.ts'
 import { parseReplicaKey } from '../domain/names.ts'
+import { acceptPeer } from '../grpc/peer-streams.ts'
 import type { Writer } from '../loop/writer.ts'
 import { drainEnd } from './drain.ts'
 import { introduce } from './introduction.ts'
@@ -26,7 +27,6 @@ import { type AgentStream, createSession, type Session } from './session.ts'
 const WATCH_MS = 500
 /** After a start or an outage agents need a moment to find this scheduler. */
 const RECONNECT_ALLOWANCE_MS = 5_000
-const HELLO_DEADLINE_MS = 10_000
 
 export interface AgentsDeps {
   readonly cluster: ClusterState
@@ -172,45 +172,24 @@ export function startAgents(deps: AgentsDeps): Agents {
     entry.session.drained(end)
   }
 
-  function accept(stream: AgentStream): void {
-    let entry: Connected | undefined
-    const refuse = (error: unknown): void => {
-      stream.emit('error', toGrpcStatus(error))
+  const accept = (stream: AgentStream): void => {
+    acceptPeer(stream, {
+      expected: 'Hello',
+      first: ({ hello }) => hello,
+      connect: (hello) => connect(stream, hello),
+      receive,
+      nameOf: ({ session }) => session.replica,
+      log,
+    })
+  }
+
+  function receive(entry: Connected, { observed, health, drain }: AgentMessage__Output): void {
+    if (observed) entry.reporter.observed(observed.models)
+    if (health) entry.reporter.health(health)
+    if (drain) {
+      entry.draining = { sinceMs: now() }
+      entry.reporter.drain()
     }
-    const deadline = setTimeout(() => {
-      refuse(new ServingError('REQUEST_INVALID', 'no Hello came'))
-    }, HELLO_DEADLINE_MS)
-    stream.on('error', (error) => {
-      log.debug({ replica: entry?.session.replica, error: error.message }, 'agent stream ended with an error')
-    })
-    stream.on('close', () => {
-      clearTimeout(deadline)
-    })
-    stream.on('end', () => stream.end())
-    stream.on('data', (message) => {
-      try {
-        switch (message.message) {
-          case 'hello':
-            clearTimeout(deadline)
-            if (message.hello && entry === undefined) entry = connect(stream, message.hello)
-            return
-          case 'observed':
-            entry?.reporter.observed(message.observed?.models ?? [])
-            return
-          case 'health':
-            if (message.health) entry?.reporter.health(message.health)
-            return
-          case 'drain':
-            if (entry !== undefined) entry.draining = { sinceMs: now() }
-            entry?.reporter.drain()
-            return
-          case undefined:
-            return
-        }
-      } catch (error) {
-        refuse(error)
-      }
-    })
   }
 
   const watching = everyMs(WATCH_MS, abort.signal, watch)

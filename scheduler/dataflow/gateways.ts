@@ -8,8 +8,7 @@
 import type { Introduction__Output } from '../../api/generated/millrace/dataflow/Introduction.ts'
 import type { PipelineReport__Output } from '../../api/generated/millrace/dataflow/PipelineReport.ts'
 import { everyMs } from '../../kit/backoff.ts'
-import { ServingError, toServingError } from '../../kit/errors.ts'
-import { toGrpcStatus } from '../../kit/grpc.ts'
+import { toServingError } from '../../kit/errors.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { ClusterState } from '../domain/cluster.ts'
@@ -19,6 +18,7 @@ import type { DependentKey } from '../domain/index/dependents.ts'
 import { heldVersions } from '../domain/pipeline/facts.ts'
 import type { GatewaysView } from '../domain/pipeline/gateways-view.ts'
 import type { Write } from '../domain/store.ts'
+import { acceptPeer } from '../grpc/peer-streams.ts'
 import type { Writer } from '../loop/writer.ts'
 import { createHoldings, type Holdings } from './holdings.ts'
 import { checkIntroduction, toGatewayDocument } from './messages.ts'
@@ -28,7 +28,6 @@ import { createSession, type GatewayStream, type Session } from './session.ts'
 const WATCH_MS = 500
 /** After a start or an outage gateways need a moment to find this scheduler. */
 const RECONNECT_ALLOWANCE_MS = 5_000
-const INTRODUCTION_DEADLINE_MS = 10_000
 /** After this a gateway is let go, whatever Envoys say: whoever stops it has a deadline too. */
 const DRAIN_DEADLINE_MS = 60_000
 
@@ -253,42 +252,17 @@ export function startGateways(deps: GatewaysDeps): Gateways {
         .map(({ session, holdings }) => ({ gateway: session.name, ...holdings.unload(pipeline) })),
   }
 
-  function accept(stream: GatewayStream): void {
-    let entry: Connected | undefined
-    const refuse = (error: unknown): void => {
-      stream.emit('error', toGrpcStatus(error))
-    }
-    const deadline = setTimeout(() => {
-      refuse(new ServingError('REQUEST_INVALID', 'no Introduction came'))
-    }, INTRODUCTION_DEADLINE_MS)
-    stream.on('error', (error) => {
-      log.debug({ gateway: entry?.session.name, error: error.message }, 'gateway stream ended with an error')
-    })
-    stream.on('close', () => {
-      clearTimeout(deadline)
-    })
-    stream.on('end', () => stream.end())
-    stream.on('data', (message) => {
-      try {
-        switch (message.message) {
-          case 'introduction':
-            clearTimeout(deadline)
-            if (message.introduction && entry === undefined) entry = connect(stream, message.introduction)
-            return
-          case 'report':
-            if (message.report && entry !== undefined) report(entry, message.report)
-            return
-          case 'draining':
-            if (entry !== undefined) drain(entry)
-            return
-          case 'unitReleased': // a pipeline gateway has no units
-          case 'unitLags':
-          case undefined:
-            return
-        }
-      } catch (error) {
-        refuse(error)
-      }
+  const accept = (stream: GatewayStream): void => {
+    acceptPeer(stream, {
+      expected: 'Introduction',
+      first: ({ introduction }) => introduction,
+      connect: (introduction) => connect(stream, introduction),
+      receive: (entry, message) => {
+        if (message.report) report(entry, message.report)
+        if (message.draining) drain(entry)
+      },
+      nameOf: ({ session }) => session.name,
+      log,
     })
   }
 

@@ -1,13 +1,14 @@
 /** Pipelines over gRPC: grpc-js in front of the gateway. */
-import { Metadata, type sendUnaryData, Server, type ServerUnaryCall } from '@grpc/grpc-js'
+import { Metadata, type sendUnaryData, Server } from '@grpc/grpc-js'
 import type { GRPCInferenceServiceHandlers } from '../../../api/generated/inference/GRPCInferenceService.ts'
 import type { ModelInferRequest__Output } from '../../../api/generated/inference/ModelInferRequest.ts'
 import type { ModelInferResponse } from '../../../api/generated/inference/ModelInferResponse.ts'
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../../api/grpc.ts'
 import { fromGrpcRequest, toGrpcResponse } from '../../../api/oip/grpc-inference.ts'
 import { toGrpcMetadata } from '../../../api/oip/metadata.ts'
-import { ServingError, toServingError } from '../../../kit/errors.ts'
+import { ServingError } from '../../../kit/errors.ts'
 import { ERROR_CODE_KEY, toGrpcStatus } from '../../../kit/grpc.ts'
+import { goneSignal, unary, type UnaryCall } from '../../../kit/grpc-unary.ts'
 import type { Logger } from '../../../kit/log.ts'
 import type { CallHeaders } from '../../model-client/model-client.ts'
 import { failureText } from '../../runner/pipeline-request.ts'
@@ -43,8 +44,6 @@ export function createGrpcServer(deps: GrpcDeps): Server {
   return server
 }
 
-type Call<Q, A> = ServerUnaryCall<Q, A>
-
 function createHandlers({ gateway, isAccepting, log }: GrpcDeps): GRPCInferenceServiceHandlers {
   const notHere = (what: string) =>
     unary(log, () => {
@@ -73,7 +72,7 @@ function createHandlers({ gateway, isAccepting, log }: GrpcDeps): GRPCInferenceS
 
 async function infer(
   gateway: Gateway,
-  call: Call<ModelInferRequest__Output, ModelInferResponse>,
+  call: UnaryCall<ModelInferRequest__Output, ModelInferResponse>,
   callback: sendUnaryData<ModelInferResponse>,
 ): Promise<void> {
   const values = valuesOf(call.metadata)
@@ -105,22 +104,7 @@ async function infer(
   callback(null, toGrpcResponse(end.response, call.request.rawInputContents.length > 0 ? 'raw' : 'typed'))
 }
 
-function unary<Q, A>(log: Logger, work: (call: Call<Q, A>) => A | Promise<A>) {
-  const answer = async (call: Call<Q, A>, callback: sendUnaryData<A>): Promise<void> => {
-    try {
-      callback(null, await work(call))
-    } catch (error) {
-      const failure = toServingError(error)
-      if (failure.code === 'INVARIANT_BROKEN') log.error({ error: failure.message }, 'request failed')
-      callback(toGrpcStatus(failure))
-    }
-  }
-  return (call: Call<Q, A>, callback: sendUnaryData<A>): void => {
-    void answer(call, callback)
-  }
-}
-
-const nameOf = (call: Call<unknown, unknown>, messageName: string): string =>
+const nameOf = (call: UnaryCall<unknown, unknown>, messageName: string): string =>
   pipelineOf(valuesOf(call.metadata), messageName)
 
 const valuesOf =
@@ -137,17 +121,7 @@ function passedOf(metadata: Metadata): CallHeaders {
 }
 
 /** What is left of the deadline that the client gave; Infinity: it gave none. */
-function leftMs(call: Call<unknown, unknown>): number {
+function leftMs(call: UnaryCall<unknown, unknown>): number {
   const deadline = call.getDeadline()
   return Math.max(Number(deadline) - Date.now(), 0)
-}
-
-/** Aborts when the client cancels, goes away or its deadline passes. */
-function goneSignal(call: Call<unknown, unknown>): AbortSignal {
-  const controller = new AbortController()
-  call.once('cancelled', () => {
-    controller.abort()
-  })
-  if (call.cancelled) controller.abort()
-  return controller.signal
 }

@@ -8,7 +8,7 @@ import { parseRestRequest } from '../../../api/oip/rest-request.ts'
 import { toRestResponse } from '../../../api/oip/rest-response.ts'
 import type { WatchedCertificates } from '../../../kit/certificates.ts'
 import { toServingError } from '../../../kit/errors.ts'
-import { createWebServer } from '../../../kit/http.ts'
+import { createWebServer, goneSignal } from '../../../kit/http.ts'
 import { ERROR_CODE_KEY } from '../../../kit/grpc.ts'
 import { type BodyLimits, type BodyReader, createBodyReader } from '../../../kit/http-body.ts'
 import type { Logger } from '../../../kit/log.ts'
@@ -159,14 +159,4 @@ function passedOf({ rawHeaders }: IncomingMessage): CallHeaders {
     if (isPassed(name) && name !== REQUEST_ID_HEADER && PRINTABLE.test(value)) passed.push([name, value])
   }
   return passed
-}
-
-/** Aborts when the client closes the connection before its answer was sent. */
-function goneSignal(response: ServerResponse): AbortSignal {
-  const controller = new AbortController()
-  response.once('close', () => {
-    if (!response.writableFinished) controller.abort()
-  })
-  if (response.destroyed) controller.abort()
-  return controller.signal
 }
