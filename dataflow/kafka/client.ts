@@ -6,10 +6,13 @@
 /** May hold a name several times. */
 export type RecordHeaders = readonly (readonly [name: string, value: string])[]
 
+/** Keys that others chose may be any bytes, or none. */
+export type RecordKey = string | Uint8Array | null
+
 export interface OutgoingRecord {
   readonly topic: string
   readonly partition: number
-  readonly key: string
+  readonly key: RecordKey
   readonly value: Uint8Array
   readonly headers: RecordHeaders
   /** Default: when it is sent. */
@@ -49,6 +52,8 @@ export interface Position {
 
 export interface IncomingRecord extends Position {
   readonly key: string
+  /** As it is, for who passes it on: keys of others may be no text, or none at all. */
+  readonly rawKey: Buffer | null
   readonly value: Buffer
   readonly headers: RecordHeaders
   readonly timestampMs: number
@@ -78,6 +83,66 @@ export interface KafkaReader {
   close(): Promise<void>
 }
 
+/** Of a topic. */
+export interface TopicFacts {
+  /** Another one when the topic was deleted and made again. */
+  readonly id: string
+  /** Who leads each partition; -1: nobody at this moment. */
+  readonly leaders: readonly number[]
+}
+
+export interface FetchPoint extends Position {
+  readonly topicId: string
+}
+
+/** News of one partition that was asked for; `point` is the caller's own. */
+export type Polled<P extends FetchPoint> = { readonly point: P } & (
+  | {
+      readonly kind: 'records'
+      readonly records: readonly IncomingRecord[]
+      readonly next: bigint
+      /** Where the next record that is produced will be. */
+      readonly end: bigint
+    }
+  /** Records at this offset are gone, or it never was one. */
+  | { readonly kind: 'outOfRange' }
+  /** It has another leader, or its topic was deleted. */
+  | { readonly kind: 'elsewhere' }
+  /** What is there has no form that we know. */
+  | { readonly kind: 'unreadable'; readonly reason: string }
+)
+
+export interface PollOptions extends FetchOptions {
+  readonly maxPartitionBytes: number
+}
+
+export const POLL_LANES = ['waiting', 'urgent'] as const
+export type PollLane = (typeof POLL_LANES)[number]
+
+/** Reads on and on from many partitions; each lane of a broker is a connection of its own, for one `poll` at a time. */
+export interface KafkaPoller {
+  /** Those of the topics that exist. @throws ServingError KAFKA_UNAVAILABLE */
+  topics(names: readonly string[]): Promise<ReadonlyMap<string, TopicFacts>>
+  /** Of partitions that this broker leads; those that it does not lead any more are left out. @throws ServingError */
+  offsets(
+    node: number,
+    of: readonly Pick<Position, 'topic' | 'partition'>[],
+    at: 'earliest' | 'latest',
+  ): Promise<readonly Position[]>
+  /**
+   * Waits for news of partitions that this broker leads. The lane `waiting` tells the broker only what has changed since its last
+   * poll, so a thousand quiet partitions cost nothing: an unchanged point must be the same object. @throws ServingError
+   * KAFKA_UNAVAILABLE
+   */
+  poll<P extends FetchPoint>(
+    node: number,
+    lane: PollLane,
+    points: readonly P[],
+    options: PollOptions,
+  ): Promise<readonly Polled<P>[]>
+  close(): Promise<void>
+}
+
 export interface TopicSettings {
   readonly partitions: number
   readonly replicationFactor: number
@@ -99,5 +164,6 @@ export interface KafkaAdmin {
 export interface KafkaClient {
   producer(): KafkaProducer
   reader(): KafkaReader
+  poller(): KafkaPoller
   admin(): KafkaAdmin
 }

@@ -40,7 +40,7 @@ function toLibrary(records: readonly OutgoingRecord[], { compression }: SendOpti
     messages: records.map(({ topic, partition, key, value, headers, timestampMs }) => ({
       topic,
       partition,
-      key: Buffer.from(key),
+      ...(key === null ? {} : { key: Buffer.from(key) }),
       value: Buffer.from(value.buffer, value.byteOffset, value.byteLength),
       // By identity of the names, so that a name may come twice.
       headers: new Map(headers.map(([name, text]) => [Buffer.from(name), Buffer.from(text)])),

@@ -1,16 +1,12 @@
 import { Admin, Consumer } from '@platformatic/kafka'
 import { ServingError } from '../../kit/errors.ts'
-import type { FetchOptions, IncomingRecord, KafkaReader, Position } from './client.ts'
+import { type ReadRecords, readBatches } from './batches.ts'
+import type { FetchOptions, KafkaReader, Position } from './client.ts'
 import type { KafkaConnection } from './connection.ts'
 import { toKafkaError } from './failures.ts'
 import { closeNow, libraryOptions } from './library-options.ts'
 
-const AT = { earliest: -2n, latest: -1n } as const
-/** Bit of a batch that holds marks of transactions, no records. */
-const CONTROL_BATCH = 0x20
-
-type Response = Awaited<ReturnType<Consumer['fetch']>>
-type Batch = NonNullable<Response['responses'][number]['partitions'][number]['records']>[number]
+export const AT = { earliest: -2n, latest: -1n } as const
 
 export function createReader(connection: KafkaConnection, clientId: string): KafkaReader {
   // The library asks for a group even where none is joined. Long polls have connections of their own: a broker answers
@@ -104,12 +100,12 @@ async function fetchFrom(
     ),
   )
   const asked = new Map(positions.map((position) => [`${position.topic}:${String(position.partition)}`, position]))
-  const found = new Map<string, { records: IncomingRecord[]; next: bigint }>()
+  const found = new Map<string, ReadRecords>()
   for (const { topicId, partitions } of responses.flatMap((response) => response.responses)) {
     const topic = names.get(topicId) ?? ''
     for (const { partitionIndex: partition, records } of partitions) {
       const from = asked.get(`${topic}:${String(partition)}`)
-      if (from !== undefined) found.set(`${topic}:${String(partition)}`, read(from, records ?? []))
+      if (from !== undefined) found.set(`${topic}:${String(partition)}`, readBatches(from, records ?? []))
     }
   }
   const of = ({ topic, partition }: Position) => found.get(`${topic}:${String(partition)}`)
@@ -119,33 +115,8 @@ async function fetchFrom(
   }
 }
 
-/** A broker gives whole batches: the first may begin before what was asked for. */
-function read(from: Position, batches: readonly Batch[]): { records: IncomingRecord[]; next: bigint } {
-  const records: IncomingRecord[] = []
-  let next = from.offset
-  for (const batch of batches) {
-    next = batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n
-    if ((batch.attributes & CONTROL_BATCH) !== 0) continue
-    for (const record of batch.records) {
-      const offset = batch.firstOffset + BigInt(record.offsetDelta)
-      if (offset < from.offset) continue
-      records.push({
-        ...from,
-        offset,
-        key: text(record.key),
-        value: record.value ?? Buffer.alloc(0),
-        headers: [...record.headers].map(([name, value]) => [text(name), text(value)] as const),
-        timestampMs: Number(batch.firstTimestamp + record.timestampDelta),
-      })
-    }
-  }
-  return { records, next: next > from.offset ? next : from.offset }
-}
-
-const text = (bytes: Uint8Array | null | undefined): string => Buffer.from(bytes ?? []).toString('utf8')
-
-function byTopic(positions: readonly Position[]): [string, Position[]][] {
-  const topics = new Map<string, Position[]>()
+export function byTopic<P extends { readonly topic: string }>(positions: readonly P[]): [string, P[]][] {
+  const topics = new Map<string, P[]>()
   for (const position of positions) {
     const some = topics.get(position.topic)
     if (some) some.push(position)

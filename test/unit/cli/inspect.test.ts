@@ -46,6 +46,7 @@ const recordOf = (value: Buffer, headers: IncomingRecord['headers'] = []): Incom
   partition: 1,
   offset: 7n,
   key: '1.p.r',
+  rawKey: Buffer.from('1.p.r'),
   value,
   headers: [['pipeline', 'p'], ['x-request-id', 'r'], ['x-pipeline-version', '3'], ...headers],
   timestampMs: 0,

@@ -150,7 +150,7 @@ describe('a lane', () => {
           const answer = (): void => {
             resolve(records.map((): SendResult => ({ kind: 'acknowledged' })))
           }
-          batches.push({ keys: records.map(({ key }) => key), options, answer })
+          batches.push({ keys: records.map(({ key }) => String(key)), options, answer })
         }),
       close: () => Promise.resolve(),
     }

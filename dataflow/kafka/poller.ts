@@ -1,0 +1,270 @@
+/**
+ * Kafka's fetch protocol, for who reads many partitions for ever. The library's own consumer begins a session at every fetch
+ * and fails as a whole when one partition does; so its wire format is used alone.
+ */
+import {
+  ConnectionPool,
+  fetchV15,
+  GenericError,
+  listOffsetsV7,
+  metadataV12,
+  parseBroker,
+  UnsupportedCompressionError,
+} from '@platformatic/kafka'
+import { ServingError } from '../../kit/errors.ts'
+import { readBatches } from './batches.ts'
+import type { FetchPoint, KafkaPoller, Polled, PollLane, PollOptions, Position, TopicFacts } from './client.ts'
+import type { KafkaConnection } from './connection.ts'
+import { CODE, eachError, reasonOf, toKafkaError } from './failures.ts'
+import { FetchSession } from './fetch-session.ts'
+import { libraryOptions } from './library-options.ts'
+import { AT, byTopic } from './reader.ts'
+
+/** How long an answer may take beyond the wait that was asked for. */
+const LATE_MS = 5_000
+const DEFAULT_PORT = 9_092
+const READ_UNCOMMITTED = 0
+const ANY_REPLICA = -1
+const UNKNOWN_EPOCH = -1
+/** A broker with this epoch remembers nothing. */
+const NO_SESSION = { sessionId: 0, epoch: -1, forgotten: [] } as const
+/** The broker does not know the session that we mean: it is begun anew. */
+const SESSION_CODES: ReadonlySet<number> = new Set([70, 71, 106])
+
+type FetchResponse = fetchV15.FetchResponse
+interface Broker {
+  readonly host: string
+  readonly port: number
+}
+
+export function createPoller(connection: KafkaConnection, clientId: string): KafkaPoller {
+  return new Poller(connection, clientId)
+}
+
+class Poller implements KafkaPoller {
+  readonly #bootstrap: readonly Broker[]
+  readonly #asking: ConnectionPool
+  readonly #lanes: Readonly<Record<PollLane, ConnectionPool>>
+  readonly #sessions = new Map<number, FetchSession>()
+  #brokers = new Map<number, Broker>()
+
+  constructor(connection: KafkaConnection, clientId: string) {
+    const options = libraryOptions(connection, clientId)
+    const pool = (): ConnectionPool => {
+      const created = new ConnectionPool(clientId, options)
+      created.on('connecting', ({ connection: begun }) => {
+        begun.on('error', () => undefined) // told to whoever asked over it
+      })
+      return created
+    }
+    this.#bootstrap = connection.bootstrapServers.map((server) => parseBroker(server, DEFAULT_PORT))
+    this.#asking = pool()
+    this.#lanes = { waiting: pool(), urgent: pool() }
+  }
+
+  async topics(names: readonly string[]): Promise<ReadonlyMap<string, TopicFacts>> {
+    try {
+      const connection = await this.#asking.getFirstAvailable([...this.#bootstrap, ...this.#brokers.values()])
+      const answer = await despiteErrors(metadataV12.api.async(connection, [...names], false, false), isMetadata)
+      this.#brokers = new Map(answer.brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]))
+      const found = new Map<string, TopicFacts>()
+      for (const { errorCode, name, topicId, partitions } of answer.topics) {
+        if (typeof name !== 'string' || errorCode === CODE.unknownTopic) continue
+        const leaders: number[] = []
+        for (const { partitionIndex, leaderId } of partitions) leaders[partitionIndex] = leaderId
+        if (leaders.length > 0) found.set(name, { id: topicId, leaders })
+      }
+      return found
+    } catch (error) {
+      throw toKafkaError('the topics cannot be asked for', error)
+    }
+  }
+
+  async offsets(node: number, of: readonly Pick<Position, 'topic' | 'partition'>[], at: keyof typeof AT) {
+    try {
+      const connection = await this.#asking.get(this.#broker(node))
+      const topics = byTopic(of).map(([name, some]) => ({
+        name,
+        partitions: some.map(({ partition }) => ({
+          partitionIndex: partition,
+          currentLeaderEpoch: UNKNOWN_EPOCH,
+          timestamp: AT[at],
+        })),
+      }))
+      const asked = listOffsetsV7.api.async(connection, ANY_REPLICA, READ_UNCOMMITTED, topics)
+      const answer = await despiteErrors(asked, isListOffsets)
+      return answer.topics.flatMap(({ name, partitions }) =>
+        partitions
+          .filter(({ errorCode }) => errorCode === CODE.none)
+          .map(({ partitionIndex, offset }) => ({ topic: name, partition: partitionIndex, offset })),
+      )
+    } catch (error) {
+      throw toKafkaError('offsets cannot be asked for', error)
+    }
+  }
+
+  async poll<P extends FetchPoint>(node: number, lane: PollLane, points: readonly P[], options: PollOptions) {
+    try {
+      return await (lane === 'waiting'
+        ? this.#pollWithSession(node, points, options)
+        : this.#pollOnce(node, lane, points, options))
+    } catch (error) {
+      if (!isUnreadable(error)) throw toKafkaError('records cannot be read', error)
+      return await this.#isolate(node, lane, points, options, error.message)
+    }
+  }
+
+  async close(): Promise<void> {
+    const pools = [this.#asking, this.#lanes.waiting, this.#lanes.urgent]
+    await Promise.all(pools.map((pool) => pool.close().catch(() => undefined))) // closing changes nothing any more
+  }
+
+  async #pollWithSession<P extends FetchPoint>(node: number, points: readonly P[], options: PollOptions) {
+    const session = this.#sessions.get(node) ?? new FetchSession()
+    this.#sessions.set(node, session)
+    try {
+      let answer = await this.#fetch(node, 'waiting', session.next(points), options)
+      if (SESSION_CODES.has(answer.errorCode)) {
+        session.reset()
+        answer = await this.#fetch(node, 'waiting', session.next(points), options)
+      }
+      if (answer.errorCode !== CODE.none) throw new Error(`Kafka's error ${String(answer.errorCode)}`)
+      session.accepted(answer.sessionId)
+      return toPolled(points, answer)
+    } catch (error) {
+      session.reset()
+      throw error
+    }
+  }
+
+  async #pollOnce<P extends FetchPoint>(node: number, lane: PollLane, points: readonly P[], options: PollOptions) {
+    const answer = await this.#fetch(node, lane, { ...NO_SESSION, told: points }, options)
+    if (answer.errorCode !== CODE.none) throw new Error(`Kafka's error ${String(answer.errorCode)}`)
+    return toPolled(points, answer)
+  }
+
+  /** One partition's bytes made the whole answer unreadable: finds it by halves, so that it stops no other. */
+  async #isolate<P extends FetchPoint>(
+    node: number,
+    lane: PollLane,
+    points: readonly P[],
+    options: PollOptions,
+    reason: string,
+  ): Promise<readonly Polled<P>[]> {
+    const [point] = points
+    if (point !== undefined && points.length === 1) return [{ point, kind: 'unreadable', reason }]
+    const middle = Math.ceil(points.length / 2)
+    const polled: Polled<P>[] = []
+    for (const half of [points.slice(0, middle), points.slice(middle)]) {
+      try {
+        polled.push(...(await this.#pollOnce(node, lane, half, { ...options, maxWaitMs: 0 })))
+      } catch (error) {
+        if (!isUnreadable(error)) throw toKafkaError('records cannot be read', error)
+        polled.push(...(await this.#isolate(node, lane, half, options, error.message)))
+      }
+    }
+    return polled
+  }
+
+  async #fetch(
+    node: number,
+    lane: PollLane,
+    request: ReturnType<FetchSession['next']>,
+    { maxWaitMs, maxBytes, maxPartitionBytes }: PollOptions,
+  ): Promise<FetchResponse> {
+    const broker = this.#broker(node)
+    const connection = await this.#lanes[lane].get(broker)
+    const topics = byTopicId(request.told).map(([topicId, some]) => ({
+      topicId,
+      partitions: some.map(({ partition, offset }) => ({
+        partition,
+        currentLeaderEpoch: UNKNOWN_EPOCH,
+        fetchOffset: offset,
+        lastFetchedEpoch: UNKNOWN_EPOCH,
+        partitionMaxBytes: maxPartitionBytes,
+      })),
+    }))
+    const forgotten = byTopicId(request.forgotten).map(([topic, some]) => ({
+      topic,
+      partitions: some.map(({ partition }) => partition),
+    }))
+    const { sessionId, epoch } = request
+    const sent = fetchV15.api.async(
+      connection,
+      maxWaitMs,
+      1,
+      maxBytes,
+      READ_UNCOMMITTED,
+      sessionId,
+      epoch,
+      topics,
+      forgotten,
+      '',
+    )
+    const late = setTimeout(() => void connection.close().catch(() => undefined), maxWaitMs + LATE_MS) // ends the request
+    try {
+      return await readable(despiteErrors(sent, isFetch))
+    } finally {
+      clearTimeout(late)
+    }
+  }
+
+  #broker(node: number): Broker {
+    const broker = this.#brokers.get(node)
+    if (broker === undefined) throw new ServingError('KAFKA_UNAVAILABLE', `broker ${String(node)} is not there`)
+    return broker
+  }
+}
+
+/** The library throws an answer in which one part failed: the others count all the same. */
+async function despiteErrors<T>(answer: Promise<T>, isAnswer: (value: unknown) => value is T): Promise<T> {
+  try {
+    return await answer
+  } catch (error) {
+    for (const { response } of eachError(error)) if (isAnswer(response)) return response
+    throw error
+  }
+}
+
+const isRecordWith = (value: unknown, list: string): boolean =>
+  typeof value === 'object' && value !== null && Array.isArray((value as Record<string, unknown>)[list])
+const isMetadata = (value: unknown): value is metadataV12.MetadataResponse => isRecordWith(value, 'brokers')
+const isListOffsets = (value: unknown): value is listOffsetsV7.ListOffsetsResponse => isRecordWith(value, 'topics')
+const isFetch = (value: unknown): value is FetchResponse => isRecordWith(value, 'responses')
+
+/** What cannot be read is told apart from a connection or a broker that fails: those the library wraps in errors of its own. */
+const isUnreadable = (error: unknown): error is ServingError =>
+  error instanceof ServingError && error.code === 'PEER_FAILED'
+
+async function readable<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer
+  } catch (error) {
+    if (error instanceof GenericError && !(error instanceof UnsupportedCompressionError)) throw error
+    throw new ServingError('PEER_FAILED', reasonOf(error), { cause: error })
+  }
+}
+
+function toPolled<P extends FetchPoint>(points: readonly P[], { responses }: FetchResponse): readonly Polled<P>[] {
+  if (responses.length === 0) return []
+  const asked = new Map(points.map((point) => [`${point.topicId}:${String(point.partition)}`, point]))
+  return responses.flatMap(({ topicId, partitions }) =>
+    partitions.flatMap((found): Polled<P>[] => {
+      const point = asked.get(`${topicId}:${String(found.partitionIndex)}`)
+      if (point === undefined) return []
+      if (found.errorCode === CODE.offsetOutOfRange) return [{ point, kind: 'outOfRange' }]
+      if (found.errorCode !== CODE.none) return [{ point, kind: 'elsewhere' }]
+      return [{ point, kind: 'records', ...readBatches(point, found.records ?? []), end: found.highWatermark }]
+    }),
+  )
+}
+
+function byTopicId(points: readonly FetchPoint[]): [string, FetchPoint[]][] {
+  const topics = new Map<string, FetchPoint[]>()
+  for (const point of points) {
+    const some = topics.get(point.topicId)
+    if (some) some.push(point)
+    else topics.set(point.topicId, [point])
+  }
+  return [...topics]
+}
