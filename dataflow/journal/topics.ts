@@ -27,8 +27,10 @@ export const VERSION_HEADER = 'x-pipeline-version'
 export const REQUEST_ID_HEADER = 'x-request-id'
 /** Marks the record of an error; names the step that failed, or the pipeline when no step did. */
 export const ERRORS_HEADER = 'seldon-pipeline-errors'
-/** On records that were spilled and sent later: they may be there twice. */
+/** On records that were spilled and sent later, or again: they may be there twice. */
 export const REPLAYED_HEADER = 'x-millrace-replayed'
+/** On what a pipeline gateway put on a pipeline's inputs: it runs that itself. `<name>/<epoch>`. */
+export const GATEWAY_HEADER = 'x-millrace-gateway'
 
 export const ERRORS: TopicEnd = { kind: 'errors' }
 const STANDARD: TopicSpace = { prefix: 'seldon', namespace: 'default' }

@@ -72,8 +72,11 @@ export interface FetchOptions {
 }
 
 export interface KafkaReader {
-  /** Where all partitions of the topics begin, or where their next record will be. @throws ServingError */
-  positions(topics: readonly string[], at: 'earliest' | 'latest'): Promise<readonly Position[]>
+  /**
+   * Where all partitions of the topics begin, where their next record will be, or where the first record of that time or later
+   * is (in milliseconds; without one, where the next will be). @throws ServingError
+   */
+  positions(topics: readonly string[], at: 'earliest' | 'latest' | number): Promise<readonly Position[]>
   /** Whatever there is at these positions. @throws ServingError NOT_FOUND for a topic or offset that is not there */
   fetch(positions: readonly Position[], options: FetchOptions): Promise<Fetched>
   /** Remembers positions in Kafka under a name. @throws ServingError */

@@ -17,8 +17,14 @@ export function createReader(connection: KafkaConnection, clientId: string): Kaf
   return {
     async positions(topics, at) {
       try {
-        const offsets = await asking.listOffsets({ topics: [...topics], timestamp: AT[at] })
-        return [...offsets].flatMap(([topic, list]) => list.map((offset, partition) => ({ topic, partition, offset })))
+        const ask = (timestamp: bigint) => asking.listOffsets({ topics: [...topics], timestamp })
+        if (typeof at !== 'number') return toPositions(await ask(AT[at]))
+        const [since, ends] = await Promise.all([ask(BigInt(Math.floor(at))), ask(AT.latest)])
+        return toPositions(since).map(({ topic, partition, offset }) => ({
+          topic,
+          partition,
+          offset: offset < 0n ? (ends.get(topic)?.[partition] ?? 0n) : offset,
+        }))
       } catch (error) {
         throw toKafkaError('offsets cannot be asked for', error)
       }
@@ -61,6 +67,9 @@ export function createReader(connection: KafkaConnection, clientId: string): Kaf
     },
   }
 }
+
+const toPositions = (offsets: ReadonlyMap<string, readonly bigint[]>): Position[] =>
+  [...offsets].flatMap(([topic, list]) => list.map((offset, partition) => ({ topic, partition, offset })))
 
 async function fetchFrom(
   polling: Consumer,

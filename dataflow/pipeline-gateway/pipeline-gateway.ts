@@ -52,7 +52,14 @@ export async function startPipelineGateway(
     limits: { concurrent: config.maxConcurrentPerModel, queued: config.maxQueuedPerModel },
   })
   started('model client', { stop: async () => Promise.resolve(models.close()) })
-  const runner = createDirectRunner({ models, journal, maxRequests: config.maxRequests, log, nowMs })
+  const runner = createDirectRunner({
+    models,
+    journal,
+    maxRequests: config.maxRequests,
+    mark: `${config.name}/${epoch}`,
+    log,
+    nowMs,
+  })
   const file = createPlansFile(config.plansFile, log)
   const plans = createHeldPlans(compile, await file.load())
   started('plans file', { stop: file.settled })

@@ -17,6 +17,8 @@ export interface RunnerDeps {
   readonly models: Pick<ModelClient, 'infer'>
   readonly journal: Journal
   readonly maxRequests: number
+  /** See `RequestJournalDeps.mark`. */
+  readonly mark?: string
   readonly log: Logger
   /** Of a clock that only goes forward. */
   readonly nowMs: () => number
@@ -113,11 +115,12 @@ class RunningRequest {
     this.#headers = [['x-request-id', request.requestId], ...request.headers]
     this.#resolve = resolve
     this.#onFinished = onFinished
-    this.#journal = createRequestJournal(deps.journal, request, partition, (error) => {
+    const onRefused = (error: ServingError): void => {
       if (this.#isSettled) return
       this.#settle({ kind: 'failed', failure: toPipelineFailure(this.plan.pipeline, error) })
       this.#cancel()
-    })
+    }
+    this.#journal = createRequestJournal({ journal: deps.journal, partition, mark: deps.mark, onRefused }, request)
   }
 
   start(): void {
@@ -207,7 +210,7 @@ class RunningRequest {
       }
       case 'sideFailed': {
         const failure = toCallersFailure(pipeline, effect.failure)
-        this.#journal.error(failure)
+        this.#journal.sideError(failure)
         this.#deps.log.warn(
           { pipeline, step: failure.source, code: failure.code, error: failure.message },
           'side branch failed',
@@ -215,12 +218,20 @@ class RunningRequest {
         return
       }
       case 'finished':
+        if (this.plan.outputNode === undefined) this.#settleWithoutOutput()
         this.#finish()
     }
   }
 
   #call({ call, step, request }: Extract<Effect, { kind: 'call' }>): void {
     const { models, nowMs } = this.#deps
+    const known = this.#request.origin?.answers.get(step)
+    if (known !== undefined) {
+      queueMicrotask(() => {
+        this.#feed({ kind: 'answered', call, response: known, nowMs: nowMs() })
+      })
+      return
+    }
     const timeoutMs = Math.max(this.#deadlineMs - nowMs(), 0)
     const cancel = models.infer({ model: step, request, headers: this.#headers, timeoutMs }, (end) => {
       this.#calls.delete(call)
@@ -243,6 +254,16 @@ class RunningRequest {
       Math.max(Math.ceil(atMs - this.#deps.nowMs()), 0),
     )
     this.#timers.set(timer, fire)
+  }
+
+  /** It ran to its end, and a caller gets nothing of it. */
+  #settleWithoutOutput(): void {
+    const { pipeline } = this.plan
+    const error = new ServingError(
+      'PIPELINE_NO_OUTPUT',
+      `pipeline "${pipeline}" has no output: it ran, and answers nothing`,
+    )
+    this.#settle({ kind: 'failed', failure: toPipelineFailure(pipeline, error) })
   }
 
   /** When the journal has what the pipeline wants it to have, but not after the deadline. */

@@ -2,7 +2,7 @@
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
 import type { ServingError } from '../../kit/errors.ts'
 import type { Failure } from '../executor/types.ts'
-import type { JournalFailure } from '../journal/journal.ts'
+import type { JournalFailure, JournalHeaders } from '../journal/journal.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
 import { type ModelFailure, ownFailure } from '../model-client/model-failure.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -12,6 +12,18 @@ export interface JournalSettings {
   readonly record: 'none' | 'boundary' | 'all'
   readonly wait: 'none' | 'input' | 'all'
   readonly onFailure: JournalFailure
+}
+
+/** Of a request that a record of `<pipeline>.inputs` is: that record is not written again. */
+export interface TopicOrigin {
+  readonly key: string
+  readonly partition: number
+  /** For all of its records, beside the usual ones. */
+  readonly marks: JournalHeaders
+  /** What steps answered before a crash: those are not asked again. */
+  readonly answers: ReadonlyMap<string, InferenceResponse>
+  /** The result, or the error in its place, was given to the journal; settles as `Journal.record` does. */
+  readonly onTerminal: (written: Promise<void>) => void
 }
 
 export interface PipelineRequest {
@@ -24,6 +36,8 @@ export interface PipelineRequest {
   readonly timeoutMs: number
   /** Aborts when the caller goes away. */
   readonly signal: AbortSignal
+  /** Absent: somebody called. */
+  readonly origin?: TopicOrigin
 }
 
 export interface PipelineFailure extends ModelFailure {

@@ -7,31 +7,48 @@ import { ServingError, toServingError } from '../../kit/errors.ts'
 import type { EdgeMessage } from '../executor/types.ts'
 import { errorHeaders, journalHeaders } from '../journal/journal-headers.ts'
 import type { Journal, JournalHeaders } from '../journal/journal.ts'
-import { compositeKey, ERRORS, type TopicEnd } from '../journal/topics.ts'
+import { compositeKey, ERRORS, GATEWAY_HEADER, type TopicEnd } from '../journal/topics.ts'
 import type { DataEnd } from '../plan/reference.ts'
 import { failureText, type PipelineFailure, type PipelineRequest } from './pipeline-request.ts'
 
 export interface RequestJournal {
   readonly edge: (edge: number, end: DataEnd, message: EdgeMessage) => void
   readonly error: (failure: PipelineFailure) => void
+  /** Of a failure that no output waits for: nobody's result. */
+  readonly sideError: (failure: PipelineFailure) => void
   /** Settles when an answer may go out. @throws ServingError of the journal */
   readonly untilAnswerable: () => Promise<void> | undefined
 }
 
-/** `onRefused` is called at most once, as soon as a record that the answer waits for was refused. */
-export function createRequestJournal(
-  journal: Journal,
-  { plan, journal: settings, requestId, headers: callerHeaders }: PipelineRequest,
-  partition: number,
-  onRefused: (error: ServingError) => void,
-): RequestJournal {
+export interface RequestJournalDeps {
+  readonly journal: Journal
+  /** Of a new request. */
+  readonly partition: number
+  /** How this process marks requests as its own to finish: `<name>/<epoch>`. Undefined: it does not. */
+  readonly mark: string | undefined
+  /** Called at most once, as soon as a record that the answer waits for was refused. */
+  readonly onRefused: (error: ServingError) => void
+}
+
+const NOTHING: RequestJournal = {
+  edge: () => undefined,
+  error: () => undefined,
+  sideError: () => undefined,
+  untilAnswerable: () => undefined,
+}
+
+export function createRequestJournal(deps: RequestJournalDeps, request: PipelineRequest): RequestJournal {
+  const { journal, onRefused } = deps
+  const { plan, journal: settings, requestId, headers: callerHeaders, origin } = request
   const { record, wait, onFailure } = settings
-  if (record === 'none' || journal.status().kind === 'none')
-    return { edge: () => undefined, error: () => undefined, untilAnswerable: () => undefined }
+  if (record === 'none' || journal.status().kind === 'none') return NOTHING
 
   const { pipeline, version } = plan
-  const key = compositeKey(partition, pipeline, requestId)
-  const headers = journalHeaders({ pipeline, version, requestId, callerHeaders })
+  const partition = origin?.partition ?? deps.partition
+  const key = origin?.key ?? compositeKey(partition, pipeline, requestId)
+  const headers = [...journalHeaders({ pipeline, version, requestId, callerHeaders }), ...(origin?.marks ?? [])]
+  const inputHeaders: JournalHeaders = deps.mark === undefined ? headers : [...headers, [GATEWAY_HEADER, deps.mark]]
+  const outputs: TopicEnd = { kind: 'pipeline', name: pipeline, side: 'outputs' }
   const awaited: Promise<void>[] = []
   let refused = false
 
@@ -40,7 +57,7 @@ export function createRequestJournal(
     recordHeaders: JournalHeaders,
     message: EdgeMessage | { kind: 'error'; text: string },
     isAwaited: boolean,
-  ): void => {
+  ): Promise<void> => {
     const written = journal.record({
       topic,
       key,
@@ -56,18 +73,27 @@ export function createRequestJournal(
       refused = true
       onRefused(toServingError(error))
     })
+    return written
   }
+  const writeError = (failure: PipelineFailure, topic: TopicEnd): Promise<void> =>
+    write(topic, errorHeaders(headers, failure.source), { kind: 'error', text: failureText(failure) }, false)
 
   return {
     edge: (edge, end, message) => {
       if (record === 'boundary' && end.kind !== 'pipeline') return
-      write(end, headers, message, wait === 'all' || (wait === 'input' && edge === plan.inputEdge))
+      const isInput = edge === plan.inputEdge
+      if (isInput && origin !== undefined) return
+      const isAwaited = origin === undefined && (wait === 'all' || (wait === 'input' && isInput))
+      const written = write(end, isInput ? inputHeaders : headers, message, isAwaited)
+      if (end.kind === 'pipeline' && end.side === 'outputs') origin?.onTerminal(written)
     },
     error: (failure) => {
-      const marked = errorHeaders(headers, failure.source)
-      const message = { kind: 'error', text: failureText(failure) } as const
-      write(ERRORS, marked, message, false)
-      write({ kind: 'pipeline', name: pipeline, side: 'outputs' }, marked, message, false)
+      void writeError(failure, ERRORS)
+      const written = writeError(failure, outputs)
+      origin?.onTerminal(written)
+    },
+    sideError: (failure) => {
+      void writeError(failure, ERRORS)
     },
     untilAnswerable: () => (awaited.length === 0 ? undefined : Promise.all(awaited).then(() => undefined)),
   }

@@ -8,7 +8,7 @@ import type { ModelEnd } from '../../../dataflow/model-client/model-client.ts'
 import { ownFailure } from '../../../dataflow/model-client/model-failure.ts'
 import { compile } from '../../../dataflow/plan/compile.ts'
 import { createDirectRunner } from '../../../dataflow/runner/direct-runner.ts'
-import type { JournalSettings, PipelineEnd } from '../../../dataflow/runner/pipeline-request.ts'
+import type { JournalSettings, PipelineEnd, TopicOrigin } from '../../../dataflow/runner/pipeline-request.ts'
 import { ServingError } from '../../../kit/errors.ts'
 import { silentLogger } from '../../../kit/log.ts'
 import { createWaiters } from '../../support/waiters.ts'
@@ -38,7 +38,7 @@ const SIDE: PipelineSpec = { steps: [{ name: 'a' }, { name: 'drift' }], output: 
 const STRICT: JournalSettings = { record: 'all', wait: 'input', onFailure: 'fail-closed' }
 
 /** A runner whose models and journal answer when the test says so. */
-function scene(options: { maxRequests?: number; partitions?: number } = {}) {
+function scene(options: { maxRequests?: number; partitions?: number; mark?: string } = {}) {
   const waiters = createWaiters()
   const calls: { model: string; request: InferenceRequest; cancelled: boolean; end: (end: ModelEnd) => void }[] = []
   const records: { record: JournalRecord; acknowledge: () => void; refuse: (error: Error) => void }[] = []
@@ -75,6 +75,7 @@ function scene(options: { maxRequests?: number; partitions?: number } = {}) {
     },
     journal,
     maxRequests: options.maxRequests ?? 10,
+    ...(options.mark === undefined ? {} : { mark: options.mark }),
     log: silentLogger,
     nowMs: () => performance.now(),
   })
@@ -83,6 +84,7 @@ function scene(options: { maxRequests?: number; partitions?: number } = {}) {
     settings: Partial<JournalSettings> = {},
     timeoutMs = 10_000,
     signal = new AbortController().signal,
+    origin?: TopicOrigin,
   ) => {
     const plan = compile('p', 1, spec)
     let end: PipelineEnd | undefined
@@ -94,6 +96,7 @@ function scene(options: { maxRequests?: number; partitions?: number } = {}) {
       headers: [['x-foo', 'bar']],
       timeoutMs,
       signal,
+      ...(origin === undefined ? {} : { origin }),
     })
     void ended.then((value) => {
       end = value
@@ -276,4 +279,91 @@ test('requests are spread over the partitions, all records of one on the same', 
   await until('the calls', () => calls.length === 3)
   expect(new Set(records.map(({ record }) => record.partition))).toEqual(new Set([0, 1, 2]))
   for (const { record } of records) expect(record.key.startsWith(`${String(record.partition)}.`)).toBe(true)
+})
+
+test('only the record of its input says which gateway runs a request', async () => {
+  const { run, call, records } = scene({ mark: 'gateway-0/e1' })
+  const { ended } = run(CHAIN, { wait: 'none' })
+  ;(await call(0)).end(answered('X'))
+  ;(await call(1)).end(answered('Y'))
+  await ended
+  const marked = records.filter(({ record }) => record.headers.some(([name]) => name === 'x-millrace-gateway'))
+  expect(topics(marked)).toEqual(['pipeline.p.inputs'])
+  expect(marked[0]?.record.headers).toContainEqual(['x-millrace-gateway', 'gateway-0/e1'])
+})
+
+/** A request that is a record already, and what its end was given to the journal as. */
+const fromTopic = (answers: TopicOrigin['answers'] = new Map()) => {
+  const terminals: Promise<void>[] = []
+  const onTerminal = (written: Promise<void>): void => void terminals.push(written)
+  const marks = [['x-millrace-key', 'theirs']] as const
+  return { terminals, origin: { key: '3.p.theirs', partition: 3, marks, answers, onTerminal } }
+}
+const NEVER = new AbortController().signal
+
+test('a request from a topic is not written there again, and waits for nothing', async () => {
+  const { run, call, records } = scene({ partitions: 4, mark: 'gateway-0/e1' })
+  const { origin, terminals } = fromTopic()
+  const { ended } = run(CHAIN, { wait: 'all' }, 10_000, NEVER, origin)
+  ;(await call(0)).end(answered('X'))
+  ;(await call(1)).end(answered('Y'))
+  expect((await ended).kind).toBe('answered')
+  expect(topics(records)).toEqual([
+    'model.a.inputs',
+    'model.a.outputs',
+    'model.b.inputs',
+    'model.b.outputs',
+    'pipeline.p.outputs',
+  ])
+  for (const { record } of records) {
+    expect([record.key, record.partition, record.awaited]).toEqual(['3.p.theirs', 3, false])
+    expect(record.headers).toContainEqual(['x-millrace-key', 'theirs'])
+    expect(record.headers.map(([name]) => name)).not.toContain('x-millrace-gateway')
+  }
+  expect(terminals).toHaveLength(1)
+  records.at(-1)?.acknowledge()
+  await terminals[0]
+})
+
+test('its failure is its end, on the errors topic and in the place of its result', async () => {
+  const { run, call, records } = scene()
+  const { origin, terminals } = fromTopic()
+  const { ended } = run(CHAIN, {}, 10_000, NEVER, origin)
+  ;(await call(0)).end({ kind: 'failed', failure: ownFailure('INFERENCE_FAILED', 'no') })
+  expect((await ended).kind).toBe('failed')
+  expect(topics(records)).toEqual(['model.a.inputs', 'errors.errors', 'pipeline.p.outputs'])
+  expect(terminals).toHaveLength(1)
+})
+
+test('a step that answered before a crash is not asked again', async () => {
+  const { run, call, calls } = scene()
+  const { origin } = fromTopic(new Map([['a', response('X')]]))
+  const { ended } = run(CHAIN, {}, 10_000, NEVER, origin)
+  const only = await call(0)
+  expect(only.model).toBe('b')
+  expect(only.request.inputs.map(({ name }) => name)).toEqual(['X'])
+  only.end(answered('Y'))
+  expect((await ended).kind).toBe('answered')
+  expect(calls).toHaveLength(1)
+})
+
+test("the failure of a side branch is nobody's result", async () => {
+  const { run, call, records } = scene()
+  const { ended, plan } = run(SIDE, { wait: 'none' })
+  ;(await call(0)).end(answered('X'))
+  ;(await call(1)).end({ kind: 'failed', failure: ownFailure('INFERENCE_FAILED', 'no') })
+  await ended
+  expect(plan.outputNode).toBeDefined()
+  expect(
+    topics(records)
+      .filter((topic) => /errors|pipeline.p.outputs/.test(topic))
+      .toSorted(),
+  ).toEqual(['errors.errors', 'pipeline.p.outputs'])
+})
+
+test('a pipeline without an output ends when its steps have, and says that it answers nothing', async () => {
+  const { run, call } = scene()
+  const { ended } = run({ steps: [{ name: 'a' }] }, { wait: 'none' })
+  ;(await call(0)).end(answered('X'))
+  expect(await ended).toMatchObject({ kind: 'failed', failure: { code: 'PIPELINE_NO_OUTPUT' } })
 })
