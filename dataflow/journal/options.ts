@@ -38,10 +38,11 @@ export const journalOptions = {
   }),
   journalBatchBytes: bytes(MIB, 1024, 'Records that are sent together, about; a larger one goes alone.'),
   journalTimeoutMs: Type.Integer({
-    default: 5_000,
+    default: 15_000,
     minimum: 100,
     maximum: 60_000,
-    description: 'Until a record that is not acknowledged counts as refused.',
+    description:
+      'Until a record that is not acknowledged counts as refused, while brokers answer; longer than brokers need to choose new leaders.',
   }),
   journalCompression: Type.Enum([...COMPRESSIONS], { default: 'lz4', description: 'Of batches of 4 KiB and more.' }),
   journalSpillFile: Type.String({

@@ -21,6 +21,8 @@ interface LibraryError extends Error {
   readonly apiCode?: number
   readonly apiId?: string
   readonly serverErrorMessage?: string | null
+  /** Whether the library takes it for something that may pass. */
+  readonly canRetry?: boolean
   readonly response?: unknown
   readonly produced?: unknown
 }

@@ -1,7 +1,8 @@
 /**
  * The idempotent producer. The library counts a partition's sequence on when a send was answered well, so after any
- * failure its numbers may no longer be the broker's, which would take new records for known ones and drop them: a producer
- * that failed is therefore thrown away, and the next one has an identity, and numbers, of its own.
+ * failure its numbers may no longer be the broker's, which would take new records for known ones and drop them. What was not
+ * counted is sent once more just as it was, to the leaders of that moment: whoever has it already says so and keeps it once. A
+ * producer that gave up is thrown away, and the next one has an identity, and numbers, of its own.
  */
 import { Producer } from '@platformatic/kafka'
 import type { KafkaProducer, OutgoingRecord, SendOptions, SendResult } from './client.ts'
@@ -11,6 +12,9 @@ import { closeNow, libraryOptions } from './library-options.ts'
 
 const ALL_REPLICAS = -1
 const ACKNOWLEDGED: SendResult = { kind: 'acknowledged' }
+const NO_RESULT: SendResult = { kind: 'unavailable', reason: 'the client gave no result' }
+/** While partitions have no leader: what is sent again, and how soon. */
+const LEADER_PAUSE_MS = 100
 
 export function createProducer(connection: KafkaConnection, clientId: string): KafkaProducer {
   let current: Producer | undefined
@@ -21,14 +25,26 @@ export function createProducer(connection: KafkaConnection, clientId: string): K
   }
   return {
     async send(records, options) {
-      current ??= new Producer({ ...libraryOptions(connection, clientId), idempotent: true, acks: ALL_REPLICAS })
-      try {
-        await within(options.timeoutMs, current.send(toLibrary(records, options)))
-        return records.map(() => ACKNOWLEDGED)
-      } catch (error) {
-        void discard()
-        return toResults(records, error)
+      const giveUpAtMs = performance.now() + options.timeoutMs
+      const results = new Map<OutgoingRecord, SendResult>()
+      for (let left = records; ; left = left.filter((record) => !results.has(record))) {
+        current ??= new Producer({ ...libraryOptions(connection, clientId), idempotent: true, acks: ALL_REPLICAS })
+        try {
+          await within(giveUpAtMs - performance.now(), current.send(toLibrary(left, options)))
+          for (const record of left) results.set(record, ACKNOWLEDGED)
+          break
+        } catch (error) {
+          const counted = countedIn(error)
+          for (const record of left) if (counted.has(partitionOf(record))) results.set(record, ACKNOWLEDGED)
+          if (mayPass(error) && (await hasNewLeaders(current, giveUpAtMs))) continue
+          void discard()
+          const rest = left.filter((record) => !results.has(record))
+          const ends = toResults(rest, error)
+          for (const [index, record] of rest.entries()) results.set(record, ends[index] ?? toUnavailable(error))
+          break
+        }
       }
+      return records.map((record) => results.get(record) ?? NO_RESULT)
     },
     close: discard,
   }
@@ -64,6 +80,35 @@ async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
   }
 }
 
+/** Of the same batch to another leader, or to the same one a moment later. */
+const mayPass = (error: unknown): boolean => {
+  const all = [...eachError(error)]
+  return all.some(({ canRetry }) => canRetry === true) && !all.some(({ canRetry }) => canRetry === false)
+}
+
+/** Whether there is time, and a broker that answers: after a pause the next send asks it who leads. */
+async function hasNewLeaders(producer: Producer, giveUpAtMs: number): Promise<boolean> {
+  const leftMs = (): number => giveUpAtMs - performance.now()
+  if (leftMs() <= LEADER_PAUSE_MS) return false
+  try {
+    await new Promise((done) => setTimeout(done, LEADER_PAUSE_MS))
+    producer.clearMetadata()
+    await within(leftMs(), producer.metadata({ topics: [], forceUpdate: true }))
+    return leftMs() > 0
+  } catch {
+    return false // nobody is there: the reason of the send is told
+  }
+}
+
+const partitionOf = ({ topic, partition }: { topic: string; partition: number | string }): string =>
+  `${topic}:${String(partition)}`
+
+/** Partitions whose records were acknowledged although others failed, and whose sequence was counted on. */
+const countedIn = (error: unknown): ReadonlySet<string> =>
+  new Set([...eachError(error)].flatMap(({ produced }) => producedOf(produced).map(partitionOf)))
+
+const toUnavailable = (error: unknown): SendResult => ({ kind: 'unavailable', reason: reasonOf(error) })
+
 interface PartitionResponse {
   readonly index: number
   readonly errorCode: number
@@ -77,13 +122,14 @@ function toResults(records: readonly OutgoingRecord[], error: unknown): readonly
   for (const part of eachError(error)) {
     const topic = /^Unknown topic (?<topic>\S+)\.$/.exec(part.message)?.groups?.['topic']
     if (topic !== undefined) unknownTopics.add(topic)
-    for (const { topic, partition } of producedOf(part.produced)) known.set(`${topic}:${partition}`, ACKNOWLEDGED)
     for (const { name, partitions } of responsesOf(part.response))
-      for (const partition of partitions) known.set(`${name}:${String(partition.index)}`, toResult(partition))
+      for (const partition of partitions)
+        known.set(partitionOf({ topic: name, partition: partition.index }), toResult(partition))
   }
-  const unavailable: SendResult = { kind: 'unavailable', reason: reasonOf(error) }
-  return records.map(({ topic, partition }) =>
-    unknownTopics.has(topic) ? { kind: 'unknownTopic' } : (known.get(`${topic}:${String(partition)}`) ?? unavailable),
+  return records.map((record) =>
+    unknownTopics.has(record.topic)
+      ? { kind: 'unknownTopic' }
+      : (known.get(partitionOf(record)) ?? toUnavailable(error)),
   )
 }
 
