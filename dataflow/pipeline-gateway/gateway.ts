@@ -8,7 +8,7 @@ import type { CallHeaders, ModelClient } from '../model-client/model-client.ts'
 import type { DirectRunner } from '../runner/direct-runner.ts'
 import { type PipelineEnd, toPipelineFailure } from '../runner/pipeline-request.ts'
 import { type HeaderValues, requestIdOf, timeoutOf } from './call.ts'
-import { type HeldPlan, type HeldPlans, unknownPipeline } from './control/held-plans.ts'
+import { type HeldPlan, type HeldPlans, unknownPipeline } from '../control/held-plans.ts'
 import type { CountRequest, MethodType } from './metrics.ts'
 import { composeMetadata, stepModels } from './pipeline-metadata.ts'
 

@@ -1,13 +1,13 @@
 /** Does what the scheduler says: loads, serves and unloads pipelines, makes their topics, and reports what became of it. */
-import type { GatewayMessage } from '../../../api/generated/millrace/dataflow/GatewayMessage.ts'
-import type { PipelineReport } from '../../../api/generated/millrace/dataflow/PipelineReport.ts'
-import type { SchedulerMessage__Output } from '../../../api/generated/millrace/dataflow/SchedulerMessage.ts'
-import { type Backoff, backoffMs, pause } from '../../../kit/backoff.ts'
-import { toServingError } from '../../../kit/errors.ts'
-import type { Logger } from '../../../kit/log.ts'
-import type { Journal } from '../../journal/journal.ts'
-import type { TopicEnd } from '../../journal/topics.ts'
-import type { DirectRunner } from '../../runner/direct-runner.ts'
+import type { GatewayMessage } from '../../api/generated/millrace/dataflow/GatewayMessage.ts'
+import type { PipelineReport } from '../../api/generated/millrace/dataflow/PipelineReport.ts'
+import type { SchedulerMessage__Output } from '../../api/generated/millrace/dataflow/SchedulerMessage.ts'
+import { type Backoff, backoffMs, pause } from '../../kit/backoff.ts'
+import { toServingError } from '../../kit/errors.ts'
+import type { Logger } from '../../kit/log.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { TopicEnd } from '../journal/topics.ts'
+import type { DirectRunner } from '../runner/direct-runner.ts'
 import type { HeldPlan, HeldPlans, PlanName, PlanSource } from './held-plans.ts'
 import type { PlansFile } from './plans-file.ts'
 
@@ -15,7 +15,7 @@ export interface ControlDeps {
   readonly plans: HeldPlans
   readonly file: PlansFile
   readonly journal: Journal
-  readonly runner: DirectRunner
+  readonly runner: Pick<DirectRunner, 'untilIdle'>
   readonly report: (message: GatewayMessage) => void
   readonly signal: AbortSignal
   readonly log: Logger

@@ -1,11 +1,11 @@
 /** The control stream of dataflow.proto: who this is and what it holds up, what it shall hold down. */
-import type { GatewayMessage } from '../../../api/generated/millrace/dataflow/GatewayMessage.ts'
-import type { Introduction } from '../../../api/generated/millrace/dataflow/Introduction.ts'
-import type { SchedulerMessage__Output } from '../../../api/generated/millrace/dataflow/SchedulerMessage.ts'
-import { Dataflow, GRPC_OPTIONS } from '../../../api/grpc.ts'
-import type { CallerSecurity } from '../../../kit/grpc-security.ts'
-import type { Logger } from '../../../kit/log.ts'
-import { SchedulerSession } from '../../../kit/scheduler-session.ts'
+import type { GatewayMessage } from '../../api/generated/millrace/dataflow/GatewayMessage.ts'
+import type { Introduction } from '../../api/generated/millrace/dataflow/Introduction.ts'
+import type { SchedulerMessage__Output } from '../../api/generated/millrace/dataflow/SchedulerMessage.ts'
+import { Dataflow, GRPC_OPTIONS } from '../../api/grpc.ts'
+import type { CallerSecurity } from '../../kit/grpc-security.ts'
+import type { Logger } from '../../kit/log.ts'
+import { SchedulerSession } from '../../kit/scheduler-session.ts'
 
 export interface ControlSessionDeps {
   readonly scheduler: string

@@ -5,10 +5,10 @@
  * I9: a Synchronised from another store than the one that gave what is held drops nothing.
  */
 import { Value } from 'typebox/value'
-import { ServingError, toServingError } from '../../../kit/errors.ts'
-import { type PipelineSpec, PipelineSpecSchema } from '../../../api/resources/pipeline.ts'
-import type { Plan } from '../../plan/plan.ts'
-import type { JournalSettings } from '../../runner/pipeline-request.ts'
+import { ServingError, toServingError } from '../../kit/errors.ts'
+import { type PipelineSpec, PipelineSpecSchema } from '../../api/resources/pipeline.ts'
+import type { Plan } from '../plan/plan.ts'
+import type { JournalSettings } from '../runner/pipeline-request.ts'
 
 export interface PlanSource {
   readonly pipeline: string

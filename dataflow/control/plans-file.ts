@@ -3,8 +3,8 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type Static, Type } from 'typebox'
 import { Value } from 'typebox/value'
-import type { Logger } from '../../../kit/log.ts'
-import { toServingError } from '../../../kit/errors.ts'
+import type { Logger } from '../../kit/log.ts'
+import { toServingError } from '../../kit/errors.ts'
 import type { PlansSnapshot } from './held-plans.ts'
 
 const SCHEMA_VERSION = 1
