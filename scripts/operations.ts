@@ -173,6 +173,8 @@ function metrics(): readonly Metric[] {
     dirtyModels: notAsked,
     agents: notAsked,
     gateways: notAsked,
+    engines: notAsked,
+    modelGateways: notAsked,
     nodes: notAsked,
     subscribers: notAsked,
     isLeading: notAsked,

@@ -13,15 +13,16 @@ const MAX_MS = 0x7fff_ffff
 
 /** inner: all; outer: all, or what is there at the end of the window; any: the first. */
 const Join = Type.Union([Type.Literal('inner'), Type.Literal('outer'), Type.Literal('any')])
-/** Ours is `direct`: one gateway runs the whole request. `topics` comes with the dataflow engine. */
-const Execution = Type.Unsafe<'direct'>({
-  refusal: (value: unknown): string | undefined => {
-    if (value === 'direct') return undefined
-    return value === 'topics'
-      ? 'topics is not part of this version: use direct, or leave it out'
-      : `${JSON.stringify(value)} is not allowed; use direct`
-  },
-})
+/** One value now, the other with the dataflow engine. */
+const notYet = <Now extends string, Later extends string>(now: Now, later: Later) =>
+  Type.Unsafe<Now | Later>({
+    refusal: (value: unknown): string | undefined => {
+      if (value === now) return undefined
+      return value === later
+        ? `${later} is not part of this version: use ${now}, or leave it out`
+        : `${JSON.stringify(value)} is not allowed; use ${now}`
+    },
+  })
 
 const Reference = Type.String()
 const References = Type.Array(Reference)
@@ -77,7 +78,10 @@ const Output = Type.Object(
 const Dataflow = Type.Object(
   {
     cleanTopicsOnDelete: Type.Optional(Type.Boolean()),
-    execution: Type.Optional(Execution),
+    /** Ours is `direct`: one process runs the whole request. `topics`: every step waits on Kafka for its records. */
+    execution: Type.Optional(notYet('direct', 'topics')),
+    /** What becomes of a call whose gateway died: an error record, or it runs again. `error` when absent. */
+    recovery: Type.Optional(notYet('error', 'rerun')),
     /** Which edges are written to Kafka; all when absent and there is a Kafka. */
     record: Type.Optional(Type.Union([Type.Literal('none'), Type.Literal('boundary'), Type.Literal('all')])),
     /** What an answer waits for; input when absent. */

@@ -5,6 +5,7 @@
  * I6: who the gateways are is stored, as observed state, so any scheduler knows the same endpoints; what they hold they say
  * again with each connection.
  */
+import type { AliveGateway } from '../../api/generated/millrace/dataflow/AliveGateway.ts'
 import type { Introduction__Output } from '../../api/generated/millrace/dataflow/Introduction.ts'
 import type { PipelineReport__Output } from '../../api/generated/millrace/dataflow/PipelineReport.ts'
 import { everyMs } from '../../kit/backoff.ts'
@@ -17,25 +18,27 @@ import type { GatewayDocument } from '../domain/documents.ts'
 import type { DependentKey } from '../domain/index/dependents.ts'
 import { heldVersions } from '../domain/pipeline/facts.ts'
 import type { GatewaysView } from '../domain/pipeline/gateways-view.ts'
+import { sameValue } from '../domain/same-value.ts'
 import type { Write } from '../domain/store.ts'
-import { acceptPeer } from '../grpc/peer-streams.ts'
 import type { Writer } from '../loop/writer.ts'
+import { createAliveGateways } from './alive.ts'
 import { createHoldings, type Holdings } from './holdings.ts'
-import { checkIntroduction, toGatewayDocument } from './messages.ts'
+import { toGatewayDocument } from './messages.ts'
 import { neededGateways, planForget, planLost, planReady, type Presence, writeGateway } from './presence.ts'
-import { createSession, type GatewayStream, type Session } from './session.ts'
+import { createSession, type Session } from './session.ts'
+import type { DataflowStream, Introduce } from './streams.ts'
 
 const WATCH_MS = 500
 /** After a start or an outage gateways need a moment to find this scheduler. */
 const RECONNECT_ALLOWANCE_MS = 5_000
+/** Longer: whoever is not among the living has its requests ended by others. */
+const ALIVE_ALLOWANCE_MS = 15_000
 /** After this a gateway is let go, whatever Envoys say: whoever stops it has a deadline too. */
 const DRAIN_DEADLINE_MS = 60_000
 
 export interface GatewaysDeps {
   readonly cluster: ClusterState
   readonly storeId: string
-  /** Whether Envoys can check gateways that speak TLS. */
-  readonly trustsTls: boolean
   readonly submit: Writer['submit']
   readonly isAcked: (revision: number) => boolean | 'no-node'
   readonly drainTimeMs: number
@@ -45,16 +48,19 @@ export interface GatewaysDeps {
   readonly onSaid: (pipelines: Iterable<DependentKey>) => void
   /** The first gateway came, or the last one is gone. */
   readonly onOutage: () => void
+  /** What `alive` answers is another list now. */
+  readonly onAlive: () => void
   readonly now: () => number
   readonly log: Logger
 }
 
 export interface Gateways extends Running {
-  /** Takes a new stream; its first message is Introduction. */
-  readonly accept: (stream: GatewayStream) => void
+  readonly accept: Introduce
   /** Tells gateways what committed changes want of them. */
   readonly push: (changes: readonly DocumentChange[]) => void
   readonly view: GatewaysView
+  /** Those that live; undefined while this scheduler gives them time to find it. */
+  readonly alive: () => readonly AliveGateway[] | undefined
   readonly count: () => number
 }
 
@@ -69,9 +75,14 @@ export function startGateways(deps: GatewaysDeps): Gateways {
   const { cluster, log, now } = deps
   const abort = new AbortController()
   const connected = new Map<string, Connected>()
+  const living = createAliveGateways()
   const startedAtMs = now()
+  let toldAlive: readonly AliveGateway[] | undefined
   let judging = false
   let hadAny: boolean | undefined
+
+  const alive = (): readonly AliveGateway[] | undefined =>
+    now() - startedAtMs > ALIVE_ALLOWANCE_MS ? living.list(now()) : undefined
 
   function introducedOf(name: string): Holdings | undefined {
     const entry = connected.get(name)
@@ -98,8 +109,7 @@ export function startGateways(deps: GatewaysDeps): Gateways {
     })
   }
 
-  function connect(stream: GatewayStream, introduction: Introduction__Output): Connected {
-    checkIntroduction(introduction, deps.trustsTls)
+  function connect(stream: DataflowStream, introduction: Introduction__Output): Connected {
     const { name } = introduction
     const older = connected.get(name)
     if (older !== undefined) {
@@ -117,9 +127,11 @@ export function startGateways(deps: GatewaysDeps): Gateways {
     })
     const entry: Connected = { session, holdings, introduced: false, draining: undefined }
     connected.set(name, entry)
+    living.came(name, introduction.epoch)
     stream.on('close', () => {
       if (connected.get(name) !== entry) return
       connected.delete(name)
+      living.went(name, entry.draining !== undefined, now())
       log.warn({ gateway: name }, entry.draining === undefined ? 'gateway lost' : 'gateway left')
       write(() => lost(name))
     })
@@ -213,6 +225,14 @@ export function startGateways(deps: GatewaysDeps): Gateways {
     }
     judgeSoon()
     watchOutage()
+    watchAlive()
+  }
+
+  function watchAlive(): void {
+    const list = alive()
+    if (list === undefined || sameValue(list, toldAlive)) return
+    toldAlive = list
+    deps.onAlive()
   }
 
   function watchLoads({ session, holdings }: Connected, nowMs: number): void {
@@ -250,20 +270,22 @@ export function startGateways(deps: GatewaysDeps): Gateways {
       [...connected.values()]
         .filter((entry) => entry.introduced)
         .map(({ session, holdings }) => ({ gateway: session.name, ...holdings.unload(pipeline) })),
+    haveJournal: () => [...cluster.gateways()].some(({ hasJournal }) => hasJournal),
   }
 
-  const accept = (stream: GatewayStream): void => {
-    acceptPeer(stream, {
-      expected: 'Introduction',
-      first: ({ introduction }) => introduction,
-      connect: (introduction) => connect(stream, introduction),
-      receive: (entry, message) => {
-        if (message.report) report(entry, message.report)
-        if (message.draining) drain(entry)
+  const accept: Introduce = (stream, introduction) => {
+    const entry = connect(stream, introduction)
+    return {
+      name: entry.session.name,
+      report: (message) => {
+        report(entry, message)
       },
-      nameOf: ({ session }) => session.name,
-      log,
-    })
+      drain: () => {
+        drain(entry)
+      },
+      released: () => undefined, // it has no units
+      lags: () => undefined,
+    }
   }
 
   const watching = everyMs(WATCH_MS, abort.signal, watch)
@@ -271,6 +293,7 @@ export function startGateways(deps: GatewaysDeps): Gateways {
     accept,
     push,
     view,
+    alive,
     count: () => connected.size,
     stop: async () => {
       abort.abort()

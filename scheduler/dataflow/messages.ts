@@ -2,21 +2,26 @@
 import { isIP } from 'node:net'
 import type { Introduction__Output } from '../../api/generated/millrace/dataflow/Introduction.ts'
 import { nameProblem } from '../../api/resources/rules.ts'
-import { type Issue, issuesError, ServingError } from '../../kit/errors.ts'
+import { type Issue, issuesError } from '../../kit/errors.ts'
 import { type GatewayDocument, SCHEMA_VERSION } from '../domain/documents.ts'
 
 const MAX_PORT = 65_535
 
-/** Who subscribes. @throws ServingError REQUEST_INVALID listing what is wrong; UNIMPLEMENTED for a role of a later version. */
+/** Who subscribes. @throws ServingError REQUEST_INVALID listing what is wrong. */
 export function checkIntroduction(introduction: Introduction__Output, trustsTls: boolean): void {
-  const { name, role, address, restPort, grpcPort, tls } = introduction
-  if (role !== 'PIPELINE_GATEWAY')
-    throw new ServingError(
-      'UNIMPLEMENTED',
-      `role ${role} is not part of this version: only PIPELINE_GATEWAY subscribes`,
-    )
+  const { name, role } = introduction
   const problem = nameProblem(name)
   const issues: Issue[] = problem === undefined ? [] : [{ path: 'introduction.name', message: problem }]
+  if (role === 'PIPELINE_GATEWAY') issues.push(...addressIssues(introduction, trustsTls))
+  if (issues.length > 0) throw issuesError('REQUEST_INVALID', 'Introduction', issues)
+}
+
+/** Envoy must reach it. */
+function addressIssues(
+  { address, restPort, grpcPort, tls }: Introduction__Output,
+  trustsTls: boolean,
+): readonly Issue[] {
+  const issues: Issue[] = []
   if (isIP(address) === 0)
     issues.push({ path: 'introduction.address', message: `${JSON.stringify(address)} is no IP address` })
   for (const [path, port] of [['rest_port', restPort] as const, ['grpc_port', grpcPort] as const])
@@ -26,7 +31,7 @@ export function checkIntroduction(introduction: Introduction__Output, trustsTls:
       path: 'introduction.tls',
       message: 'it speaks TLS, and Envoys could not check it: give --upstream-ca to every scheduler',
     })
-  if (issues.length > 0) throw issuesError('REQUEST_INVALID', 'Introduction', issues)
+  return issues
 }
 
 /** Its record once its stream is here. */

@@ -3,7 +3,7 @@ import { leaderStream } from '../grpc/peer-streams.ts'
 import type { ControlPlane } from '../loop/control-plane.ts'
 
 export const createDataflowService = (controlPlane: Pick<ControlPlane, 'role'>): DataflowHandlers => ({
-  Subscribe: leaderStream(controlPlane, ({ gateways }, stream) => {
-    gateways.accept(stream)
+  Subscribe: leaderStream(controlPlane, ({ dataflow }, stream) => {
+    dataflow.accept(stream)
   }),
 })

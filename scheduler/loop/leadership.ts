@@ -8,7 +8,7 @@ import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
 import { type Agents, startAgents } from '../agents/agents.ts'
 import { probeReadiness, startProber } from '../agents/prober.ts'
-import { type Gateways, startGateways } from '../dataflow/gateways.ts'
+import { type Dataflow, startDataflow } from '../dataflow/dataflow.ts'
 import type { ClusterState } from '../domain/cluster.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
 import { isDependentKey } from '../domain/index/dependents.ts'
@@ -57,7 +57,7 @@ export interface LeadershipDeps {
 export interface LeadershipRun extends Running {
   readonly submit: Writer['submit']
   readonly agents: Agents
-  readonly gateways: Gateways
+  readonly dataflow: Dataflow
   readonly readiness: Readiness
   readonly measurements: Measurements
   /** Changes that this leader did not write itself were applied. */
@@ -83,7 +83,8 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     moveBudget: () => cluster.movesInProgress() < times.maxConcurrentMoves,
     retry: DEFAULT_RETRY_POLICY,
     place,
-    gateways: gateways.view,
+    gateways: dataflow.gateways.view,
+    engines: dataflow.enginesView,
   })
   const schedule = (due: readonly WakeUp[]): void => {
     wakeUps.schedule(due)
@@ -122,7 +123,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     for (const change of changes)
       if (change.kind === 'experiment') followRollouts(measurements, [change.after ?? change.name])
     agents.push(changes)
-    gateways.push(changes)
+    dataflow.push(changes)
     if (changes.some(hasDrainedAndLeft)) void forgetReplicas()
   }
   const writer = startWriter({
@@ -170,7 +171,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     now,
     log: log.child({ part: 'agents' }),
   })
-  const gateways = startGateways({
+  const dataflow = startDataflow({
     cluster,
     storeId: deps.storeId,
     trustsTls: deps.trustsTls,
@@ -187,7 +188,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
       markAndWake(dependents.markAll)
     },
     now,
-    log: log.child({ part: 'gateways' }),
+    log,
   })
   const readiness = createReadiness({
     cluster,
@@ -230,7 +231,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
   return {
     submit: writer.submit,
     agents,
-    gateways,
+    dataflow,
     readiness,
     measurements,
     changed,
@@ -244,7 +245,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
       abort.abort()
       clearTimeout(waitEnd)
       await writer.stop()
-      await Promise.all([agents.stop(), gateways.stop(), prober.stop(), wakeUps.stop(), sweeping])
+      await Promise.all([agents.stop(), dataflow.stop(), prober.stop(), wakeUps.stop(), sweeping])
     },
   }
 }

@@ -1,3 +1,4 @@
+import type { Workers } from '../dataflow/workers.ts'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
 /** What the scheduler counts; gauges are read when they are asked for. */
@@ -15,6 +16,9 @@ export interface Gauges {
   readonly dirtyModels: () => number
   readonly agents: () => number
   readonly gateways: () => number
+  /** Undefined: it does not lead. */
+  readonly engines: () => Pick<Workers, 'count' | 'counts'> | undefined
+  readonly modelGateways: () => Pick<Workers, 'count' | 'counts'> | undefined
   readonly nodes: () => number
   readonly subscribers: () => number
   readonly isLeading: () => boolean
@@ -66,6 +70,18 @@ export function registerGauges(registry: Registry, gauges: Gauges): void {
   gauge('dirty_models', 'Models, pipelines and experiments waiting to be reconciled.', gauges.dirtyModels)
   gauge('connected_agents', 'Agents connected to this scheduler.', gauges.agents)
   gauge('connected_gateways', 'Pipeline gateways connected to this scheduler.', gauges.gateways)
+  gauge('connected_engines', 'Engines connected to this scheduler.', () => gauges.engines()?.count() ?? 0)
+  gauge(
+    'connected_model_gateways',
+    'Model gateways connected to this scheduler.',
+    () => gauges.modelGateways()?.count() ?? 0,
+  )
+  const pipelines = () => gauges.engines()?.counts()
+  gauge('unread_pipelines', 'Pipelines with input topics that no engine reads.', () => pipelines()?.unread ?? 0)
+  gauge('moving_pipelines', 'Pipelines that one engine hands over to another.', () => pipelines()?.moving ?? 0)
+  const models = () => gauges.modelGateways()?.counts()
+  gauge('unread_models', 'Available models that no model gateway reads.', () => models()?.unread ?? 0)
+  gauge('moving_models', 'Models that one model gateway hands over to another.', () => models()?.moving ?? 0)
   gauge('counting_nodes', 'Envoys whose ACK counts, of all schedulers.', gauges.nodes)
   gauge('subscribers', 'Open subscriptions and watches.', gauges.subscribers)
   gauge('leading', '1 while this scheduler leads.', () => Number(gauges.isLeading()))

@@ -1,6 +1,10 @@
-/** A pipeline gateway in this process, speaking dataflow.proto to a scheduler: loads what it is told at once, or as a test says. */
+/**
+ * A pipeline gateway, engine or model gateway in this process, speaking dataflow.proto to a scheduler: loads what it is told at
+ * once, or as a test says, and releases units that are revoked.
+ */
 import { credentials } from '@grpc/grpc-js'
 import type { GatewayMessage } from '../../api/generated/millrace/dataflow/GatewayMessage.ts'
+import type { HeldUnit } from '../../api/generated/millrace/dataflow/HeldUnit.ts'
 import type { Introduction } from '../../api/generated/millrace/dataflow/Introduction.ts'
 import type { PipelineLoad__Output } from '../../api/generated/millrace/dataflow/PipelineLoad.ts'
 import type { SchedulerMessage__Output } from '../../api/generated/millrace/dataflow/SchedulerMessage.ts'
@@ -17,6 +21,8 @@ export interface FakeGatewayOptions {
   readonly introduction?: Introduction
   /** Has what this one has, and knows its store. */
   readonly like?: FakeGateway
+  /** False: what is revoked is kept, until a test releases it. */
+  readonly releases?: boolean
   readonly onLoad?: (load: PipelineLoad__Output) => 'loaded' | 'later' | { readonly failed: string }
 }
 
@@ -25,6 +31,10 @@ export interface FakeGateway {
   readonly serving: () => readonly string[]
   /** `<pipeline>@<version>` of everything that it holds, sorted. */
   readonly held: () => readonly string[]
+  /** Names of the units that it reads, sorted. */
+  readonly units: () => readonly string[]
+  /** Says that what was revoked is released. */
+  release(unit: string): void
   /** Every message of the scheduler, in order. */
   readonly received: readonly SchedulerMessage__Output[]
   connect(): void
@@ -34,13 +44,15 @@ export interface FakeGateway {
   /** Reports a load that `onLoad` left for later. */
   finish(load: PipelineLoad__Output): void
   /** What its plans came from. */
-  readonly state: () => { readonly held: readonly Plan[]; readonly storeId: string }
+  readonly state: () => { readonly held: readonly Plan[]; readonly storeId: string; readonly units: readonly Unit[] }
   /** Why its stream was ended by the scheduler. */
   ended(): Promise<string>
   /** Waits until this holds; asked after every message of the scheduler. */
   until(wanted: () => boolean): Promise<void>
   close(): void
 }
+
+type Unit = HeldUnit & { readonly name: string }
 
 const RECONNECT_MS = 50
 const WAIT_MS = 20_000
@@ -57,6 +69,8 @@ export function createFakeGateway(options: FakeGatewayOptions): FakeGateway {
   const waiting = new Set<() => void>()
   let storeId = options.like?.state().storeId ?? ''
   for (const plan of options.like?.state().held ?? []) plans.load(plan)
+  const units = new Map<string, Unit>()
+  for (const unit of options.like?.state().units ?? []) units.set(unit.name, unit)
   let end = (_reason: string): void => undefined
   const ended = new Promise<string>((resolve) => {
     end = resolve
@@ -81,6 +95,12 @@ export function createFakeGateway(options: FakeGatewayOptions): FakeGateway {
     send({ report: { pipeline, version, uid } })
   }
 
+  function release(name: string): void {
+    const unit = units.get(name)
+    units.delete(name)
+    send({ unitReleased: { ...unit, name } })
+  }
+
   function receive(message: SchedulerMessage__Output): void {
     received.push(message)
     if (message.load) load(message.load)
@@ -90,7 +110,11 @@ export function createFakeGateway(options: FakeGatewayOptions): FakeGateway {
       const uid = plans.unload(pipeline, version)
       send({ report: { pipeline, version, uid, state: 'UNLOADED' } })
     }
+    if (message.unitAssign) units.set(message.unitAssign.name, message.unitAssign)
+    if (message.unitRevoke && options.releases !== false) release(message.unitRevoke.name)
     if (message.synchronised) {
+      const named = message.synchronised.heldUnits.map(({ name }) => name)
+      for (const name of units.keys()) if (!named.includes(name)) units.delete(name)
       storeId = message.synchronised.storeId
       plans.keepOnly(message.synchronised.held)
     }
@@ -117,6 +141,7 @@ export function createFakeGateway(options: FakeGatewayOptions): FakeGateway {
         grpcPort: options.grpcPort ?? 1,
         held: plans.held(),
         storeId,
+        heldUnits: [...units.values()],
         ...options.introduction,
       },
     })
@@ -129,11 +154,13 @@ export function createFakeGateway(options: FakeGatewayOptions): FakeGateway {
         .held()
         .map(({ pipeline, version }) => `${pipeline}@${String(version)}`)
         .toSorted(),
+    units: () => [...units.keys()].toSorted(),
+    release,
     received,
     connect,
     send,
     finish,
-    state: () => ({ held: plans.held(), storeId }),
+    state: () => ({ held: plans.held(), storeId, units: [...units.values()] }),
     ended: () => ended,
     disconnect: () => {
       wanted = false

@@ -5,7 +5,7 @@ import {
   type PipelineVersionDocument,
   SCHEMA_VERSION,
 } from '../../scheduler/domain/documents.ts'
-import type { GatewaysView, PipelineContext, Said } from '../../scheduler/domain/pipeline/gateways-view.ts'
+import type { EnginesView, GatewaysView, PipelineContext, Said } from '../../scheduler/domain/pipeline/gateways-view.ts'
 
 export const aPipelineVersion = (version: number, ...models: readonly string[]): PipelineVersionDocument => ({
   version,
@@ -45,8 +45,11 @@ export function gatewaysThat(said: Readonly<Record<string, Readonly<Record<strin
     needed: () => Object.keys(said).toSorted(),
     said: (gateway, uid) => said[gateway]?.[uid] ?? { kind: 'nothing' },
     unloads: () => [],
+    haveJournal: () => false,
   }
 }
+
+export const NO_ENGINES: EnginesView = { areHere: () => false, said: () => ({ kind: 'nothing' }) }
 
 export const LOADED: Said = { kind: 'loaded' }
 export const failedFor = (reason: string, retrying = true): Said => ({ kind: 'failed', reason, retrying })
@@ -57,5 +60,6 @@ export const pipelineContext = (fields: Partial<PipelineContext> = {}): Pipeline
   drainTimeMs: 100,
   noNodeDrainTimeMs: 5_000,
   gateways: gatewaysThat({}),
+  engines: NO_ENGINES,
   ...fields,
 })

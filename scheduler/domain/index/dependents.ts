@@ -1,7 +1,7 @@
-/** Which pipelines and experiments name a model or a pipeline, so that a change of it costs those alone. */
+/** Which pipelines and experiments name a model or another pipeline, so that a change of it costs those alone. */
 import type { DocumentChange } from '../document-change.ts'
 import type { ExperimentDocument, PipelineDocument } from '../documents.ts'
-import { isPipelineAwaitingAck, isPipelinePending } from '../pipeline/facts.ts'
+import { externalPipelines, isPipelineAwaitingAck, isPipelinePending } from '../pipeline/facts.ts'
 import { isModelAnswering } from '../pipeline/status.ts'
 import { createGroups } from './groups.ts'
 
@@ -71,9 +71,12 @@ function note(set: Set<DependentKey>, key: DependentKey, member: boolean): void 
   else set.delete(key)
 }
 
-/** The models of every kept version: an older one may still answer. */
+/** The models of every kept version, and the pipelines that it takes from: an older one may still answer. */
 const pipelineTargets = (pipeline: PipelineDocument | undefined): readonly TargetKey[] =>
-  (pipeline?.versions ?? []).flatMap(({ spec }) => spec.steps.map(({ name }): TargetKey => `model/${name}`))
+  (pipeline?.versions ?? []).flatMap((version) => [
+    ...version.spec.steps.map(({ name }): TargetKey => `model/${name}`),
+    ...externalPipelines(version).map((name): TargetKey => `pipeline/${name}`),
+  ])
 
 function experimentTargets(experiment: ExperimentDocument | undefined): readonly TargetKey[] {
   if (experiment === undefined) return []

@@ -25,6 +25,14 @@ export function heldVersions(pipeline: PipelineDocument): readonly PipelineVersi
 export const modelsOf = ({ spec }: PipelineVersionDocument): readonly string[] =>
   [...new Set(spec.steps.map(({ name }) => name))].toSorted()
 
+/** Other pipelines that a version takes from, each once, sorted. */
+export const externalPipelines = ({ spec: { input } }: PipelineVersionDocument): readonly string[] =>
+  [
+    ...new Set(
+      [...(input?.externalInputs ?? []), ...(input?.externalTriggers ?? [])].map((text) => text.split('.')[0] ?? text),
+    ),
+  ].toSorted()
+
 /** Replaces NEXT_COMMIT by the revision that the store gave; the first step of every change, or it would move on. */
 export function settlePipeline(pipeline: PipelineDocument): PipelineDocument {
   const { route, leaving, revision } = pipeline

@@ -1,4 +1,4 @@
-/** What a reconciliation of a pipeline may know of the gateways. */
+/** What a reconciliation of a pipeline may know of the gateways and the engines. */
 import type { ReconcileContext } from '../reconcile/context.ts'
 
 /** What a gateway said of one version on its present stream. */
@@ -21,9 +21,19 @@ export interface GatewaysView {
   readonly needed: () => readonly string[]
   readonly said: (gateway: string, uid: string) => Said
   readonly unloads: (pipeline: string) => readonly Unload[]
+  /** Whether a gateway writes to Kafka: without it nothing is there that an engine could read. */
+  readonly haveJournal: () => boolean
+}
+
+/** Those that run the records of a pipeline's input topic. */
+export interface EnginesView {
+  /** Whether one is connected, or is expected back in a moment. */
+  readonly areHere: () => boolean
+  /** What the one that reads this pipeline said of a version of it. */
+  readonly said: (pipeline: string, uid: string) => Said
 }
 
 export type PipelineContext = Pick<
   ReconcileContext,
-  'nowMs' | 'isAcked' | 'drainTimeMs' | 'noNodeDrainTimeMs' | 'gateways'
+  'nowMs' | 'isAcked' | 'drainTimeMs' | 'noNodeDrainTimeMs' | 'gateways' | 'engines'
 >

@@ -1,11 +1,18 @@
 /**
  * A pipeline's status: that of the version users want, so a new version that fails says PipelineFailed while the old one
- * keeps serving (I4). There is no dataflow engine in this version: the gateways alone decide.
+ * keeps serving (I4). The gateways decide whether it answers; the engine that reads it, whether records on its input topic are
+ * run, which only a pipeline that is executed over topics must have to be ready.
  */
 import type { ClusterView } from '../cluster.ts'
-import type { ModelDocument, PipelineDocument, PipelineState, PipelineStatusDocument } from '../documents.ts'
+import type {
+  ModelDocument,
+  PipelineDocument,
+  PipelineState,
+  PipelineStatusDocument,
+  PipelineVersionDocument,
+} from '../documents.ts'
 import { sameValue } from '../same-value.ts'
-import { modelsOf, servingPipelineVersion, wantedPipelineVersion } from './facts.ts'
+import { externalPipelines, modelsOf, servingPipelineVersion, wantedPipelineVersion } from './facts.ts'
 import type { PipelineContext } from './gateways-view.ts'
 
 interface Verdict {
@@ -16,11 +23,12 @@ interface Verdict {
 /** The status of a record as it stands; `changedAtMs` moves only when something else does. */
 export function toPipelineStatus(
   pipeline: PipelineDocument,
-  cluster: Pick<ClusterView, 'model'>,
+  cluster: Pick<ClusterView, 'model' | 'pipeline'>,
   context: PipelineContext,
 ): PipelineStatusDocument {
   const { changedAtMs: _, ...before } = pipeline.status
-  const after = { ...decide(pipeline, context), missingModels: missingModelsOf(pipeline, cluster) }
+  const verdict = decide(pipeline, context, cluster)
+  const after = { ...verdict, missingModels: missingModelsOf(pipeline, cluster) }
   return sameValue(before, after) ? pipeline.status : { ...after, changedAtMs: context.nowMs }
 }
 
@@ -33,7 +41,7 @@ export function missingModelsOf(pipeline: PipelineDocument, cluster: Pick<Cluste
 export const isModelAnswering = (model: ModelDocument | undefined): boolean =>
   model !== undefined && !model.deleted && model.status.availableReplicas > 0
 
-function decide(pipeline: PipelineDocument, context: PipelineContext): Verdict {
+function decide(pipeline: PipelineDocument, context: PipelineContext, cluster: Pick<ClusterView, 'pipeline'>): Verdict {
   if (pipeline.deleted) return terminating(pipeline, context)
   if (pipeline.refused !== undefined)
     return { state: 'PipelineFailed', reason: `Envoy refused its route: ${pipeline.refused}; apply it again` }
@@ -46,7 +54,7 @@ function decide(pipeline: PipelineDocument, context: PipelineContext): Verdict {
       state: 'PipelineCreate',
       reason: `${version} is not served: no pipeline gateway is connected; start one that uses this scheduler`,
     }
-  if (pipeline.serving === wanted.version) return served(pipeline, version, context)
+  if (pipeline.serving === wanted.version) return served(pipeline, wanted, context, cluster)
   const said = needed.map((name) => ({ name, answer: gateways.said(name, wanted.uid) }))
   const failed = said.flatMap(({ name, answer }) => (answer.kind === 'failed' ? [{ name, ...answer }] : []))
   const [first] = failed
@@ -60,8 +68,14 @@ function decide(pipeline: PipelineDocument, context: PipelineContext): Verdict {
 }
 
 /** I2: not Ready before every counting Envoy has its route. */
-function served(pipeline: PipelineDocument, version: string, context: PipelineContext): Verdict {
-  if (pipeline.route?.ackedAtMs !== undefined) return { state: 'PipelineReady', reason: `${version} serves` }
+function served(
+  pipeline: PipelineDocument,
+  wanted: PipelineVersionDocument,
+  context: PipelineContext,
+  cluster: Pick<ClusterView, 'pipeline'>,
+): Verdict {
+  const version = `Version ${String(wanted.version)}`
+  if (pipeline.route?.ackedAtMs !== undefined) return withEngine(pipeline.name, wanted, context, cluster)
   const isNobodyThere = pipeline.route !== undefined && context.isAcked(pipeline.route.sinceRevision) === 'no-node'
   return {
     state: 'PipelineCreating',
@@ -69,6 +83,33 @@ function served(pipeline: PipelineDocument, version: string, context: PipelineCo
       ? `${version} is loaded, no Envoy connected that answers: start one that uses this scheduler, or see its log`
       : `${version} is loaded and waits for Envoy's ACK of its route`,
   }
+}
+
+/** What its records on topics wait for; a request over the API waits for it too when every step goes over topics. */
+function withEngine(
+  name: string,
+  wanted: PipelineVersionDocument,
+  { gateways, engines }: PipelineContext,
+  cluster: Pick<ClusterView, 'pipeline'>,
+): Verdict {
+  const { execution, record } = wanted.spec.dataflow ?? {}
+  const serves = `Version ${String(wanted.version)} serves`
+  if (record === 'none' || !gateways.haveJournal()) return { state: 'PipelineReady', reason: serves }
+  const overTopics = execution === 'topics'
+  if (!engines.areHere()) {
+    const reason = `no engine is connected: ${overTopics ? 'requests, and ' : ''}records on its input topic wait`
+    return overTopics
+      ? { state: 'PipelineCreating', reason }
+      : { state: 'PipelineReady', reason: `${serves}; ${reason}` }
+  }
+  const said = engines.said(name, wanted.uid)
+  if (said.kind === 'failed') {
+    const reason = `the engine that reads its input topic could not load it: ${said.reason}`
+    return overTopics ? { state: 'PipelineFailed', reason } : { state: 'PipelineReady', reason: `${serves}; ${reason}` }
+  }
+  const unknown = externalPipelines(wanted).filter((other) => cluster.pipeline(other)?.serving === undefined)
+  const waits = unknown.length === 0 ? '' : `; what it takes from ${unknown.join(', ')} waits until that serves`
+  return { state: 'PipelineReady', reason: `${serves}${waits}` }
 }
 
 function terminating(pipeline: PipelineDocument, { gateways }: PipelineContext): Verdict {

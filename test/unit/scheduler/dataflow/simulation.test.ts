@@ -74,6 +74,7 @@ function createSimulation() {
         needed: () => neededGateways(presence),
         said: (name, uid) => streams.get(name)?.holdings.said(uid) ?? { kind: 'nothing' },
         unloads: (name) => [...streams].map(([key, { holdings }]) => ({ gateway: key, ...holdings.unload(name) })),
+        haveJournal: () => false,
       },
     })
 
@@ -188,7 +189,7 @@ function createSimulation() {
   function reconcile(name: string): void {
     const document = cluster.pipeline(name)
     if (document === undefined) return
-    const result = reconcilePipeline(document, { model: () => undefined }, context())
+    const result = reconcilePipeline(document, { model: () => undefined, pipeline: cluster.pipeline }, context())
     const after = result.remove ? undefined : result.document
     if (result.document !== undefined || result.remove)
       commit([{ kind: 'pipeline', name, expectedRevision: document.revision, document: after }])

@@ -8,7 +8,7 @@ import { createDependentsReconciler } from '../../../../scheduler/loop/dependent
 import { NOTHING_MEASURED } from '../../../../scheduler/domain/experiment/measurement.ts'
 import { DEFAULT_RETRY_POLICY } from '../../../../scheduler/domain/reconcile/context.ts'
 import { aModel, anExperiment, aPipeline, writeModel } from '../../../support/documents.ts'
-import { gatewaysThat } from '../../../support/pipelines.ts'
+import { gatewaysThat, NO_ENGINES } from '../../../support/pipelines.ts'
 
 const writePipeline = (name: string, ...models: string[]): Write => ({
   kind: 'pipeline',
@@ -73,6 +73,7 @@ describe('pipelines and experiments', () => {
         moveBudget: () => true,
         retry: DEFAULT_RETRY_POLICY,
         gateways: gatewaysThat({}),
+        engines: NO_ENGINES,
         place: () => {
           throw new Error('nothing is placed here')
         },

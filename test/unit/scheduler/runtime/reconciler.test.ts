@@ -5,7 +5,7 @@ import { createBatch } from '../../../../scheduler/loop/batch.ts'
 import { createReconciler } from '../../../../scheduler/loop/reconciler.ts'
 import { BATCH_TARGET_WRITES } from '../../../../scheduler/loop/writer.ts'
 import { place } from '../../../../scheduler/placement/place.ts'
-import { gatewaysThat } from '../../../support/pipelines.ts'
+import { gatewaysThat, NO_ENGINES } from '../../../support/pipelines.ts'
 import { createSchedulerScene } from '../../../support/scheduler-scene.ts'
 
 const MANY = Array.from({ length: 2 * BATCH_TARGET_WRITES }, (_, index) => `old-${String(index)}`)
@@ -28,6 +28,7 @@ function sceneOfMany() {
       retry: DEFAULT_RETRY_POLICY,
       place,
       gateways: gatewaysThat({}),
+      engines: NO_ENGINES,
     }),
     schedule: () => undefined,
     onReconciled: () => undefined,

@@ -1,0 +1,82 @@
+/** Everybody who runs pipelines for the leading scheduler, by role: pipeline gateways, engines, model gateways. */
+import type { Running } from '../../kit/lifecycle.ts'
+import type { DocumentChange } from '../domain/document-change.ts'
+import type { EnginesView } from '../domain/pipeline/gateways-view.ts'
+import { acceptPeer } from '../grpc/peer-streams.ts'
+import { type Gateways, type GatewaysDeps, startGateways } from './gateways.ts'
+import { checkIntroduction } from './messages.ts'
+import { type DataflowStream, dispatch } from './streams.ts'
+import { engineRole, modelGatewayRole } from './worker-role.ts'
+import { startWorkers, type Workers } from './workers.ts'
+
+export interface DataflowDeps extends Omit<GatewaysDeps, 'onAlive'> {
+  /** Whether Envoys can check gateways that speak TLS. */
+  readonly trustsTls: boolean
+}
+
+export interface Dataflow extends Running {
+  /** Takes a new stream; its first message is Introduction. */
+  readonly accept: (stream: DataflowStream) => void
+  readonly push: (changes: readonly DocumentChange[]) => void
+  readonly gateways: Gateways
+  readonly engines: Workers
+  readonly enginesView: EnginesView
+  readonly modelGateways: Workers
+}
+
+export function startDataflow(deps: DataflowDeps): Dataflow {
+  const { cluster, storeId, now, log } = deps
+  const gateways = startGateways({
+    ...deps,
+    onAlive: () => {
+      engines.sayAlive()
+    },
+    log: log.child({ part: 'gateways' }),
+  })
+  const engines = startWorkers({
+    role: engineRole(cluster),
+    storeId,
+    aliveGateways: gateways.alive,
+    onSaid: (pipelines) => {
+      deps.onSaid(pipelines.map((name) => `pipeline/${name}` as const))
+    },
+    onOutage: deps.onOutage,
+    now,
+    log: log.child({ part: 'engines' }),
+  })
+  const modelGateways = startWorkers({
+    role: modelGatewayRole(cluster),
+    storeId,
+    aliveGateways: () => undefined,
+    onSaid: () => undefined,
+    onOutage: () => undefined,
+    now,
+    log: log.child({ part: 'model gateways' }),
+  })
+  const roles = { PIPELINE_GATEWAY: gateways, ENGINE: engines, MODEL_GATEWAY: modelGateways }
+  return {
+    accept: (stream) => {
+      acceptPeer(stream, {
+        expected: 'Introduction',
+        first: ({ introduction }) => introduction,
+        connect: (introduction) => {
+          checkIntroduction(introduction, deps.trustsTls)
+          return roles[introduction.role].accept(stream, introduction)
+        },
+        receive: dispatch,
+        nameOf: ({ name }) => name,
+        log,
+      })
+    },
+    push: (changes) => {
+      for (const part of [gateways, engines, modelGateways]) part.push(changes)
+    },
+    gateways,
+    engines,
+    enginesView: { areHere: engines.areHere, said: engines.said },
+    modelGateways,
+    stop: async () => {
+      await Promise.all([gateways.stop(), engines.stop(), modelGateways.stop()])
+    },
+  }
+}

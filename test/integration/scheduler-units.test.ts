@@ -1,0 +1,135 @@
+/** Engines and model gateways that come, go, restart and share what is to be read, with a scheduler that restarts. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { PipelineStatus } from '../../api/resources/status.ts'
+import type { FakeGateway } from '../support/fake-gateway.ts'
+import { pipeline } from '../support/manifests.ts'
+import { startRedis, type TestRedis } from '../support/redis.ts'
+import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
+import { aModelResource } from '../support/scheduler-rig.ts'
+import type { Resource } from '../../api/resources/resource.ts'
+
+let redis: TestRedis
+let scene: LiveScene
+
+beforeAll(async () => {
+  redis = await startRedis()
+})
+afterEach(async () => {
+  await scene.stop()
+})
+afterAll(async () => {
+  await redis.stop()
+})
+
+const PIPELINES = ['p0', 'p1', 'p2', 'p3', 'p4', 'p5', 'p6', 'p7']
+const aPipeline = (name: string, spec: object = {}): Resource =>
+  pipeline({ steps: [{ name: 'iris' }], output: { steps: ['iris'] }, ...spec }, name) as Resource
+const anEngine = (name: string, options: Parameters<LiveScene['gateway']>[0] = {}): FakeGateway =>
+  scene.gateway({ name, introduction: { role: 'ENGINE' }, ...options })
+const says = (text: string) => (status: PipelineStatus) => status.reason?.includes(text) === true
+const isReady = (status: PipelineStatus): boolean => status.state === 'PipelineReady'
+
+/** With a gateway that writes to Kafka, and pipelines that serve. */
+async function aSceneOf(names: readonly string[], spec: (name: string) => object = () => ({})): Promise<void> {
+  scene = await createLiveScene(redis)
+  scene.envoy()
+  scene.gateway({ introduction: { hasJournal: true } })
+  for (const name of names) await scene.rig.admin.apply(aPipeline(name, spec(name)))
+  for (const name of names) await scene.rig.untilPipeline(name, isReady)
+}
+/** Each asks after its own messages only. */
+const untilOneSees = (engines: readonly FakeGateway[], wanted: () => boolean): Promise<void> =>
+  Promise.any(engines.map((engine) => engine.until(wanted)))
+
+describe('engines', () => {
+  it('share the pipelines: one that comes takes its share from those that released it, one that is gone leaves its own', async () => {
+    await aSceneOf(PIPELINES)
+    const none = await scene.rig.untilPipeline('p0', says('no engine'))
+    expect(none).toMatchObject({
+      state: 'PipelineReady',
+      reason: 'Version 1 serves; no engine is connected: records on its input topic wait',
+    })
+    const first = anEngine('a', { releases: false })
+    await first.until(() => first.units().length === PIPELINES.length)
+    await scene.rig.untilPipeline('p0', ({ reason }) => reason === 'Version 1 serves')
+    expect(first.serving()).toEqual(PIPELINES.map((name) => `${name}@1`))
+    const kinds = first.received.flatMap(({ message, load, unitAssign }) =>
+      (load ?? unitAssign) === undefined ? [] : [`${String(message)} ${load?.pipeline ?? unitAssign?.name ?? ''}`],
+    )
+    for (const name of PIPELINES)
+      expect(kinds.indexOf(`load ${name}`)).toBeLessThan(kinds.indexOf(`unitAssign ${name}`))
+
+    const second = anEngine('b')
+    const revoked = () => first.received.flatMap(({ unitRevoke }) => (unitRevoke ? [unitRevoke.name] : []))
+    await first.until(() => revoked().length > 0)
+    await scene.settle()
+    expect([second.units(), second.held()]).toEqual([[], []]) // nothing before it was released
+    expect(revoked().length).toBeLessThan(PIPELINES.length)
+    for (const name of revoked()) first.release(name)
+    await second.until(() => second.units().length === revoked().length)
+    expect(second.units()).toEqual(revoked().toSorted())
+    await first.until(() => first.held().length === PIPELINES.length - revoked().length) // plans go with the units
+
+    second.close()
+    await first.until(() => first.units().length === PIPELINES.length)
+  })
+
+  it('keep what they read over a restart of the scheduler; one that drains hands everything over', async () => {
+    await aSceneOf(PIPELINES)
+    const engines = [anEngine('a'), anEngine('b')]
+    const all = () => engines.flatMap((engine) => engine.units()).toSorted()
+    const [a, b] = engines as [FakeGateway, FakeGateway]
+    await untilOneSees(engines, () => all().join() === PIPELINES.join())
+    const before = engines.map((engine) => engine.units())
+    const told = engines.map((engine) => engine.received.length)
+    await scene.restart()
+    for (const [index, engine] of engines.entries())
+      await engine.until(() => engine.received.slice(told[index]).some(({ synchronised }) => synchronised))
+    await scene.rig.admin.apply(aPipeline('late'))
+    await untilOneSees(engines, () => all().includes('late')) // so the allowance of the new scheduler is over
+    const movedBy = engines.flatMap((engine, index) =>
+      engine.received
+        .slice(told[index])
+        .flatMap(({ unitAssign, unitRevoke }) => (unitAssign ?? unitRevoke)?.name ?? []),
+    )
+    expect(movedBy).toEqual(['late'])
+    expect(engines.map((engine) => engine.units().filter((name) => name !== 'late'))).toEqual(before)
+
+    b.send({ draining: {} })
+    await b.until(() => b.received.at(-1)?.message === 'drained')
+    expect(b.units()).toEqual([])
+    await a.until(() => a.units().length === PIPELINES.length + 1)
+    await scene.rig.admin.delete('Pipeline', 'late')
+    await a.until(() => !a.units().includes('late') && !a.held().includes('late@1'))
+    expect(a.received.find(({ unitRevoke }) => unitRevoke?.name === 'late')?.unitRevoke?.gone).toBe(true)
+  })
+
+  it('are given the plans of pipelines that theirs take from; what cannot be loaded is told, and what waits', async () => {
+    await aSceneOf(['q', 'p'], (name) => (name === 'p' ? { input: { externalInputs: ['q', 'nobody.outputs'] } } : {}))
+    const owner = anEngine('a', {
+      onLoad: ({ pipeline: name }) => (name === 'q' ? { failed: 'not this one' } : ('loaded' as const)),
+    })
+    await owner.until(() => owner.units().join() === 'p,q')
+    await scene.rig.untilPipeline('q', says('could not load it: not this one'))
+    const waiting = await scene.rig.untilPipeline('p', says('nobody'))
+    expect(waiting.reason).toBe('Version 1 serves; what it takes from nobody waits until that serves')
+    const other = anEngine('b')
+    await other.until(() => other.received.some(({ synchronised }) => synchronised))
+    const loaded = (engine: FakeGateway) => engine.received.flatMap(({ load }) => (load ? [load.pipeline] : []))
+    for (const engine of [owner, other]) if (engine.units().includes('p')) expect(loaded(engine)).toContain('q')
+  })
+})
+
+describe('model gateways', () => {
+  it('read the models that are available, and no plan', async () => {
+    scene = await createLiveScene(redis)
+    scene.envoy()
+    scene.agent()
+    await scene.rig.admin.apply(aModelResource('iris'))
+    const gateway = scene.gateway({ name: 'm', introduction: { role: 'MODEL_GATEWAY' } })
+    await gateway.until(() => gateway.units().join() === 'iris')
+    expect(gateway.received.map(({ message }) => message)).toEqual(['synchronised', 'unitAssign'])
+    await scene.rig.admin.delete('Model', 'iris')
+    await gateway.until(() => gateway.units().length === 0)
+  })
+})
