@@ -3,7 +3,6 @@
  * gRPC with raw contents: tensors are passed by reference in both directions, and both kinds of model servers take it. Calls of
  * one model are bounded: so many at once, so many waiting, the rest refused.
  */
-import type { OutgoingHttpHeaders } from 'node:http2'
 import { GRPCInferenceService, MAX_MESSAGE_BYTES } from '../../api/grpc.ts'
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
 import { fromGrpcMetadata, type ModelMetadata } from '../../api/oip/metadata.ts'
@@ -73,7 +72,8 @@ export function createModelClient({ ingress, tls, connections: count, limits }: 
     callUnary(
       connections,
       {
-        headers: toHeaders(authority, ModelInfer.path, call.model, call.headers, call.timeoutMs),
+        path: ModelInfer.path,
+        headers: toHeaders(authority, call.model, call.headers),
         parts: encodeInferRequest(call.request, call.model),
         timeoutMs: call.timeoutMs,
         maxAnswerBytes: MAX_MESSAGE_BYTES,
@@ -85,8 +85,8 @@ export function createModelClient({ ingress, tls, connections: count, limits }: 
 
   const ask = (path: string, model: string, message: Uint8Array, timeoutMs: number): Promise<UnaryEnd> =>
     new Promise((resolve) => {
-      const headers = toHeaders(authority, path, model, [], timeoutMs)
-      callUnary(connections, { headers, parts: [message], timeoutMs, maxAnswerBytes: MAX_MESSAGE_BYTES }, resolve)
+      const headers = toHeaders(authority, model, [])
+      callUnary(connections, { path, headers, parts: [message], timeoutMs, maxAnswerBytes: MAX_MESSAGE_BYTES }, resolve)
     })
 
   return {
@@ -139,7 +139,7 @@ function toModelEnd(end: UnaryEnd): ModelEnd {
     return {
       kind: 'answered',
       response: decodeInferResponse(end.message),
-      routes: valuesOf(end.headers[ROUTE_HEADER]),
+      routes: end.headers.flatMap(([name, value]) => (name === ROUTE_HEADER ? [value] : [])),
     }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
@@ -147,32 +147,8 @@ function toModelEnd(end: UnaryEnd): ModelEnd {
   }
 }
 
-function toHeaders(
-  authority: string,
-  path: string,
-  model: string,
-  passed: CallHeaders,
-  timeoutMs: number,
-): OutgoingHttpHeaders {
-  const headers: Record<string, string | string[]> = {
-    ':method': 'POST',
-    ':path': path,
-    ':authority': authority,
-    'content-type': 'application/grpc',
-    te: 'trailers',
-    'grpc-timeout': toGrpcTimeout(timeoutMs),
-    'seldon-model': model,
-  }
-  for (const [name, value] of passed) {
-    const before = headers[name]
-    headers[name] = before === undefined ? value : [...(typeof before === 'string' ? [before] : before), value]
-  }
-  return headers
-}
-
-/** At most eight digits. */
-const toGrpcTimeout = (timeoutMs: number): string =>
-  `${String(Math.min(Math.max(Math.ceil(timeoutMs), 1), 99_999_999))}m`
-
-const valuesOf = (value: string | readonly string[] | undefined): readonly string[] =>
-  value === undefined ? [] : typeof value === 'string' ? [value] : value
+const toHeaders = (host: string, model: string, passed: CallHeaders): CallHeaders => [
+  ['host', host],
+  ['seldon-model', model],
+  ...passed,
+]

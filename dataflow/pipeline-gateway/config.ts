@@ -46,9 +46,9 @@ const schema = Type.Object(
         'File of the pipelines that the scheduler last gave: they serve while it is away, after a restart too.',
     }),
     ingressConnections: count(
-      2,
+      512,
       1,
-      'Connections to the ingress that steps are called over; Envoy keeps each on one thread.',
+      'Connections to the ingress at the same time; each carries one call of a step, further calls wait.',
     ),
     maxConcurrentPerModel: count(256, 1, 'Calls of one model at the same time.'),
     maxQueuedPerModel: count(1_024, 0, 'Calls of one model that wait for their turn; more are refused with 429.'),

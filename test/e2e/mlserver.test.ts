@@ -7,6 +7,8 @@ import type { ModelInferResponse__Output } from '../../api/generated/inference/M
 import type { ModelMetadataResponse__Output } from '../../api/generated/inference/ModelMetadataResponse.ts'
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
 import type { ModelResource } from '../../api/resources/resource.ts'
+import { encodeElements } from '../../api/oip/elements.ts'
+import { createModelClient, type ModelEnd } from '../../dataflow/model-client/model-client.ts'
 import { packageRoot } from '../../kit/root.ts'
 import { countRequests } from '../support/envoy-admin.ts'
 import { grpcCall } from '../support/grpc-call.ts'
@@ -76,6 +78,25 @@ test.each([
     expect(answer.modelName).toBe(served)
     expect(answer.outputs[0]?.contents?.int64Contents.map(Number)).toEqual([2])
   }
+})
+
+test('a pipeline gateway, which speaks gRPC over HTTP/1.1, is answered, and told what is wrong', async () => {
+  const limits = { concurrent: 2, queued: 2 }
+  const models = createModelClient({ ingress: `http://${mesh.ingress}`, tls: () => undefined, connections: 2, limits })
+  const ask = (shape: readonly number[], name: string): Promise<ModelEnd> =>
+    new Promise((resolve) => {
+      const bytes = encodeElements(name, 'FP32', FEATURES)
+      const tensor = { name, datatype: 'FP32', shape, parameters: {}, bytes } as const
+      const request = { id: '', parameters: {}, inputs: [tensor], outputs: [] }
+      models.infer({ model: 'iris', request, headers: [], timeoutMs: 10_000 }, resolve)
+    })
+  expect(await ask([1, 4], 'predict')).toMatchObject({ kind: 'answered', routes: [':iris_1:'] })
+  expect(await ask([2, 2], 'predict')).toMatchObject({
+    kind: 'failed',
+    failure: { message: expect.stringContaining('features') as string },
+  })
+  expect(await models.isReady('iris', 10_000)).toBe(true)
+  models.close()
 })
 
 test('metadata and readiness of a model and of the mesh', async () => {

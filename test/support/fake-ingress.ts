@@ -6,6 +6,7 @@ import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
 import { decodeElements, encodeElements } from '../../api/oip/elements.ts'
 import { fromGrpcRequest, toGrpcResponse } from '../../api/oip/grpc-inference.ts'
 import { serveGrpc } from '../../kit/grpc.ts'
+import { startHttp1Grpc } from './http1-grpc.ts'
 import { createWaiters } from './waiters.ts'
 
 type Numbers = Readonly<Record<string, readonly number[]>>
@@ -89,13 +90,17 @@ export async function startFakeIngress(): Promise<FakeIngress> {
         })
     },
   })
-  const { port, stop } = await serveGrpc(server, '127.0.0.1', 0, 100)
+  const grpc = await serveGrpc(server, '127.0.0.1', 0, 100)
+  const http1 = await startHttp1Grpc(grpc.port)
   return {
-    address: `http://127.0.0.1:${String(port)}`,
+    address: `http://127.0.0.1:${String(http1.port)}`,
     models,
     calls,
     cancelled,
     until: (what, predicate) => waiters.until(what, predicate),
-    stop,
+    stop: async () => {
+      await http1.stop()
+      await grpc.stop()
+    },
   }
 }

@@ -44,6 +44,7 @@ function toConnectionManager(options: ListenerOptions): Json {
     ...REQUEST_ID,
     access_log: toAccessLog(),
     scoped_routes: SCOPED_ROUTES,
+    http_protocol_options: { enable_trailers: true }, // pipeline gateways speak gRPC over HTTP/1.1: its status is one
     http_filters: [
       toDiscoveredRouter(options),
       {

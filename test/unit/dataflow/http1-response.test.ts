@@ -1,0 +1,88 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { fieldOf, ResponseReader } from '../../../dataflow/model-client/http1-response.ts'
+
+const MAX_BYTES = 1_000
+
+/** What the reader makes of bytes that come in these parts; the rest must not have been needed. */
+function read(parts: readonly Buffer[]) {
+  const reader = new ResponseReader(MAX_BYTES)
+  for (const [index, part] of parts.entries()) {
+    const response = reader.feed(part)
+    if (response !== undefined) return { response, unread: parts.length - 1 - index }
+  }
+  return undefined
+}
+
+const cut = (bytes: Buffer, cuts: readonly number[]): readonly Buffer[] => {
+  const places = [0, ...cuts.map((place) => place % bytes.byteLength).toSorted((a, b) => a - b), bytes.byteLength]
+  return places.slice(1).map((place, index) => bytes.subarray(places[index], place))
+}
+
+const chunked = (body: Buffer, sizes: readonly number[]): Buffer => {
+  const chunks = cut(body, sizes).filter(({ byteLength }) => byteLength > 0)
+  return Buffer.concat(
+    chunks.flatMap((chunk) => [Buffer.from(`${chunk.byteLength.toString(16)}\r\n`), chunk, Buffer.from('\r\n')]),
+  )
+}
+
+const bodies = fc.uint8Array({ minLength: 1, maxLength: 200 }).map((bytes) => Buffer.from(bytes))
+const places = fc.array(fc.nat({ max: 5_000 }), { maxLength: 8 })
+
+test('a body in chunks, with trailers, is read however it comes', () => {
+  fc.assert(
+    fc.property(bodies, places, places, (body, sizes, cuts) => {
+      const bytes = Buffer.concat([
+        Buffer.from('HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\ntransfer-encoding: chunked\r\n\r\n'),
+        chunked(body, sizes),
+        Buffer.from('0\r\ngrpc-status: 0\r\ngrpc-message:\r\n\r\n'),
+      ])
+      const { response, unread } = read(cut(bytes, cuts)) ?? {}
+      expect(unread).toBe(0)
+      expect(response).toMatchObject({ status: 200, body, isKept: true })
+      expect(fieldOf(response?.headers ?? [], 'content-type')).toBe('application/grpc')
+      expect(response?.trailers).toEqual([
+        ['grpc-status', '0'],
+        ['grpc-message', ''],
+      ])
+    }),
+  )
+})
+
+test('a body of known length is read however it comes, after a response that is none yet', () => {
+  fc.assert(
+    fc.property(bodies, places, (body, cuts) => {
+      const head = `HTTP/1.1 503 No\r\nx: 1\r\nx: 2\r\ncontent-length: ${String(body.byteLength)}\r\nconnection: close\r\n\r\n`
+      const bytes = Buffer.concat([Buffer.from(`HTTP/1.1 100 Continue\r\n\r\n${head}`), body])
+      const { response, unread } = read(cut(bytes, cuts)) ?? {}
+      expect(unread).toBe(0)
+      expect(response).toMatchObject({ status: 503, body, isKept: false, trailers: [] })
+      expect(response?.headers.slice(0, 2)).toEqual([
+        ['x', '1'],
+        ['x', '2'],
+      ])
+    }),
+  )
+})
+
+test('what follows a response was not asked for: the connection is not used again', () => {
+  const response = new ResponseReader(MAX_BYTES).feed(Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP'))
+  expect(response?.isKept).toBe(false)
+})
+
+test.each([
+  ['SSH-2.0-OpenSSH_9.2\r\n\r\n', 'no HTTP/1.1 response'],
+  ['HTTP/1.1 200 OK\r\n\r\n', 'how long it is'],
+  ['HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n', 'no length'],
+  [`HTTP/1.1 200 OK\r\n${'x'.repeat(70_000)}`, 'too large'],
+])('%j is refused', (text, reason) => {
+  expect(() => new ResponseReader(MAX_BYTES).feed(Buffer.from(text))).toThrow(reason)
+})
+
+test.each(['content-length: 1001\r\n\r\n1', `transfer-encoding: chunked\r\n\r\n3e9\r\n1`])(
+  'a body over the bound is refused before it has come: %j',
+  (rest) => {
+    const reader = new ResponseReader(MAX_BYTES)
+    expect(() => reader.feed(Buffer.from(`HTTP/1.1 200 OK\r\n${rest}`))).toThrow(RangeError)
+  },
+)
