@@ -1,7 +1,6 @@
 /** The REST API against its own OpenAPI document: whatever schemathesis makes up, no 5xx and no answer that is not declared. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startRedis, type TestRedis } from '../support/redis.ts'
-import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { type LiveScene, useLiveScenes } from '../support/scheduler-live.ts'
 import { aModelResource, aServerResource } from '../support/scheduler-rig.ts'
 import { runSchemathesis } from '../support/schemathesis.ts'
 
@@ -29,21 +28,16 @@ const OPTIONS = [
 /** The first run installs schemathesis. */
 const TIMEOUT_MS = 360_000
 
-let redis: TestRedis
+const scenes = useLiveScenes()
 let scene: LiveScene
 
-beforeAll(async () => {
-  redis = await startRedis()
-  scene = await createLiveScene(redis)
+beforeEach(async () => {
+  scene = await scenes.start()
   scene.agent()
   scene.envoy()
   await scene.rig.admin.apply(aServerResource('embedded', { replicas: 1 }))
   await scene.rig.admin.apply(aModelResource('iris'))
   await scene.rig.untilModel('iris', ({ state }) => state === 'ModelAvailable')
-})
-afterAll(async () => {
-  await scene.stop()
-  await redis.stop()
 })
 
 describe('the OpenAPI document', () => {

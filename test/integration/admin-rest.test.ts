@@ -1,31 +1,23 @@
 /** The administration API over REST, against a whole scheduler on a real Redis. */
 import { once } from 'node:events'
 import { hostname } from 'node:os'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createRestClient, type EventSource, type RestClient } from '../support/rest.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
 import { connectFakeEnvoy } from '../support/fake-envoy.ts'
-import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
+import { type LiveScene, useLiveScenes } from '../support/scheduler-live.ts'
 import { aModelResource, aServerResource, type SchedulerRig } from '../support/scheduler-rig.ts'
 
-let redis: TestRedis
+const scenes = useLiveScenes()
 let scene: LiveScene
 let rest: RestClient
 const watches: EventSource[] = []
 
-beforeAll(async () => {
-  redis = await startRedis()
-})
 beforeEach(async () => {
-  scene = await createLiveScene(redis)
+  scene = await scenes.start()
   rest = clientOf(scene.rig.ports.http)
 })
 afterEach(async () => {
   for (const watch of watches.splice(0)) watch.close()
-  await scene.stop()
-})
-afterAll(async () => {
-  await redis.stop()
 })
 
 const clientOf = (port: number): RestClient => createRestClient(`http://127.0.0.1:${String(port)}`)
@@ -346,14 +338,14 @@ describe('failures', () => {
 
   it('of Redis come within 2 s, while reads go on', async () => {
     await put('iris')
-    redis.pause()
+    scenes.redis().pause()
     try {
       const began = performance.now()
       expect(await put('tulip')).toMatchObject({ status: 503, body: { code: 'STORE_UNAVAILABLE', retryable: true } })
       expect(performance.now() - began).toBeLessThan(2_000)
       expect(await rest.call('GET', '/v1/models')).toMatchObject({ status: 200, body: { items: [{ kind: 'Model' }] } })
     } finally {
-      redis.resume()
+      scenes.redis().resume()
     }
   })
 

@@ -3,27 +3,19 @@ import { once } from 'node:events'
 import { createServer as createHttpServer, type Server } from 'node:http'
 import { createServer, connect as connectTcp, type Socket } from 'node:net'
 import { credentials } from '@grpc/grpc-js'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { AgentService } from '../../api/grpc.ts'
 import type { ModelStatus } from '../../api/resources/status.ts'
 import { createFakeAgent } from '../support/fake-agent.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
-import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
+import { type LiveScene, useLiveScenes } from '../support/scheduler-live.ts'
 import { aModelResource } from '../support/scheduler-rig.ts'
 
-let redis: TestRedis
+const scenes = useLiveScenes()
 let scene: LiveScene
 const closers: (() => void)[] = []
 
-beforeAll(async () => {
-  redis = await startRedis()
-})
 afterEach(async () => {
   for (const close of closers.splice(0)) close()
-  await scene.stop()
-})
-afterAll(async () => {
-  await redis.stop()
 })
 
 const isAvailable = (status: ModelStatus): boolean => status.state === 'ModelAvailable'
@@ -56,7 +48,7 @@ async function agentState(replica: number): Promise<string | undefined> {
 
 describe('an agent that is gone', () => {
   it('changes nothing while its server answers; when that is down as well, its model moves at once', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const { server, port } = await readyServer()
     const first = scene.agent({ restPort: port })
     const envoy = scene.envoy()
@@ -85,7 +77,7 @@ describe('an agent that is gone', () => {
   })
 
   it('and comes back is told only what changed meanwhile', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const { port } = await readyServer()
     const agent = scene.agent({ restPort: port })
     scene.envoy()
@@ -106,7 +98,7 @@ describe('an agent that is gone', () => {
   })
 
   it('without a word is noticed within 5 s', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const proxy = await startProxy(scene.rig.ports.agent)
     const agent = createFakeAgent({ schedulerPort: proxy.port })
     closers.push(agent.close)
@@ -121,7 +113,7 @@ describe('an agent that is gone', () => {
 
 describe('sessions', () => {
   it('a newer session of the same replica ends the older one', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const older = scene.agent({ reconnects: false })
     await expect.poll(() => older.connected()).toBe(true)
     const newer = createFakeAgent({ schedulerPort: scene.rig.ports.agent })
@@ -136,7 +128,7 @@ describe('sessions', () => {
   })
 
   it('a Hello that cannot be right is refused with everything that is wrong', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const client = new AgentService(`127.0.0.1:${String(scene.rig.ports.agent)}`, credentials.createInsecure())
     closers.push(() => client.close())
     const stream = client.Connect()
@@ -154,7 +146,7 @@ describe('sessions', () => {
 
 describe('draining', () => {
   it('moves the models away, then lets the agent go', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const first = scene.agent()
     scene.envoy()
     await scene.rig.admin.apply(aModelResource('iris'))
@@ -170,7 +162,7 @@ describe('draining', () => {
   })
 
   it('lets an agent go whose models have nowhere to go, saying so', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const only = scene.agent()
     scene.envoy()
     await scene.rig.admin.apply(aModelResource('iris'))

@@ -1,37 +1,21 @@
 /** The compatible API as its clients see it: statuses, subscriptions, errors. */
-import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js'
+import type { ServiceError } from '@grpc/grpc-js'
 import { credentials } from '@grpc/grpc-js'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { ModelStatusResponse__Output } from '../../api/generated/seldon/mlops/scheduler/ModelStatusResponse.ts'
 import type { ServerStatusResponse__Output } from '../../api/generated/seldon/mlops/scheduler/ServerStatusResponse.ts'
 import { HealthCheckService } from '../../api/grpc.ts'
-import { all, collectStream } from '../support/collect-stream.ts'
+import { all } from '../support/collect-stream.ts'
 import { grpcCall } from '../support/grpc-call.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
-import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
+import { type LiveScene, useLiveScenes } from '../support/scheduler-live.ts'
 
 const FAILED_PRECONDITION = 9
 const UNIMPLEMENTED = 12
 const ABORTED = 10
 
-let redis: TestRedis
+const scenes = useLiveScenes()
 let scene: LiveScene
-const streams: ClientReadableStream<unknown>[] = []
-const collect = <Message>(stream: ClientReadableStream<Message>) => {
-  streams.push(stream)
-  return collectStream(stream)
-}
-
-beforeAll(async () => {
-  redis = await startRedis()
-})
-afterEach(async () => {
-  for (const stream of streams.splice(0)) stream.cancel()
-  await scene.stop()
-})
-afterAll(async () => {
-  await redis.stop()
-})
+const { collect } = scenes
 
 const load = (name: string, uri = '/models/iris', replicas = 1) =>
   grpcCall((done) =>
@@ -52,7 +36,7 @@ const stateOf = (message: ModelStatusResponse__Output): string | undefined => me
 
 describe('removing much at once', () => {
   it('is put off until what was removed before is gone (I9)', async () => {
-    scene = await createLiveScene(redis, ['--drain-time-ms', '500'])
+    scene = await scenes.start(['--drain-time-ms', '500'])
     scene.agent()
     scene.envoy()
     const names = Array.from({ length: 20 }, (_, index) => `m${String(index)}`)
@@ -70,7 +54,7 @@ describe('removing much at once', () => {
 
 describe('models', () => {
   it('are loaded, told and unloaded in the words of the compatible API', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.agent()
     scene.envoy()
     const updates = collect(scene.rig.api.SubscribeModelStatus({ subscriberName: 'test' }))
@@ -102,7 +86,7 @@ describe('models', () => {
   })
 
   it('are told to a new subscriber as they are now', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     await load('a')
     await load('b')
     const updates = collect(scene.rig.api.SubscribeModelStatus({ subscriberName: 'late' }))
@@ -112,7 +96,7 @@ describe('models', () => {
   })
 
   it('with every version when that is asked for', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const agent = scene.agent({ onLoad: ({ version }) => (version === 1 ? 'loaded' : 'later') })
     scene.envoy()
     await load('iris')
@@ -131,7 +115,7 @@ describe('models', () => {
 
 describe('servers', () => {
   it('are notified, told and subscribed to', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const updates = collect(scene.rig.api.SubscribeServerStatus({ subscriberName: 'test' }))
     await grpcCall((done) =>
       scene.rig.api.ServerNotify(
@@ -162,7 +146,7 @@ describe('servers', () => {
 
 describe('the handshake', () => {
   it('asks for servers first, then for what stands on them', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const events = collect(scene.rig.api.SubscribeControlPlane({ subscriberName: 'operator' }))
     await events.until(({ event }) => event === 'SEND_PIPELINES')
     expect(events.messages.map(({ event }) => event)).toEqual([
@@ -174,7 +158,7 @@ describe('the handshake', () => {
   })
 
   it('status and health are answered', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     expect(await grpcCall((done) => scene.rig.api.SchedulerStatus({}, done))).toEqual({
       applicationVersion: 'test',
       awaitedServers: [],
@@ -190,7 +174,7 @@ describe('what cannot be done', () => {
     expect(call).rejects.toSatisfy((error: ServiceError) => error.code === code && error.details.includes(text))
 
   it('is permanent for the client, and names every problem', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const { api } = scene.rig
     const bad = { meta: { name: 'Bad_Name' }, modelSpec: { uri: '' }, deploymentSpec: { replicas: 1, minReplicas: 3 } }
     const call = grpcCall((done) => api.LoadModel({ model: bad }, done))
@@ -216,7 +200,7 @@ describe('what cannot be done', () => {
   })
 
   it('and is of gateways that are not ours answers UNIMPLEMENTED', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const { api } = scene.rig
     await refused(
       grpcCall((done) => api.PipelineStatusEvent({}, done)),
@@ -230,7 +214,7 @@ describe('what cannot be done', () => {
 
 describe('http', () => {
   it('tells that it lives, that it is ready, and counts', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const get = (path: string) => fetch(`http://127.0.0.1:${String(scene.rig.ports.http)}${path}`)
     expect((await get('/healthz')).status).toBe(200)
     expect(await (await get('/readyz')).json()).toMatchObject({ status: 'ready', role: 'leading', awaited: [] })

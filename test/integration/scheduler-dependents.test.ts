@@ -1,35 +1,19 @@
 /** Pipelines and experiments as resources: every API, two schedulers, a restart. What they do is tested elsewhere. */
-import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { ServiceError } from '@grpc/grpc-js'
+import { describe, expect, it } from 'vitest'
 import { parseResource } from '../../api/resources/resource.ts'
-import { all, collectStream } from '../support/collect-stream.ts'
+import { all } from '../support/collect-stream.ts'
 import { grpcCall } from '../support/grpc-call.ts'
 import { experiment, pipeline } from '../support/manifests.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
 import { createRestClient } from '../support/rest.ts'
-import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
+import { type LiveScene, useLiveScenes } from '../support/scheduler-live.ts'
 import { aModelResource } from '../support/scheduler-rig.ts'
 
 const FAILED_PRECONDITION = 9
 
-let redis: TestRedis
+const scenes = useLiveScenes()
 let scene: LiveScene
-const streams: ClientReadableStream<unknown>[] = []
-const collect = <Message>(stream: ClientReadableStream<Message>) => {
-  streams.push(stream)
-  return collectStream(stream)
-}
-
-beforeAll(async () => {
-  redis = await startRedis()
-})
-afterEach(async () => {
-  for (const stream of streams.splice(0)) stream.cancel()
-  await scene.stop()
-})
-afterAll(async () => {
-  await redis.stop()
-})
+const { collect } = scenes
 
 const chain = (...steps: string[]) => pipeline({ steps: steps.map((name) => ({ name })), output: { steps } })
 const split = (...candidates: string[]) => ({ candidates: candidates.map((name) => ({ name, weight: 50 })) })
@@ -38,7 +22,7 @@ const restOf = (port: number) => createRestClient(`http://127.0.0.1:${String(por
 
 describe('pipelines and experiments', () => {
   it('survive a restart, and are shown by a scheduler that follows', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const other = await scene.another(['--instance-id', 'standby'])
     await apply(chain('a'))
     await apply(chain('a', 'b'))
@@ -57,7 +41,7 @@ describe('pipelines and experiments', () => {
   })
 
   it('follow the models that they name', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.agent()
     scene.envoy()
     await apply(chain('a', 'b'))
@@ -75,7 +59,7 @@ describe('pipelines and experiments', () => {
   })
 
   it('are listed, read, put, rolled back and deleted over REST', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const rest = restOf(scene.rig.ports.http)
     expect(await rest.call('PUT', '/v1/pipelines/all', chain('a'))).toMatchObject({ status: 201 })
     expect(await rest.call('PUT', '/v1/pipelines/all?dryRun=true', chain('b'))).toMatchObject({
@@ -109,7 +93,7 @@ describe('pipelines and experiments', () => {
   })
 
   it('keep what an experiment sends to from being deleted', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     await scene.rig.admin.apply(aModelResource('a'))
     await apply(experiment(split('a')))
     await expect(scene.rig.admin.delete('Model', 'a')).rejects.toMatchObject({
@@ -130,7 +114,7 @@ describe('the compatible API', () => {
   const start = (message: object) => grpcCall((done) => scene.rig.api.StartExperiment({ experiment: message }, done))
 
   it('loads, tells and unloads pipelines', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const { api } = scene.rig
     const updates = collect(api.SubscribePipelineStatus({ subscriberName: 'test' }))
     const spec = {
@@ -168,7 +152,7 @@ describe('the compatible API', () => {
   })
 
   it('starts, tells and stops experiments', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const { api } = scene.rig
     const updates = collect(api.SubscribeExperimentStatus({ subscriberName: 'test' }))
     const message = {
@@ -202,7 +186,7 @@ describe('the compatible API', () => {
   })
 
   it('refuses for good what cannot be, and names every problem', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const { api } = scene.rig
     for (const path of ['spec.steps[0].inputs', 'spec.output.steps'])
       await refused(loadPipeline({ name: 'p', steps: [{ name: 'a', inputs: [''] }], output: { steps: ['x'] } }), path)

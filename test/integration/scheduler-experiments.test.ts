@@ -1,29 +1,21 @@
 /** Experiments through the scheduler with a real Redis: what is measured beside Envoys decides, whichever scheduler leads. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { afterEach, expect, it } from 'vitest'
 import { silentLogger } from '../../kit/log.ts'
 import { PLAIN } from '../../kit/grpc-security.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import { startReporter } from '../../mesh/measure/reporter.ts'
 import type { Reading } from '../../mesh/measure/windows.ts'
 import { experimentResource, untilExperiment } from '../support/experiments.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
-import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
+import { type LiveScene, useLiveScenes } from '../support/scheduler-live.ts'
 import { aModelResource } from '../support/scheduler-rig.ts'
 
-let redis: TestRedis
+const scenes = useLiveScenes()
 let scene: LiveScene
 const parts: Running[] = []
 
-beforeAll(async () => {
-  redis = await startRedis()
-})
 afterEach(async () => {
   for (const part of parts.splice(0)) await part.stop()
-  await scene.stop()
-})
-afterAll(async () => {
-  await redis.stop()
 })
 
 /** An Envoy whose candidates get 100 requests at each reading, of which the canary fails so many; it tells this scheduler. */
@@ -76,7 +68,7 @@ const ended = (phase: string) =>
   )
 
 it('a scheduler that is restarted in every step neither skips nor repeats one, and promotes by what two Envoys measured', async () => {
-  scene = await createLiveScene(redis)
+  scene = await scenes.start()
   await startModels()
   const { agent } = scene.rig.ports
   measureBeside(agent, () => 0)
@@ -98,7 +90,7 @@ it('a scheduler that is restarted in every step neither skips nor repeats one, a
 })
 
 it('what is reported to a scheduler that does not lead reaches the leader, and a failing canary is rolled back at once', async () => {
-  scene = await createLiveScene(redis)
+  scene = await scenes.start()
   await startModels()
   const other = await scene.another(['--instance-id', 'standby', '--lease-ttl-ms', '300'])
   measureBeside(other.ports.agent, () => 20)
@@ -107,7 +99,7 @@ it('what is reported to a scheduler that does not lead reaches the leader, and a
 })
 
 it('without data it holds, and Envoy is not read while nothing is measured', async () => {
-  scene = await createLiveScene(redis)
+  scene = await scenes.start()
   await startModels()
   const told = measureBeside(scene.rig.ports.agent, () => 0)
   await scene.rig.admin.apply(

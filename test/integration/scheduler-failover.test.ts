@@ -1,32 +1,21 @@
 /** Several schedulers, one state: who writes, who follows, what a restart changes (nothing). */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { ModelStatus } from '../../api/resources/status.ts'
 import { createFakeAgent } from '../support/fake-agent.ts'
 import { connectFakeEnvoy } from '../support/fake-envoy.ts'
 import { grpcCall } from '../support/grpc-call.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
-import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
+import { type LiveScene, useLiveScenes } from '../support/scheduler-live.ts'
 import { aModelResource, aServerResource, type SchedulerRig } from '../support/scheduler-rig.ts'
 
-let redis: TestRedis
+const scenes = useLiveScenes()
 let scene: LiveScene
-
-beforeAll(async () => {
-  redis = await startRedis()
-})
-afterEach(async () => {
-  await scene.stop()
-})
-afterAll(async () => {
-  await redis.stop()
-})
 
 const isAvailable = (status: ModelStatus): boolean => status.state === 'ModelAvailable'
 const standby = ['--instance-id', 'standby', '--lease-ttl-ms', '300']
 
 describe('a scheduler that does not lead', () => {
   it('shows what the leader commits, serves it to Envoys, and says who leads when written to', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.agent()
     const other = await scene.another(standby)
     const envoy = connectFakeEnvoy({ port: other.ports.xds, node: 'at-standby' })
@@ -41,7 +30,7 @@ describe('a scheduler that does not lead', () => {
   })
 
   it('sends agents to the leader', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const other = await scene.another(standby)
     const agent = createFakeAgent({ schedulerPort: other.ports.agent })
     agent.connect()
@@ -51,7 +40,7 @@ describe('a scheduler that does not lead', () => {
   })
 
   it('holds Available back while an Envoy of another scheduler withholds its ACK (I2)', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.agent()
     scene.envoy('at-leader')
     const other = await scene.another(standby)
@@ -71,7 +60,7 @@ describe('a scheduler that does not lead', () => {
   })
 
   it('tells the leader what an Envoy of its own refused', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.agent()
     const other = await scene.another(standby)
     const refusing = connectFakeEnvoy({
@@ -91,7 +80,7 @@ describe('a scheduler that does not lead', () => {
   })
 
   it('takes over when the leader is gone, and finishes what it began', async () => {
-    scene = await createLiveScene(redis, ['--lease-ttl-ms', '300'])
+    scene = await scenes.start(['--lease-ttl-ms', '300'])
     await scene.rig.admin.apply(aModelResource('iris'))
     const other = await scene.another(standby)
     await scene.rig.stop()
@@ -101,17 +90,19 @@ describe('a scheduler that does not lead', () => {
   })
 
   it('that lost the lease while it was paused cannot write any more (I7)', async () => {
-    scene = await createLiveScene(redis, ['--lease-ttl-ms', '300'])
+    scene = await scenes.start(['--lease-ttl-ms', '300'])
     await scene.rig.admin.apply(aModelResource('iris'))
     // What another leader does that the first has not heard of yet.
-    await redis.command('SET', `{${scene.keyPrefix}}:fence`, '99999999999999')
-    await redis.command(
-      'SET',
-      `{${scene.keyPrefix}}:lease`,
-      JSON.stringify({ instanceId: 'x', address: 'elsewhere:1', agentAddress: '' }),
-      'PX',
-      '2000',
-    )
+    await scenes.redis().command('SET', `{${scene.keyPrefix}}:fence`, '99999999999999')
+    await scenes
+      .redis()
+      .command(
+        'SET',
+        `{${scene.keyPrefix}}:lease`,
+        JSON.stringify({ instanceId: 'x', address: 'elsewhere:1', agentAddress: '' }),
+        'PX',
+        '2000',
+      )
     await expect(scene.rig.admin.apply(aModelResource('stale'))).rejects.toMatchObject({ code: 'NOT_LEADER' })
     expect((await scene.rig.admin.list('Model')).map(({ metadata }) => metadata.name)).toEqual(['iris'])
     await expect.poll(() => isLeading(scene.rig), { timeout: 10_000 }).toBe(true)
@@ -121,7 +112,7 @@ describe('a scheduler that does not lead', () => {
 
 describe('a restart', () => {
   it('changes nothing: same versions, nothing is loaded again, an Envoy that comes back receives almost nothing', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const agent = scene.agent()
     const envoy = scene.envoy()
     for (const name of ['a', 'b', 'c']) await scene.rig.admin.apply(aModelResource(name))
@@ -152,7 +143,7 @@ describe('a restart', () => {
   })
 
   it('waits for expected replicas, names them, and moves nothing before', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const first = scene.agent()
     scene.agent({ index: 1 })
     scene.envoy()
@@ -183,7 +174,7 @@ describe('a restart', () => {
   })
 
   it('moves the models of an absent replica when the time for waiting is over', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const home = scene.agent()
     const envoy = scene.envoy()
     await scene.rig.admin.apply(aModelResource('iris'))
@@ -205,7 +196,7 @@ describe('a restart', () => {
   })
 
   it('deleting everything that BullMQ keeps, under load, costs time and loses nothing', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.agent({ memoryBytes: 1_000_000_000 })
     scene.envoy()
     const names = Array.from({ length: 40 }, (_, index) => `m${String(index)}`)
@@ -213,8 +204,8 @@ describe('a restart', () => {
     let deleting = true
     const deleter = (async () => {
       while (deleting) {
-        const keys = (await redis.command('KEYS', `{${scene.keyPrefix}}:jobs:*`)) as string[]
-        if (keys.length > 0) await redis.command('DEL', ...keys)
+        const keys = (await scenes.redis().command('KEYS', `{${scene.keyPrefix}}:jobs:*`)) as string[]
+        if (keys.length > 0) await scenes.redis().command('DEL', ...keys)
       }
     })()
     await apply

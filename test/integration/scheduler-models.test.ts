@@ -1,28 +1,17 @@
 /** The life of a model, with agents and Envoys that speak the real protocols. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { ModelStatus } from '../../api/resources/status.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
-import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
+import { type LiveScene, useLiveScenes } from '../support/scheduler-live.ts'
 import { aModelResource } from '../support/scheduler-rig.ts'
 
-let redis: TestRedis
+const scenes = useLiveScenes()
 let scene: LiveScene
-
-beforeAll(async () => {
-  redis = await startRedis()
-})
-afterEach(async () => {
-  await scene.stop()
-})
-afterAll(async () => {
-  await redis.stop()
-})
 
 const isAvailable = (status: ModelStatus): boolean => status.state === 'ModelAvailable'
 
 describe('a new model', () => {
   it('is loaded and, with no Envoy, not yet available', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const agent = scene.agent()
     expect(await scene.rig.admin.apply(aModelResource('iris'))).toMatchObject({ outcome: 'created' })
     const status = await scene.rig.untilModel('iris', ({ reason }) => reason?.includes('no Envoy connected') === true)
@@ -31,7 +20,7 @@ describe('a new model', () => {
   })
 
   it('is available when every Envoy has ACKed its route, not before (I2)', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.agent()
     const quick = scene.envoy('quick')
     const slow = scene.envoy('slow')
@@ -47,7 +36,7 @@ describe('a new model', () => {
   })
 
   it('that no server can take says for each server what is missing, and is placed when one can', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.agent({ capabilities: ['sklearn'] })
     scene.envoy()
     await scene.rig.admin.apply(aModelResource('iris'))
@@ -60,7 +49,7 @@ describe('a new model', () => {
   })
 
   it('that a server cannot load is tried again by itself', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     let tries = 0
     scene.agent({ onLoad: () => ((tries += 1) < 2 ? { failed: 'disk full' } : 'loaded') })
     scene.envoy()
@@ -72,7 +61,7 @@ describe('a new model', () => {
   })
 
   it('whose route Envoy refuses says so in Envoy’s words and is not available', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.agent()
     const envoy = scene.envoy('envoy', (kind, _name, body) =>
       kind === 'RDS' && Buffer.from(body).includes('iris') ? 'no such thing' : undefined,
@@ -86,7 +75,7 @@ describe('a new model', () => {
 
 describe('an update', () => {
   it('loads the new version beside the old, switches, and unloads the old after the ACK (I1, I3)', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const agent = scene.agent()
     const envoy = scene.envoy()
     await scene.rig.admin.apply(aModelResource('iris'))
@@ -108,7 +97,7 @@ describe('an update', () => {
   })
 
   it('that cannot be loaded leaves the old version serving (I4), and rolling back repairs it', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const agent = scene.agent({
       onLoad: ({ storageUri }) => (storageUri === '/bad' ? { failed: 'not ONNX' } : 'loaded'),
     })
@@ -130,7 +119,7 @@ describe('an update', () => {
   })
 
   it('of the replicas keeps the version', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.agent()
     const second = scene.agent({ index: 1 })
     scene.envoy()
@@ -143,7 +132,7 @@ describe('an update', () => {
   })
 
   it('that changes nothing is told apart from one that does, and so is one that is only tried', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const { admin } = scene.rig
     const dry = await admin.apply(aModelResource('iris'), { dryRun: true })
     expect(dry).toMatchObject({ outcome: 'created', resource: { metadata: { generation: 1 } } })
@@ -160,7 +149,7 @@ describe('an update', () => {
 
 describe('a deletion', () => {
   it('takes the route away first, unloads then, and ends with the record gone', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const agent = scene.agent()
     const envoy = scene.envoy()
     await scene.rig.admin.apply(aModelResource('iris'))
@@ -178,7 +167,7 @@ describe('a deletion', () => {
   })
 
   it('of more than a fifth of many models at once is refused unless forced (I9)', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.agent()
     const envoy = scene.envoy()
     const names = Array.from({ length: 20 }, (_, index) => `m${String(index)}`)

@@ -1,26 +1,15 @@
 /** Pipelines from the API to Envoy's routes, with gateways that load, fail, come, go and restart. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { PipelineStatus } from '../../api/resources/status.ts'
 import { createFakeGateway } from '../support/fake-gateway.ts'
 import { connectFakeEnvoy } from '../support/fake-envoy.ts'
 import { pipeline } from '../support/manifests.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
-import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
+import { type LiveScene, useLiveScenes } from '../support/scheduler-live.ts'
 import { aModelResource } from '../support/scheduler-rig.ts'
 import type { Resource } from '../../api/resources/resource.ts'
 
-let redis: TestRedis
+const scenes = useLiveScenes()
 let scene: LiveScene
-
-beforeAll(async () => {
-  redis = await startRedis()
-})
-afterEach(async () => {
-  await scene.stop()
-})
-afterAll(async () => {
-  await redis.stop()
-})
 
 const aPipelineResource = (name: string, spec: object = {}): Resource =>
   pipeline({ steps: [{ name: 'iris' }], output: { steps: ['iris'] }, ...spec }, name) as Resource
@@ -35,7 +24,7 @@ const healths = ['pipeline-gateway/rest', 'pipeline-gateway/grpc'] as const
 
 describe('a pipeline', () => {
   it('is loaded, routed and ready; a new version changes no route and lets the old one go', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const gateway = scene.gateway({ restPort: 7_001, grpcPort: 7_002 })
     const envoy = scene.envoy()
     await scene.rig.admin.apply(aPipelineResource('p'))
@@ -57,7 +46,7 @@ describe('a pipeline', () => {
   })
 
   it('may be created before its models and before any gateway, and says what it waits for', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.envoy()
     await scene.rig.admin.apply(aPipelineResource('p'))
     const waiting = await scene.rig.untilPipeline('p', ({ reason }) => reason?.includes('gateway') === true)
@@ -74,7 +63,7 @@ describe('a pipeline', () => {
   })
 
   it('whose new version one gateway cannot load keeps serving the old one, on both', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.envoy()
     const good = scene.gateway({ name: 'good' })
     let isBroken = true
@@ -99,7 +88,7 @@ describe('a pipeline', () => {
   })
 
   it('that is deleted leaves the routes, then the gateways, then is gone', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const envoy = scene.envoy()
     const gateway = scene.gateway()
     await scene.rig.admin.apply(aPipelineResource('p', { dataflow: { cleanTopicsOnDelete: true } }))
@@ -118,7 +107,7 @@ describe('a pipeline', () => {
 
 describe('gateways', () => {
   it('enter the endpoints when they have what serves, leave them when they are lost or stop; no route moves', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const envoy = scene.envoy()
     const first = scene.gateway({ name: 'a', restPort: 7_001 })
     await scene.rig.admin.apply(aPipelineResource('p'))
@@ -162,7 +151,7 @@ describe('gateways', () => {
   })
 
   it('with a newer stream of the same name are told everything on it alone', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.envoy()
     const older = scene.gateway({ reconnects: false })
     await scene.rig.admin.apply(aPipelineResource('p'))
@@ -177,7 +166,7 @@ describe('gateways', () => {
   })
 
   it('that say nothing sensible are refused, with every reason', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const wrong = createFakeGateway({
       schedulerPort: scene.rig.ports.agent,
       name: 'A_B',
@@ -193,7 +182,7 @@ describe('gateways', () => {
   })
 
   it('are sent to the leader by a scheduler that follows', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const other = await scene.another(['--instance-id', 'standby', '--lease-ttl-ms', '300'])
     const gateway = createFakeGateway({ schedulerPort: other.ports.agent, reconnects: false })
     gateway.connect()
@@ -205,7 +194,7 @@ describe('gateways', () => {
 
 describe('a scheduler that starts again', () => {
   it('gives Envoy the same routes before any gateway is back, and tells gateways only what changed', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const envoy = scene.envoy()
     const gateway = scene.gateway({ restPort: 7_001, reconnects: false })
     await scene.rig.admin.apply(aPipelineResource('p'))
@@ -231,13 +220,13 @@ describe('a scheduler that starts again', () => {
   })
 
   it('on an empty store drops no plan that a gateway has, until it is applied again (I9)', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     const gateway = scene.gateway({ reconnects: false })
     scene.envoy()
     await scene.rig.admin.apply(aPipelineResource('p'))
     await scene.rig.untilPipeline('p', isReady)
     gateway.disconnect()
-    const other = await createLiveScene(redis)
+    const other = await scenes.start()
     const moved = other.gateway({ like: gateway })
     await moved.until(() => moved.received.at(-1)?.message === 'synchronised')
     expect(moved.held()).toEqual(['p@1'])
@@ -245,11 +234,10 @@ describe('a scheduler that starts again', () => {
     await other.rig.admin.apply(aPipelineResource('p'))
     await other.rig.untilPipeline('p', isReady)
     expect(moved.held()).toEqual(['p@1'])
-    await other.stop()
   })
 
   it('tells a gateway that was away to drop what was deleted meanwhile', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.envoy()
     const away = scene.gateway({ name: 'away', reconnects: false })
     const here = scene.gateway({ name: 'here' })

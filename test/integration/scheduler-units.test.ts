@@ -1,25 +1,14 @@
 /** Engines and model gateways that come, go, restart and share what is to be read, with a scheduler that restarts. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { PipelineStatus } from '../../api/resources/status.ts'
 import type { FakeGateway } from '../support/fake-gateway.ts'
 import { pipeline } from '../support/manifests.ts'
-import { startRedis, type TestRedis } from '../support/redis.ts'
-import { createLiveScene, type LiveScene } from '../support/scheduler-live.ts'
+import { type LiveScene, useLiveScenes } from '../support/scheduler-live.ts'
 import { aModelResource } from '../support/scheduler-rig.ts'
 import type { Resource } from '../../api/resources/resource.ts'
 
-let redis: TestRedis
+const scenes = useLiveScenes()
 let scene: LiveScene
-
-beforeAll(async () => {
-  redis = await startRedis()
-})
-afterEach(async () => {
-  await scene.stop()
-})
-afterAll(async () => {
-  await redis.stop()
-})
 
 const PIPELINES = ['p0', 'p1', 'p2', 'p3', 'p4', 'p5', 'p6', 'p7']
 const aPipeline = (name: string, spec: object = {}): Resource =>
@@ -31,7 +20,7 @@ const isReady = (status: PipelineStatus): boolean => status.state === 'PipelineR
 
 /** With a gateway that writes to Kafka, and pipelines that serve. */
 async function aSceneOf(names: readonly string[], spec: (name: string) => object = () => ({})): Promise<void> {
-  scene = await createLiveScene(redis)
+  scene = await scenes.start()
   scene.envoy()
   scene.gateway({ introduction: { hasJournal: true } })
   for (const name of names) await scene.rig.admin.apply(aPipeline(name, spec(name)))
@@ -122,7 +111,7 @@ describe('engines', () => {
 
 describe('model gateways', () => {
   it('read the models that are available, and no plan', async () => {
-    scene = await createLiveScene(redis)
+    scene = await scenes.start()
     scene.envoy()
     scene.agent()
     await scene.rig.admin.apply(aModelResource('iris'))

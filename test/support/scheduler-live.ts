@@ -1,8 +1,11 @@
 /** A scheduler with agents and Envoys around it, all in this process, all stopped together. */
+import type { ClientReadableStream } from '@grpc/grpc-js'
+import { afterAll, afterEach, beforeAll } from 'vitest'
+import { collectStream } from './collect-stream.ts'
 import { createFakeAgent, type FakeAgent, type FakeAgentOptions } from './fake-agent.ts'
 import { connectFakeEnvoy, type FakeEnvoy, type FakeEnvoyOptions } from './fake-envoy.ts'
 import { createFakeGateway, type FakeGateway, type FakeGatewayOptions } from './fake-gateway.ts'
-import type { TestRedis } from './redis.ts'
+import { startRedis, type TestRedis } from './redis.ts'
 import { freshPrefix, type SchedulerRig, startSchedulerRig } from './scheduler-rig.ts'
 
 export interface LiveScene {
@@ -24,7 +27,44 @@ export interface LiveScene {
 /** Several times the drain time of the rig. */
 const SETTLE_MS = 300
 
-export async function createLiveScene(redis: TestRedis, flags: readonly string[] = []): Promise<LiveScene> {
+export interface LiveScenes {
+  readonly redis: () => TestRedis
+  /** A scene over a store of its own. */
+  readonly start: (flags?: readonly string[]) => Promise<LiveScene>
+  /** The messages of a stream. */
+  readonly collect: <Message>(stream: ClientReadableStream<Message>) => ReturnType<typeof collectStream<Message>>
+}
+
+/** For the top of a test file: one Redis for all of its tests; what a test started is stopped after it. */
+export function useLiveScenes(): LiveScenes {
+  let redis: TestRedis
+  const scenes: LiveScene[] = []
+  const streams: ClientReadableStream<unknown>[] = []
+  beforeAll(async () => {
+    redis = await startRedis()
+  })
+  afterEach(async () => {
+    for (const stream of streams.splice(0)) stream.cancel()
+    for (const scene of scenes.splice(0)) await scene.stop()
+  })
+  afterAll(async () => {
+    await redis.stop()
+  })
+  return {
+    redis: () => redis,
+    start: async (flags) => {
+      const scene = await createLiveScene(redis, flags)
+      scenes.push(scene)
+      return scene
+    },
+    collect: (stream) => {
+      streams.push(stream)
+      return collectStream(stream)
+    },
+  }
+}
+
+async function createLiveScene(redis: TestRedis, flags: readonly string[] = []): Promise<LiveScene> {
   const keyPrefix = freshPrefix()
   const parts: { close(): void }[] = []
   const others: SchedulerRig[] = []

@@ -2,7 +2,7 @@
 export interface Waiters {
   /** Asks every waiting predicate again. */
   look(): void
-  until(what: string, predicate: () => boolean, deadlineMs?: number): Promise<void>
+  until(what: string | (() => string), predicate: () => boolean, deadlineMs?: number): Promise<void>
 }
 
 export function createWaiters(): Waiters {
@@ -22,7 +22,7 @@ export function createWaiters(): Waiters {
         }
         const deadline = setTimeout(() => {
           waiting.delete(check)
-          reject(new Error(`waited ${String(deadlineMs)} ms for ${what}`))
+          reject(new Error(`waited ${String(deadlineMs)} ms for ${typeof what === 'string' ? what : what()}`))
         }, deadlineMs)
         waiting.add(check)
       })
