@@ -93,6 +93,16 @@ test('a chain answers by gRPC, named by header or by message', async () => {
   }
 })
 
+test('a stream of inferences is refused, and says what to call instead', async () => {
+  const stream = gateway.client.ModelStreamInfer()
+  const failure = new Promise((resolve) => stream.on('error', resolve).on('data', () => undefined))
+  stream.write({ modelName: 'chain.pipeline' })
+  expect(await failure).toMatchObject({
+    code: status.UNIMPLEMENTED,
+    details: expect.stringContaining('call ModelInfer for each request') as string,
+  })
+})
+
 test('the name in a header wins over the one in the path, and the last of several is meant', async () => {
   const internal = { 'seldon-internal-model': 'other.pipeline, chain.pipeline', 'seldon-model': 'nobody.pipeline' }
   expect((await post('/v2/models/x.pipeline/infer', internal)).status).toBe(200)

@@ -65,7 +65,12 @@ function createHandlers({ gateway, isAccepting, log }: GrpcDeps): GRPCInferenceS
     RepositoryModelLoad: notHere('repository'),
     RepositoryModelUnload: notHere('repository'),
     ModelStreamInfer(call) {
-      call.emit('error', toGrpcStatus(new ServingError('UNIMPLEMENTED', 'pipelines have no streaming inference yet')))
+      call.emit(
+        'error',
+        toGrpcStatus(
+          new ServingError('UNIMPLEMENTED', 'pipelines have no streaming inference: call ModelInfer for each request'),
+        ),
+      )
     },
   }
 }
