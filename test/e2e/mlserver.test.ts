@@ -6,9 +6,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ModelInferResponse__Output } from '../../api/generated/inference/ModelInferResponse.ts'
 import type { ModelMetadataResponse__Output } from '../../api/generated/inference/ModelMetadataResponse.ts'
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
-import type { ModelResource } from '../../api/resources/resource.ts'
+import type { ModelResource, PipelineResource } from '../../api/resources/resource.ts'
 import { encodeElements } from '../../api/oip/elements.ts'
 import { createModelClient, type ModelEnd } from '../../dataflow/model-client/model-client.ts'
+import { waitFor } from '../../cli/wait.ts'
 import { packageRoot } from '../../kit/root.ts'
 import { countRequests } from '../support/envoy-admin.ts'
 import { grpcCall } from '../support/grpc-call.ts'
@@ -28,7 +29,7 @@ let client: InstanceType<typeof GRPCInferenceService>
 printLogsOfFailedTests(() => mesh)
 
 beforeAll(async () => {
-  mesh = await startMesh({ modelServer: 'mlserver', agentFlags: ['--health-deadline-ms', '2000'] })
+  mesh = await startMesh({ modelServer: 'mlserver', pipelineGateways: 1, agentFlags: ['--health-deadline-ms', '2000'] })
   client = new GRPCInferenceService(mesh.ingress, credentials.createInsecure(), GRPC_OPTIONS)
   await applyAvailable(mesh.admin, 'iris', V1)
 }, SETUP_DEADLINE_MS)
@@ -97,6 +98,70 @@ test('a pipeline gateway, which speaks gRPC over HTTP/1.1, is answered, and told
   })
   expect(await models.isReady('iris', 10_000)).toBe(true)
   models.close()
+})
+
+test('a pipeline joins models of MLServer, straight and by way of the agent', async () => {
+  const joined: PipelineResource = {
+    apiVersion: 'mlops.seldon.io/v1alpha1',
+    kind: 'Pipeline',
+    metadata: { name: 'joined' },
+    spec: { steps: [{ name: 'iris' }, { name: 'proxied' }], output: { steps: ['iris', 'proxied'] } },
+  }
+  await mesh.admin.apply(joined)
+  await waitFor(mesh.admin, { kind: 'Pipeline', name: 'joined' }, 'available', 30_000)
+  const response = await infer('joined.pipeline')
+  expect([response.status, await response.json()]).toMatchObject([
+    200,
+    {
+      outputs: [
+        { name: 'predict', datatype: 'INT64', shape: [1, 1], data: [2] },
+        { name: 'predict', data: [2] },
+      ],
+    },
+  ])
+  const routes = response.headers.get('x-seldon-route') ?? ''
+  for (const route of [':iris_1:', ':proxied_1:']) expect(routes).toContain(route)
+  const answer = await grpcCall<ModelInferResponse__Output>((callback) =>
+    client.ModelInfer(
+      {
+        modelName: 'joined.pipeline',
+        inputs: [{ name: 'predict', datatype: 'FP32', shape: [1, 4], contents: { fp32Contents: FEATURES } }],
+      },
+      new Metadata(),
+      deadline(),
+      callback,
+    ),
+  )
+  expect(answer.outputs.map(({ contents }) => contents?.int64Contents.map(Number))).toEqual([[2], [2]])
+  const wrong = await fetch(`http://${mesh.ingress}/v2/pipelines/joined/infer`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ inputs: [{ name: 'predict', datatype: 'FP32', shape: [1, 3], data: [1, 2, 3] }] }),
+  })
+  expect(wrong.status).toBeGreaterThanOrEqual(400)
+  expect(await wrong.json()).toMatchObject({ error: expect.stringMatching(/^(?:iris|proxied) : /) as string })
+  const metadata = await fetch(`http://${mesh.ingress}/v2/models/joined.pipeline`)
+  expect(metadata.status).toBe(200)
+})
+
+test('a stream of inferences passes through Envoy to a server that has it', async () => {
+  const metadata = new Metadata()
+  metadata.set('seldon-model', 'iris')
+  const stream = client.ModelStreamInfer(metadata, deadline())
+  const ended = new Promise((resolve) => {
+    const answers: ModelInferResponse__Output[] = []
+    stream.on('data', (one: ModelInferResponse__Output) => answers.push(one))
+    stream.on('error', resolve)
+    stream.on('end', () => {
+      resolve(answers.map(({ modelName }) => modelName))
+    })
+  })
+  stream.write({
+    modelName: 'iris',
+    inputs: [{ name: 'predict', datatype: 'FP32', shape: [1, 4], contents: { fp32Contents: FEATURES } }],
+  })
+  stream.end()
+  expect(await ended).toEqual(['iris_1'])
 })
 
 test('metadata and readiness of a model and of the mesh', async () => {
