@@ -7,6 +7,13 @@ export interface Destination {
   readonly weightPercent: number
 }
 
+/** Where copies of some requests go; nobody waits for their answers. */
+export interface Copies {
+  readonly internalName: string
+  readonly cluster: string
+  readonly percent: number
+}
+
 export interface HostState {
   readonly address: string
   /** HEALTHY, UNHEALTHY, DRAINING, ... as the scheduler told it; or why Envoy itself avoids it. */
@@ -43,15 +50,23 @@ export function routerTableOf(dump: Json): string | undefined {
 
 /** Of `/config_dump?resource=dynamic_route_configs`, filtered or not. */
 export function routeOf(dump: Json, shard: number, target: string, protocol: 'rest' | 'grpc'): EnvoyRoute {
-  const tables = list(at(dump, 'configs')).map((config) => at(config, 'route_config'))
-  const table = tables.find((candidate) => at(candidate, 'name') === `shard-${String(shard)}`)
-  const map = at(table, 'virtual_hosts', 0, 'matcher', 'matcher_tree', 'exact_match_map', 'map')
-  const found = at(map, `${target}?${String(shard)}`, 'action', 'typed_config')
+  const table = tableOf(dump, shard)
+  const found = entryOf(table, shard, target)
   if (found === undefined) return { kind: 'unknown' }
   const route = isRouteList(found) ? (list(at(found, 'routes')).find((one) => takes(one, protocol)) ?? {}) : found
   const status = at(route, 'direct_response', 'status')
   if (typeof status === 'number') return { kind: 'reply', httpStatus: status }
   return { kind: 'destinations', destinations: destinationsOf(route, table, protocol) }
+}
+
+const tableOf = (dump: Json, shard: number): Json =>
+  list(at(dump, 'configs'))
+    .map((config) => at(config, 'route_config'))
+    .find((table) => at(table, 'name') === `shard-${String(shard)}`)
+
+function entryOf(table: Json, shard: number, target: string): Json {
+  const map = at(table, 'virtual_hosts', 0, 'matcher', 'matcher_tree', 'exact_match_map', 'map')
+  return at(map, `${target}?${String(shard)}`, 'action', 'typed_config')
 }
 
 const isRouteList = (route: Json): boolean => text(at(route, '@type')).endsWith('.RouteList')
@@ -97,6 +112,34 @@ function clusterOf(table: Json, plugin: string, protocol: string): string {
   )
   const grpc = at(matcher, 'matcher_tree', 'prefix_match_map', 'map', '/inference.GRPCInferenceService/')
   return text(at(protocol === 'grpc' ? grpc : at(matcher, 'on_no_match'), 'action', 'typed_config', 'cluster'))
+}
+
+/** Of the same dump: what is copied of requests that come to this target by the split of another one. */
+export function copiesOf(
+  dump: Json,
+  { shard, target }: { readonly shard: number; readonly target: string },
+  protocol: 'rest' | 'grpc',
+  split: string,
+): readonly Copies[] {
+  return list(at(entryOf(tableOf(dump, shard), shard, target), 'routes'))
+    .filter((route) => isOfSplit(route, split))
+    .flatMap((route) => list(at(route, 'route', 'request_mirror_policies')).map(toCopies))
+    .filter(({ cluster }) => cluster.endsWith(`/${protocol}`))
+}
+
+const isOfSplit = (route: Json, split: string): boolean =>
+  list(at(route, 'match', 'headers')).some((header) => at(header, 'string_match', 'exact') === split)
+
+function toCopies(policy: Json): Copies {
+  const share = at(policy, 'runtime_fraction', 'default_value')
+  const names = list(at(policy, 'request_headers_mutations')).map((mutation) =>
+    at(mutation, 'append', 'header', 'value'),
+  )
+  return {
+    internalName: text(names[0]),
+    cluster: text(at(policy, 'cluster')),
+    percent: Number(at(share, 'numerator') ?? 0) / (at(share, 'denominator') === 'MILLION' ? 10_000 : 1),
+  }
 }
 
 /** Of `/clusters?format=json`; undefined when Envoy does not know the cluster. */

@@ -40,8 +40,9 @@ export async function explainRequest(request: AskedRequest, deps: ExplainDeps): 
   const common = { request: request.line, source: deps.source.name }
   if (admission.kind === 'answered') return { ...common, ...answered(admission), removedHeaders: [], candidates: [] }
   const candidates: ExplainedCandidate[] = []
+  const split = admission.experiment === undefined ? undefined : admission.target
   for (const candidate of admission.candidates) {
-    const route = await deps.source.route(candidate, request.protocol)
+    const route = await deps.source.route(candidate, request.protocol, split)
     const model = isModel(candidate.target) ? await deps.modelState(candidate.target) : undefined
     candidates.push({ ...candidate, route, ...(model === undefined ? {} : { model }) })
   }

@@ -3,7 +3,15 @@ import type { ServerReplicaStatus, StoredModel, StoredServer } from '../../api/r
 import { ServingError } from '../../kit/errors.ts'
 import type { AdminClient } from '../client/admin-client.ts'
 import type { EnvoyAdminClient } from '../client/envoy-admin-client.ts'
-import { type Destination, type HostState, hostsOf, routeOf, routerTableOf } from './envoy-dump.ts'
+import {
+  type Copies,
+  copiesOf,
+  type Destination,
+  type HostState,
+  hostsOf,
+  routeOf,
+  routerTableOf,
+} from './envoy-dump.ts'
 import type { Candidate } from './admission.ts'
 
 export type Protocol = 'rest' | 'grpc'
@@ -16,7 +24,12 @@ export interface ServedDestination extends Omit<Destination, 'cluster'> {
 }
 
 export type RouteState =
-  | { readonly kind: 'destinations'; readonly destinations: readonly ServedDestination[] }
+  | {
+      readonly kind: 'destinations'
+      readonly destinations: readonly ServedDestination[]
+      /** Of a candidate whose experiment mirrors, when Envoy was asked. */
+      readonly copies?: readonly Copies[]
+    }
   | { readonly kind: 'reply'; readonly httpStatus: number }
   | { readonly kind: 'unknown' }
 
@@ -25,7 +38,8 @@ export interface RouteSource {
   readonly name: string
   /** The configuration of the router filter. */
   table(): Promise<string>
-  route(candidate: Candidate, protocol: Protocol): Promise<RouteState>
+  /** `split`: the target whose split has sent the request there. */
+  route(candidate: Candidate, protocol: Protocol, split?: string): Promise<RouteState>
 }
 
 /** @throws ServingError ENVOY_UNAVAILABLE, also by what it returns */
@@ -40,14 +54,15 @@ export function createEnvoySource(envoy: EnvoyAdminClient): RouteSource {
         `Envoy at ${envoy.url.host} has no router filter of ours: no scheduler has configured it`,
       )
     },
-    route: async ({ shard, target }, protocol) => {
+    route: async ({ shard, target }, protocol, split) => {
       const name = encodeURIComponent(`^shard-${String(shard)}$`)
       const dump = await envoy.getJson(`/config_dump?resource=dynamic_route_configs&name_regex=${name}`)
       const route = routeOf(dump, shard, target, protocol)
       if (route.kind !== 'destinations') return route
       const clusters = await envoy.getJson('/clusters?format=json')
       const destinations = route.destinations.map((one) => ({ ...one, hosts: hostsOf(clusters, one.cluster) }))
-      return { kind: 'destinations', destinations }
+      const copies = split === undefined ? [] : copiesOf(dump, { shard, target }, protocol, split)
+      return { kind: 'destinations', destinations, ...(copies.length === 0 ? {} : { copies }) }
     },
   }
 }

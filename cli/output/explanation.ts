@@ -17,7 +17,7 @@ export function explanationLines(explanation: Explanation, terminal: Pick<Termin
     ...(target === undefined
       ? []
       : [line('Target', isShared(candidates) ? `${target}, split over ${names(candidates)}` : target)]),
-    ...(experiment === undefined ? [] : experimentLines(experiment)),
+    ...(experiment === undefined ? [] : experimentLines(experiment, candidates)),
     ...(removedHeaders.length === 0
       ? []
       : [line('Removed', `${removedHeaders.join(', ')}: only Millrace sets these headers`)]),
@@ -28,11 +28,27 @@ export function explanationLines(explanation: Explanation, terminal: Pick<Termin
 
 const isShared = (candidates: readonly ExplainedCandidate[]): boolean => candidates.length > 1
 
-const experimentLines = ({ name, reason, isMirrored }: ExplainedExperiment): readonly string[] => [
+const experimentLines = (
+  { name, reason, isMirrored }: ExplainedExperiment,
+  candidates: readonly ExplainedCandidate[],
+): readonly string[] => [
   line('Split by', `experiment ${name}`),
   line('Why', reason),
-  ...(isMirrored ? [line('Mirror', 'a share of these requests is copied to the mirror of the experiment')] : []),
+  ...(isMirrored ? mirrorLines(candidates) : []),
 ]
+
+/** The same for every candidate; those that have no route copy nothing. */
+function mirrorLines(candidates: readonly ExplainedCandidate[]): readonly string[] {
+  const found = candidates.flatMap(({ route }) => (route.kind === 'destinations' ? (route.copies ?? []) : []))
+  if (found.length === 0) return [line('Mirror', 'a share of these requests is copied to the mirror of the experiment')]
+  return [
+    ...new Set(
+      found.map(({ internalName, cluster, percent: share }) =>
+        line('Mirror', `${internalName}, copies of ${String(share)} % of these requests, by ${cluster}`),
+      ),
+    ),
+  ]
+}
 
 const line = (label: string, text: string): string => `${`${label}:`.padEnd(LABEL_WIDTH)} ${text}`
 const names = (candidates: readonly ExplainedCandidate[]): string => candidates.map(({ target }) => target).join(', ')

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { admit } from '../../../cli/explain/admission.ts'
-import { hostsOf, routeOf, routerTableOf } from '../../../cli/explain/envoy-dump.ts'
+import { copiesOf, hostsOf, routeOf, routerTableOf } from '../../../cli/explain/envoy-dump.ts'
 import { explainRequest } from '../../../cli/explain/explanation.ts'
 import { type RequestOptions, toAskedRequest } from '../../../cli/explain/request.ts'
 import type { RouteSource } from '../../../cli/explain/route-source.ts'
@@ -195,6 +195,24 @@ describe("Envoy's dump", () => {
     ).toBe(true)
   })
 
+  it.each(['rest', 'grpc'] as const)('says where copies go of what a split sends on, by %s', (protocol) => {
+    const { routes, shardsOf } = golden('mirrors')
+    const iris = { shard: shardsOf('iris'), target: 'iris' }
+    expect(routeOf(routes, iris.shard, 'iris', protocol)).toEqual({
+      kind: 'destinations',
+      destinations: [{ internalName: 'iris_1', cluster: `embedded/0/${protocol}`, weightPercent: 100 }],
+    })
+    expect(copiesOf(routes, iris, protocol, 'iris')).toEqual([
+      { internalName: 'iris-c_1', cluster: `embedded/0@mirror/${protocol}`, percent: 3.125 },
+      { internalName: 'iris-c_2', cluster: `mlserver/0@mirror/${protocol}`, percent: 9.375 },
+    ])
+    expect(copiesOf(routes, { ...iris, target: 'p.pipeline' }, protocol, 'f.experiment')).toEqual([
+      { internalName: 'q.pipeline', cluster: `pipeline-gateway@mirror/${protocol}`, percent: 100 },
+    ])
+    expect(copiesOf(routes, iris, protocol, 'another')).toEqual([])
+    expect(copiesOf(routes, { ...iris, target: 'q.pipeline' }, protocol, 'f.experiment')).toEqual([])
+  })
+
   it('holds the table of the router', () => {
     expect(routerTableOf(golden('splits').filters)).toMatch(/^shards \d+\n(?:.*\n)*split /)
     expect(routerTableOf({ configs: [] })).toBeUndefined()
@@ -227,8 +245,8 @@ describe("Envoy's dump", () => {
 describe('an explanation', () => {
   const source: RouteSource = {
     name: 'a test',
-    table: () => Promise.resolve('split e iris 1 rose 1\n'),
-    route: ({ target: name }) =>
+    table: () => Promise.resolve('split e iris 1 rose 1\nmirrored\n'),
+    route: ({ target: name }, _protocol, split) =>
       Promise.resolve(
         name === 'iris'
           ? {
@@ -241,6 +259,9 @@ describe('an explanation', () => {
                   hosts: [{ address: '127.0.0.1:9100', health: 'HEALTHY' }],
                 },
               ],
+              ...(split === 'e'
+                ? { copies: [{ internalName: 'm_1', cluster: 'embedded/0@mirror/rest', percent: 2.5 }] }
+                : {}),
             }
           : { kind: 'unknown' },
       ),
@@ -281,6 +302,7 @@ describe('an explanation', () => {
     expect(shown).toContain('Candidate: iris, 50 %')
     expect(shown).toContain('Candidate: rose, 50 %')
     expect(shown).toContain('Split by:  experiment e')
+    expect(shown).toContain('Mirror:    m_1, copies of 2.5 % of these requests, by embedded/0@mirror/rest')
     expect(shown.find((line) => line.startsWith('Why:'))).toContain('by chance')
   })
 
