@@ -1,42 +1,34 @@
-/** Experiments on a real Envoy, as a client sees them: no request fails, none goes by an old table, bad canaries go back. */
-import { afterAll, beforeAll, expect, test } from 'vitest'
+/** Experiments on a real Envoy, as a client sees them: no request fails, none goes by an old table, mirrors do no harm. */
+import { status as grpcStatus } from '@grpc/grpc-js'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { StoredModel } from '../../api/resources/status.ts'
 import { waitFor } from '../../cli/wait.ts'
-import { applyActive, experimentResource, untilExperiment } from '../support/experiments.ts'
-import { applyAvailable, modelResource, until, untilModel, writeTestArtifact } from '../support/models.ts'
-import { describeFailures, type Load, startLoad } from '../support/open-loop.ts'
+import {
+  answerOfPipeline,
+  answersFromNow,
+  applyActive,
+  applyPipelineAround,
+  applyTestModel,
+  testModelSpec,
+  untilExperiment,
+} from '../support/experiments.ts'
+import { applyAvailable, modelResource, until, untilModel } from '../support/models.ts'
+import { describeFailures, startLoad } from '../support/open-loop.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
 
 let mesh: TestMesh
 printLogsOfFailedTests(() => mesh)
-
-/** Envoy ACKs on its main thread; its workers follow within this (docs/architecture.md, section 2). */
-const WORKERS_FOLLOW_MS = 100
 
 beforeAll(async () => {
   mesh = await startMesh({ modelServer: 'test', pipelineGateways: 1 })
 })
 afterAll(() => mesh.stop())
 
-const specOf = (name: string, behaviour: Readonly<Record<string, unknown>>) => ({
-  storageUri: writeTestArtifact(mesh.folder, name, behaviour),
-  requirements: [],
-  replicas: 1,
-})
-const echo = (name: string) => specOf(name, { kind: 'echo' })
-
-const applyModel = (name: string, behaviour: Readonly<Record<string, unknown>>): Promise<void> =>
-  applyAvailable(mesh.admin, name, specOf(name, behaviour))
-
-/** Who answers what is sent from now on, but for the moment that workers may take. */
-async function answersFromNow(load: Load): Promise<ReadonlySet<string>> {
-  const sinceMs = Date.now() + WORKERS_FOLLOW_MS
-  const fresh = () => load.outcomes.filter(({ sentAtMs }) => sentAtMs > sinceMs)
-  await until('100 more answers', () => fresh().length >= 100)
-  return new Set(fresh().map(({ servedBy }) => servedBy))
-}
+const echo = (name: string) => testModelSpec(mesh, name, { kind: 'echo' })
+const applyEcho = (name: string): Promise<void> => applyTestModel(mesh, name, { kind: 'echo' })
 
 test('an experiment that starts, changes and stops at 200 requests/s fails no request, and none goes by an old table', async () => {
-  await Promise.all(['a', 'b', 'c'].map((name) => applyModel(name, { kind: 'echo' })))
+  await Promise.all(['a', 'b', 'c'].map(applyEcho))
   const load = startLoad({ ingress: mesh.ingress, model: 'a' })
   expect(await answersFromNow(load)).toEqual(new Set(['a_1']))
 
@@ -77,55 +69,32 @@ test('an experiment that starts, changes and stops at 200 requests/s fails no re
 })
 
 test('pipelines are candidates too, and a model experiment inside of one decides as well', async () => {
-  const models = ['pa', 'qa', 'ra']
-  await Promise.all(models.map((name) => applyModel(name, { kind: 'echo' })))
-  for (const [name, step] of [
-    ['p', 'pa'],
-    ['q', 'qa'],
-  ] as const) {
-    const spec = { steps: [{ name: step }], output: { steps: [step] } }
-    await mesh.admin.apply({ apiVersion: 'mlops.seldon.io/v1alpha1', kind: 'Pipeline', metadata: { name }, spec })
-    await waitFor(mesh.admin, { kind: 'Pipeline', name }, 'available', 30_000)
-  }
+  await Promise.all(['pa', 'qa', 'ra'].map(applyEcho))
+  await applyPipelineAround(mesh, 'p', 'pa')
+  await applyPipelineAround(mesh, 'q', 'qa')
   const between = (one: string, other: string) => [
     { name: one, weight: 0 },
     { name: other, weight: 1 },
   ]
-  expect(await answerOfPipeline('p')).toBe('pa_1')
+  expect(await answerOfPipeline(mesh, 'p')).toBe('pa_1')
   await applyActive(mesh.admin, 'pq', { resourceType: 'pipeline', default: 'p', candidates: between('p', 'q') })
-  await until('the other pipeline answers', async () => (await answerOfPipeline('p')) === 'qa_1')
+  await until('the other pipeline answers', async () => (await answerOfPipeline(mesh, 'p')) === 'qa_1')
   await expect(mesh.admin.delete('Pipeline', 'q')).rejects.toThrow(/pipeline q is used by experiment pq/)
   await applyActive(mesh.admin, 'nested', { default: 'qa', candidates: between('qa', 'ra') })
-  await until('the other model answers inside of it', async () => (await answerOfPipeline('p')) === 'ra_1')
+  await until('the other model answers inside of it', async () => (await answerOfPipeline(mesh, 'p')) === 'ra_1')
   for (const name of ['pq', 'nested']) {
     await mesh.admin.delete('Experiment', name)
     await waitFor(mesh.admin, { kind: 'Experiment', name }, 'deleted', 10_000)
   }
-  await until('the pipeline is itself again', async () => (await answerOfPipeline('p')) === 'pa_1')
+  await until('the pipeline is itself again', async () => (await answerOfPipeline(mesh, 'p')) === 'pa_1')
 })
-
-/** The model that answered in it, which a test model gives as its output. */
-async function answerOfPipeline(name: string): Promise<string> {
-  const inputs = [{ name: 'predict', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }]
-  const response = await fetch(`http://${mesh.ingress}/v2/pipelines/${name}/infer`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ inputs }),
-    signal: AbortSignal.timeout(10_000),
-  })
-  const text = await response.text()
-  if (!response.ok) throw new Error(`${String(response.status)} ${text}`)
-  return (JSON.parse(text) as { outputs: readonly { data: readonly string[] }[] }).outputs[0]?.data[0] ?? ''
-}
-
-const sleeping = (ms: number) => ({ kind: 'sleep', ms })
 
 test('a rolling update moves traffic by ready replicas at 200 requests/s, and fails no request (I5)', async () => {
   const spec = { ...echo('rolling'), replicas: 2, rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } }
   await applyAvailable(mesh.admin, 'rolling', spec)
   const load = startLoad({ ingress: mesh.ingress, model: 'rolling' })
   await until('answers of version 1', () => load.outcomes.length > 100)
-  const { storageUri } = specOf('rolling-2', { kind: 'slow-load', ms: 700 })
+  const { storageUri } = testModelSpec(mesh, 'rolling-2', { kind: 'slow-load', ms: 700 })
   await mesh.admin.apply(modelResource('rolling', { ...spec, storageUri }))
   await untilModel(
     mesh.admin,
@@ -144,62 +113,86 @@ test('a rolling update moves traffic by ready replicas at 200 requests/s, and fa
   expect(shared.length).toBeGreaterThan(50)
 })
 
-test('a bad canary is rolled back, a good one promoted, each by its figures; a scheduler killed meanwhile changes nothing', async () => {
-  const pairs = [
-    { name: 'failing', canary: { kind: 'fail', status: 500, every: 5 }, base: { kind: 'echo' }, limits: {} },
-    { name: 'slow', canary: sleeping(300), base: sleeping(100), limits: { maxP99Ratio: 1.5 } },
-    { name: 'good', canary: sleeping(20), base: sleeping(20), limits: { maxP50Ratio: 3 } },
-  ]
-  await Promise.all(
-    pairs.flatMap(({ name, canary, base }) => [applyModel(name, base), applyModel(`${name}-canary`, canary)]),
-  )
-  const load = startLoad({ ingress: mesh.ingress, model: pairs.map(({ name }) => name), ratePerSecond: 120 })
-  await Promise.all(
-    pairs.map(({ name, limits }) =>
-      mesh.admin.apply(
-        experimentResource(name, {
-          default: name,
-          candidates: [
-            { name, weight: 1 },
-            { name: `${name}-canary`, weight: 0 },
-          ],
-          rollout: {
-            steps: [30, 60],
-            intervalMs: 2_000,
-            analysis: { maxErrorRate: 0.05, minRequests: 20, ...limits },
-          },
-        }),
-      ),
-    ),
-  )
-  await untilExperiment(mesh.admin, 'good', ({ active }) => active === true)
-  await mesh.kill('scheduler')
-  await mesh.start('scheduler')
-  const ends = await Promise.all(
-    pairs.map(({ name }) =>
-      untilExperiment(
-        mesh.admin,
-        name,
-        ({ rollout }) => rollout?.phase !== 'waiting' && rollout?.phase !== 'measuring',
-      ),
-    ),
-  )
-  const answers = await answersFromNow(load)
-  await load.stop()
+test('an endpoint whose only candidate reloads is never said not to exist, and answers again afterwards', async () => {
+  await applyEcho('solo')
+  await applyActive(mesh.admin, 'alone', { candidates: [{ name: 'solo', weight: 1 }] })
+  const holder = await replicaOf('solo')
+  const load = startLoad({ ingress: mesh.ingress, model: 'alone.experiment' })
+  await until('answers', () => load.outcomes.length > 50)
+  for (const replica of [holder, holder === 'embedded/0' ? 'embedded/1' : 'embedded/0'])
+    await mesh.kill(replica.replace('/', '-'))
+  const away = await untilExperiment(mesh.admin, 'alone', ({ active }) => active === false)
+  expect(away.reason).toMatch(/solo is not ready .* get 503 until one is ready/)
+  await mesh.start('embedded-0')
+  await mesh.start('embedded-1')
+  await untilExperiment(mesh.admin, 'alone', ({ active }) => active === true)
+  expect(await answersFromNow(load)).toEqual(new Set(['solo_1']))
+  const report = await load.stop()
+  const statuses = new Set(report.failed.map(({ status }) => status))
+  expect(statuses).toContain('503')
+  for (const unknown of ['404', String(grpcStatus.NOT_FOUND), String(grpcStatus.UNIMPLEMENTED)])
+    expect(statuses).not.toContain(unknown)
+  await mesh.admin.delete('Experiment', 'alone')
+})
 
-  const outcomes = ends.map(({ decisions = [] }) => decisions.map(({ outcome }) => outcome).filter((o) => o !== 'hold'))
-  expect(outcomes).toEqual([['rollback'], ['rollback'], ['advance', 'promote']])
-  const last = ends.map(({ decisions = [] }) => decisions.at(-1))
-  expect(last[0]?.reason).toMatch(/error rate is \d+(\.\d+)? %, above 5 %/)
-  expect(last[0]?.canary.errors).toBeGreaterThan(0)
-  expect(last[1]?.reason).toMatch(/p99 as a ratio to the default is [\d.]+, above 1.5/)
-  expect(last[2]?.canary.requests).toBeGreaterThanOrEqual(20)
-  expect(answers).toEqual(new Set(['failing_1', 'slow_1', 'good-canary_1']))
+const replicaOf = async (model: string): Promise<string> => {
+  const { resource } = await mesh.admin.get('Model', model)
+  return (resource as StoredModel).status?.versions?.[0]?.replicas?.[0]?.replica ?? ''
+}
 
-  const { decisions } = (await (
-    await fetch(`http://127.0.0.1:${String(mesh.ports.schedulerHttp)}/v1/experiments/failing/decisions`)
-  ).json()) as { decisions: readonly { outcome: string }[] }
-  expect(decisions.at(-1)?.outcome).toBe('rollback')
-  const { events } = await mesh.admin.get('Experiment', 'failing')
-  expect(events.map(({ reason }) => reason)).toContain('RolledBack')
+describe('a mirrored pipeline', () => {
+  const COUNT = 60
+  const SLOW_MS = 500
+  const askPrimary = async (): Promise<void> => {
+    const answers = await Promise.all(Array.from({ length: COUNT }, () => answerOfPipeline(mesh, 'main')))
+    expect(new Set(answers)).toEqual(new Set(['main-step_1']))
+  }
+
+  beforeAll(async () => {
+    await applyEcho('main-step')
+    await applyPipelineAround(mesh, 'main', 'main-step')
+  })
+
+  test.each([
+    ['answers', 'copy-right', { kind: 'echo' }, '200'],
+    ['is wrong', 'copy-wrong', { kind: 'fail', status: 500 }, '500'],
+    ['is slow', 'copy-slow', { kind: 'sleep', ms: SLOW_MS }, '200'],
+  ])('that %s gets copies, which the primary does not notice, and the metric says so', async (_, name, does, code) => {
+    await applyTestModel(mesh, `${name}-step`, does)
+    await applyPipelineAround(mesh, name, `${name}-step`)
+    await mirrorTo(name)
+    await askPrimary()
+    await until(`${String(COUNT)} copies`, async () => (await copiesOf(name)).get(code) === COUNT)
+    expect([...(await copiesOf(name)).keys()]).toEqual([code])
+    const [seconds = 0] = (await copiesOf(name, 'millrace_mesh_mirror_seconds_total')).values()
+    if (does.kind === 'sleep') expect(seconds).toBeGreaterThanOrEqual((COUNT * SLOW_MS) / 1_000)
+  })
+
+  test('whose model is gone gets errors, and the primary answers', async () => {
+    await applyEcho('gone-step')
+    await applyPipelineAround(mesh, 'gone', 'gone-step')
+    await mirrorTo('gone')
+    await mesh.admin.delete('Model', 'gone-step')
+    await waitFor(mesh.admin, { kind: 'Model', name: 'gone-step' }, 'deleted', 10_000)
+    await askPrimary()
+    const count = async () => [...(await copiesOf('gone')).values()].reduce((sum, some) => sum + some, 0)
+    await until(`${String(COUNT)} copies`, async () => (await count()) === COUNT)
+    expect((await copiesOf('gone')).has('200')).toBe(false)
+  })
+
+  async function mirrorTo(name: string): Promise<void> {
+    await applyActive(mesh.admin, 'mirrored', {
+      resourceType: 'pipeline',
+      default: 'main',
+      candidates: [{ name: 'main', weight: 1 }],
+      mirror: { name, percent: 100 },
+    })
+  }
+
+  /** What a counter of copies says of a mirror, by code. */
+  async function copiesOf(name: string, counter = 'millrace_mesh_mirror_requests_total') {
+    const page = await (await fetch(`http://127.0.0.1:${String(mesh.ports.envoys[0]?.metrics)}/metrics`)).text()
+    const lines = page.split('\n').filter((line) => line.startsWith(counter) && line.includes(`model="${name}`))
+    return new Map(lines.map((line) => [/code="([^"]*)"/.exec(line)?.[1] ?? '', Number(line.split(' ').at(-1))]))
+  }
 })

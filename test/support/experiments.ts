@@ -3,7 +3,11 @@ import type { ExperimentSpec } from '../../api/resources/experiment.ts'
 import type { ExperimentResource } from '../../api/resources/resource.ts'
 import type { ExperimentStatus, StoredExperiment } from '../../api/resources/status.ts'
 import type { AdminClient } from '../../cli/client/admin-client.ts'
+import { waitFor } from '../../cli/wait.ts'
 import { pause } from '../../kit/backoff.ts'
+import type { TestMesh } from './mesh.ts'
+import { applyAvailable, until, writeTestArtifact } from './models.ts'
+import type { Load } from './open-loop.ts'
 
 const DEADLINE_MS = 30_000
 
@@ -42,4 +46,48 @@ export async function untilExperiment(
 export async function applyActive(admin: AdminClient, name: string, spec: ExperimentSpec): Promise<void> {
   await admin.apply(experimentResource(name, spec))
   await untilExperiment(admin, name, ({ active }) => active === true)
+}
+
+/** Envoy ACKs on its main thread; its workers follow within this (docs/architecture.md, section 2). */
+const WORKERS_FOLLOW_MS = 100
+
+/** Who answers what is sent from now on, but for the moment that workers may take. */
+export async function answersFromNow(load: Load): Promise<ReadonlySet<string>> {
+  const sinceMs = Date.now() + WORKERS_FOLLOW_MS
+  const fresh = () => load.outcomes.filter(({ sentAtMs }) => sentAtMs > sinceMs)
+  await until('100 more answers', () => fresh().length >= 100)
+  return new Set(fresh().map(({ servedBy }) => servedBy))
+}
+
+type Behaviour = Readonly<Record<string, unknown>>
+
+/** One copy of a model of test/support/test-model-server.ts. */
+export const testModelSpec = (mesh: TestMesh, name: string, behaviour: Behaviour) => ({
+  storageUri: writeTestArtifact(mesh.folder, name, behaviour),
+  requirements: [],
+  replicas: 1,
+})
+
+export const applyTestModel = (mesh: TestMesh, name: string, behaviour: Behaviour): Promise<void> =>
+  applyAvailable(mesh.admin, name, testModelSpec(mesh, name, behaviour))
+
+/** A pipeline of one step. */
+export async function applyPipelineAround(mesh: TestMesh, name: string, model: string): Promise<void> {
+  const spec = { steps: [{ name: model }], output: { steps: [model] } }
+  await mesh.admin.apply({ apiVersion: 'mlops.seldon.io/v1alpha1', kind: 'Pipeline', metadata: { name }, spec })
+  await waitFor(mesh.admin, { kind: 'Pipeline', name }, 'available', DEADLINE_MS)
+}
+
+/** The model that answered in it, which a test model gives as its output. */
+export async function answerOfPipeline(mesh: TestMesh, name: string): Promise<string> {
+  const inputs = [{ name: 'predict', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }]
+  const response = await fetch(`http://${mesh.ingress}/v2/pipelines/${name}/infer`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ inputs }),
+    signal: AbortSignal.timeout(10_000),
+  })
+  const text = await response.text()
+  if (!response.ok) throw new Error(`${String(response.status)} ${text}`)
+  return (JSON.parse(text) as { outputs: readonly { data: readonly string[] }[] }).outputs[0]?.data[0] ?? ''
 }

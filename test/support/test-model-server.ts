@@ -7,6 +7,7 @@
  * Every model takes `predict` FP32 [-1,4] and gives `model` BYTES [1], its internal name, unless `model.json` says else.
  * Run it as the real one: node --import tsx test/support/test-model-server.ts --rest-port 0 --grpc-port 0 --repository F
  */
+import { existsSync } from 'node:fs'
 import { Type, type Static } from 'typebox'
 import { Value } from 'typebox/value'
 import type { TensorMetadata } from '../../api/oip/metadata.ts'
@@ -22,8 +23,8 @@ const ms = Type.Integer({ minimum: 0 })
 const behaviour = Type.Union([
   /** Answers at once. */
   Type.Object({ kind: Type.Literal('echo') }),
-  /** Answers after so long. */
-  Type.Object({ kind: Type.Literal('sleep'), ms }),
+  /** Answers after so long; with `whileThereIs`, at once while there is no such file. */
+  Type.Object({ kind: Type.Literal('sleep'), ms, whileThereIs: Type.Optional(Type.String()) }),
   /** Answers every inference with this status, or every so-manieth. */
   Type.Object({
     kind: Type.Literal('fail'),
@@ -64,7 +65,8 @@ function createTestRuntime(): Runtime {
   }
 
   const beforeAnswer = async (wanted: Behaviour, count: number, signal: AbortSignal): Promise<void> => {
-    if (wanted.kind === 'sleep') await pause(wanted.ms, AbortSignal.any([signal, stopping.signal]))
+    if (wanted.kind === 'sleep' && (wanted.whileThereIs === undefined || existsSync(wanted.whileThereIs)))
+      await pause(wanted.ms, AbortSignal.any([signal, stopping.signal]))
     if (wanted.kind === 'fail' && count % (wanted.every ?? 1) === 0)
       throw new ServingError(
         CODES[wanted.status] ?? 'INFERENCE_FAILED',
