@@ -8,6 +8,7 @@ import { addExplain } from './commands/explain.ts'
 import { addGet } from './commands/get.ts'
 import { addInfer } from './commands/infer.ts'
 import { addInspect } from './commands/inspect.ts'
+import { addReplay } from './commands/replay.ts'
 import { addRollback } from './commands/rollback.ts'
 import { addStatus } from './commands/status.ts'
 import { addTop } from './commands/top.ts'
@@ -38,6 +39,7 @@ const CLIENTS: readonly AddCommand[] = [
   addExplain,
   addTop,
   addInspect,
+  addReplay,
 ]
 
 /** `more`: commands that know more than a client does (up/machine-commands.ts). */

@@ -29,6 +29,8 @@ export const REQUEST_ID_HEADER = 'x-request-id'
 export const ERRORS_HEADER = 'seldon-pipeline-errors'
 /** On records that were spilled and sent later, or again: they may be there twice. */
 export const REPLAYED_HEADER = 'x-millrace-replayed'
+/** On an input that was fed again by `millrace replay`, under an id of its own: the key of the first. */
+export const REPLAY_OF_HEADER = 'x-millrace-replay-of'
 /** On what a pipeline gateway put on a pipeline's inputs: it runs that itself. `<name>/<epoch>`. */
 export const GATEWAY_HEADER = 'x-millrace-gateway'
 

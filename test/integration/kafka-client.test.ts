@@ -15,7 +15,7 @@ import { connectKafka } from '../../dataflow/kafka/connect.ts'
 import { parseConnection } from '../../dataflow/kafka/connection.ts'
 import { silentLogger } from '../../kit/log.ts'
 import { startKafka, type TestKafka } from '../support/kafka.ts'
-import { runCli } from '../support/run-cli.ts'
+import { runCli, startCli } from '../support/run-cli.ts'
 import { SETUP_DEADLINE_MS } from '../support/tools.ts'
 
 const SEND = { compression: 'none', timeoutMs: 5_000 } as const
@@ -189,6 +189,53 @@ describe('millrace inspect', () => {
     expect(found.out).toBe('0.p.one\n')
     expect(none.code).toBe(5)
     expect(none.err).toContain('there is no record of request three of pipeline p in p.inputs')
+  })
+
+  it('follows what comes, of one request alone when that is asked for, until it is stopped', async () => {
+    const argv = ['inspect', 'p.inputs', '--follow', '--namespace', namespace, '-o', 'name']
+    const env = { KAFKA_BOOTSTRAP_SERVERS: broker.bootstrapServers }
+    const [all, one] = [startCli(argv, { env }), startCli([...argv, '--request-id', 'four'], { env })]
+    await all.printed('\n') // what was there before; from then on it follows
+    for (const requestId of ['three', 'four', 'five'])
+      await record(end('pipeline', 'p', 'inputs'), 'p', requestId, request(4n))
+    await all.printed('0.p.five')
+    all.child.kill('SIGINT')
+    expect(await all.done).toMatchObject({ code: 0, err: '', out: '0.p.two\n0.p.three\n0.p.four\n0.p.five\n' })
+    await one.printed('0.p.four')
+    one.child.kill('SIGTERM')
+    expect(await one.done).toMatchObject({ code: 0, out: '0.p.four\n' })
+  })
+
+  it('replay feeds the inputs of a time again, each once, under new ids that name the first', async () => {
+    const replay = (...argv: string[]) =>
+      runCli(['replay', 'p', '--from', '1h', ...argv, '--namespace', namespace, '-o', 'json'], {
+        env: { KAFKA_BOOTSTRAP_SERVERS: broker.bootstrapServers },
+      })
+    interface Told {
+      readonly records: number
+      readonly requests: readonly { readonly requestId: string; readonly newRequestId?: string }[]
+    }
+    const dry = JSON.parse((await replay('--dry-run')).out) as Told
+    expect(dry.requests.map(({ requestId }) => requestId)).toContain('one')
+    const told = JSON.parse((await replay()).out) as Told
+    expect(told.records).toBe(dry.records)
+    const [twice, nobody, { out }] = await Promise.all([
+      replay('--dry-run'),
+      replay('--request-id', 'nobody'),
+      inspect('p.inputs', '--offset', '100', '-o', 'json'),
+    ])
+    const shown = JSON.parse(out) as { requestId: string; key: string; headers: [string, string][]; content: object }[]
+    const first = shown.find(({ requestId }) => requestId === 'one')
+    const again = shown.filter(({ headers }) =>
+      headers.some(([name, value]) => name === 'x-millrace-replay-of' && value === first?.key),
+    )
+    expect(again).toHaveLength(1)
+    expect(again[0]).toMatchObject({
+      requestId: told.requests.find(({ requestId }) => requestId === 'one')?.newRequestId,
+      content: first?.content,
+    })
+    expect((JSON.parse(twice.out) as Told).records).toBe(dry.records) // not what was fed again
+    expect(nobody.code).toBe(5)
   })
 
   it('says which topic is missing, and that Kafka is away', async () => {

@@ -9,13 +9,20 @@ export interface CliResult {
   readonly err: string
 }
 
+export interface StartedCli {
+  readonly child: ChildProcess
+  readonly done: Promise<CliResult>
+  /** Resolves when it has printed this; rejects when it ended without. */
+  printed(text: string): Promise<void>
+}
+
 const DEADLINE_MS = 30_000
 const ENTRY = join(packageRoot, 'test/support/cli-entry.ts')
 
 export function startCli(
   argv: readonly string[],
   options: { readonly input?: string; readonly env?: Readonly<Record<string, string>>; readonly cwd?: string } = {},
-): { readonly child: ChildProcess; readonly done: Promise<CliResult> } {
+): StartedCli {
   const { MILLRACE_SCHEDULER: _scheduler, MILLRACE_INGRESS: _ingress, ...inherited } = process.env
   const child = spawn(process.execPath, ['--import', TSX, ENTRY, ...argv], {
     env: { ...inherited, ...options.env },
@@ -34,7 +41,18 @@ export function startCli(
       resolve({ code, out, err })
     })
   })
-  return { child, done }
+  const printed = (text: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (out.includes(text)) resolve()
+      }
+      child.stdout.on('data', look)
+      look()
+      void done.then(({ err: said }) => {
+        reject(new Error(`it ended without printing ${JSON.stringify(text)}: ${said}`))
+      }, reject)
+    })
+  return { child, done, printed }
 }
 
 export const runCli = (...parameters: Parameters<typeof startCli>): Promise<CliResult> => startCli(...parameters).done

@@ -109,6 +109,7 @@ describe('looking back', () => {
         const offsets = Array.from({ length: Math.min(100, length - from) }, (_, index) => from + index)
         const records = offsets.map((offset) => ({
           ...recordOf(Buffer.alloc(0)),
+          partition: 0,
           offset: BigInt(offset),
           key: String(offset),
           timestampMs: offset,
@@ -116,21 +117,21 @@ describe('looking back', () => {
         return Promise.resolve({ records, next: at(from + offsets.length) })
       },
     } as Pick<KafkaReader, 'positions' | 'fetch'> as KafkaReader
-    return { reader, fetches }
+    return { reader, fetches, ends: at(length) }
   }
 
   it('finds the last ones without reading the rest', async () => {
-    const { reader, fetches } = topicOf(10_000)
-    const found = await findRecords(reader, 't', 3, () => true)
+    const { reader, fetches, ends } = topicOf(10_000)
+    const found = await findRecords(reader, ends, 3, () => true)
     expect(found.map(({ key }) => key)).toEqual(['9997', '9998', '9999'])
     expect(fetches).toEqual([9_997n])
   })
 
   it('goes further back for what is rare, to the beginning when it must', async () => {
-    const { reader } = topicOf(2_000)
-    const found = await findRecords(reader, 't', 2, ({ key }) => ['3', '1500', '1600'].includes(key))
+    const { reader, ends } = topicOf(2_000)
+    const found = await findRecords(reader, ends, 2, ({ key }) => ['3', '1500', '1600'].includes(key))
     expect(found.map(({ key }) => key)).toEqual(['1500', '1600'])
-    expect(await findRecords(reader, 't', 5, ({ key }) => key === '3')).toHaveLength(1)
-    expect(await findRecords(reader, 't', 5, () => false)).toEqual([])
+    expect(await findRecords(reader, ends, 5, ({ key }) => key === '3')).toHaveLength(1)
+    expect(await findRecords(reader, ends, 5, () => false)).toEqual([])
   })
 })
