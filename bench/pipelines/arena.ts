@@ -34,7 +34,7 @@ export async function openArena(tools: NativeTools, bootstrapServers: string | u
   const mesh = await startMesh({
     replicas: 1,
     pipelineGateways: 1,
-    modelServer: [tools.server],
+    modelServer: [tools.server, '-raw'], // as model servers answer a gateway, which sends raw contents
     pipelineGatewayFlags: bootstrapServers === undefined ? [] : ['--kafka-bootstrap-servers', bootstrapServers],
   })
   try {

@@ -1,12 +1,10 @@
 /** What a record of the journal holds, as bytes: protobuf of the Open Inference Protocol with raw contents, or text. Pure. */
-import { GRPCInferenceService } from '../../api/grpc.ts'
-import { toGrpcRequest, toGrpcResponse } from '../../api/oip/grpc-inference.ts'
 import type { Tensor } from '../../api/oip/tensor.ts'
 import type { OutgoingRecord } from '../kafka/client.ts'
+import { encodeInferRequest, encodeInferResponse } from '../model-client/infer-codec.ts'
 import type { JournalMessage, JournalRecord } from './journal.ts'
 import { topicName, type TopicSpace } from './topics.ts'
 
-const { requestSerialize, responseSerialize } = GRPCInferenceService.service.ModelInfer
 /** What a record takes beside its tensors and texts, about. */
 const OVERHEAD_BYTES = 256
 
@@ -19,12 +17,17 @@ export function toOutgoing(space: TopicSpace, record: JournalRecord, timestampMs
 function toValue(message: JournalMessage, name: string): Uint8Array {
   switch (message.kind) {
     case 'request':
-      return requestSerialize(toGrpcRequest(message.request, name, 'raw'))
+      return joined(encodeInferRequest(message.request, name))
     case 'response':
-      return responseSerialize(toGrpcResponse(message.response, 'raw'))
+      return joined(encodeInferResponse(message.response))
     case 'error':
       return Buffer.from(message.text, 'utf8')
   }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [only] = parts
+  return parts.length === 1 && only !== undefined ? only : Buffer.concat(parts)
 }
 
 /** About what a record takes in memory and on its way, without encoding it. */

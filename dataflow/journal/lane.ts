@@ -126,11 +126,11 @@ export class Lane<P extends Pending> {
     return true
   }
 
-  /** After the caller's own work: what is recorded together goes together. */
+  /** After what this turn of the event loop brings: what is recorded together goes together, and calls of models go before it. */
   #flushSoon(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#scheduled = false
       void this.#flush()
     })

@@ -5,7 +5,7 @@
  */
 import { GRPCInferenceService } from '../../api/grpc.ts'
 import { isDatatype } from '../../api/oip/datatype.ts'
-import { fromGrpcResponse, toGrpcRequest } from '../../api/oip/grpc-inference.ts'
+import { fromGrpcResponse, toGrpcRequest, toGrpcResponse } from '../../api/oip/grpc-inference.ts'
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
 import { NO_PARAMETERS, type Parameters } from '../../api/oip/parameters.ts'
 import { checkedTensor, type Tensor } from '../../api/oip/tensor.ts'
@@ -24,16 +24,29 @@ const isEmpty = (parameters: Parameters): boolean => {
 
 /** The message in parts, to be sent one after the other. */
 export function encodeInferRequest(request: InferenceRequest, model: string): readonly Uint8Array[] {
-  return encodeUsual(request, model) ?? [ModelInfer.requestSerialize(toGrpcRequest(request, model, 'raw'))]
+  const { id, inputs, outputs, parameters } = request
+  const usual =
+    outputs.length === 0 && isEmpty(parameters) ? encodeUsual({ model, version: '', id }, inputs, RAW_INPUT) : undefined
+  return usual ?? [ModelInfer.requestSerialize(toGrpcRequest(request, model, 'raw'))]
+}
+
+/** Likewise. */
+export function encodeInferResponse(response: InferenceResponse): readonly Uint8Array[] {
+  const { modelName: model, modelVersion: version, id, outputs, parameters } = response
+  const usual = isEmpty(parameters) ? encodeUsual({ model, version, id }, outputs, RAW_OUTPUT) : undefined
+  return usual ?? [ModelInfer.responseSerialize(toGrpcResponse(response, 'raw'))]
 }
 
 const FIELD = (number: number): number => number * 8 + 2
 const NAME = FIELD(1)
 const DATATYPE = FIELD(2)
+const VERSION = FIELD(2)
 const ID = FIELD(3)
 const SHAPE = FIELD(3)
-const INPUTS = FIELD(5)
-const RAW = FIELD(7)
+/** Inputs of a request, outputs of a response. */
+const TENSORS = FIELD(5)
+const RAW_INPUT = FIELD(7)
+const RAW_OUTPUT = FIELD(6)
 
 /** Heads are put together here, then copied out. */
 const scratch = Buffer.allocUnsafe(2 * MAX_HEAD_BYTES)
@@ -59,16 +72,26 @@ function putText(tag: number, text: string): void {
 
 const isShort = (text: string): boolean => text.length <= 42 // of UTF-8 at most 126 bytes
 
-function encodeUsual(request: InferenceRequest, model: string): readonly Uint8Array[] | undefined {
-  const { id, inputs, outputs, parameters } = request
-  if (outputs.length > 0 || !isEmpty(parameters) || inputs.length === 0 || inputs.length > 20) return undefined
-  if (model.length > 120 || id.length > 42) return undefined
-  if (!inputs.every((tensor) => isShort(tensor.name) && tensor.shape.length <= 8 && isEmpty(tensor.parameters)))
+interface Names {
+  readonly model: string
+  readonly version: string
+  readonly id: string
+}
+
+function encodeUsual(
+  { model, version, id }: Names,
+  tensors: readonly Tensor[],
+  raw: number,
+): readonly Uint8Array[] | undefined {
+  if (tensors.length === 0 || tensors.length > 20) return undefined
+  if (Buffer.byteLength(model) > 127 || !isShort(version) || !isShort(id)) return undefined
+  if (!tensors.every((tensor) => isShort(tensor.name) && tensor.shape.length <= 8 && isEmpty(tensor.parameters)))
     return undefined
   at = 0
-  putText(NAME, model)
+  if (model !== '') putText(NAME, model)
+  if (version !== '') putText(VERSION, version)
   if (id !== '') putText(ID, id)
-  for (const { name, datatype, shape } of inputs) {
+  for (const { name, datatype, shape } of tensors) {
     const head = at
     at += 3 // the tag and a length of two bytes
     putText(NAME, name)
@@ -79,20 +102,20 @@ function encodeUsual(request: InferenceRequest, model: string): readonly Uint8Ar
     scratch[shapeAt] = SHAPE
     scratch[shapeAt + 1] = at - shapeAt - 2
     const length = at - head - 3
-    scratch[head] = INPUTS
+    scratch[head] = TENSORS
     scratch[head + 1] = (length & 0x7f) | 0x80
     scratch[head + 2] = length >> 7
   }
-  const total = inputs.reduce((sum, { bytes }) => sum + bytes.byteLength + 11, at)
-  return total <= COPIED_BYTES ? [copied(inputs, total)] : referred(inputs)
+  const total = tensors.reduce((sum, { bytes }) => sum + bytes.byteLength + 11, at)
+  return total <= COPIED_BYTES ? [copied(tensors, raw, total)] : referred(tensors, raw)
 }
 
-function copied(inputs: readonly Tensor[], total: number): Uint8Array {
+function copied(tensors: readonly Tensor[], raw: number, total: number): Uint8Array {
   const message = Buffer.allocUnsafe(total)
   let length = scratch.copy(message, 0, 0, at)
-  for (const { bytes } of inputs) {
+  for (const { bytes } of tensors) {
     at = 0
-    scratch[at++] = RAW
+    scratch[at++] = raw
     putVarint(bytes.byteLength)
     length += scratch.copy(message, length, 0, at)
     message.set(bytes, length)
@@ -101,10 +124,10 @@ function copied(inputs: readonly Tensor[], total: number): Uint8Array {
   return message.subarray(0, length)
 }
 
-function referred(inputs: readonly Tensor[]): readonly Uint8Array[] {
+function referred(tensors: readonly Tensor[], raw: number): readonly Uint8Array[] {
   const parts: Uint8Array[] = []
-  for (const { bytes } of inputs) {
-    scratch[at++] = RAW
+  for (const { bytes } of tensors) {
+    scratch[at++] = raw
     putVarint(bytes.byteLength)
     parts.push(Buffer.from(scratch.subarray(0, at)), bytes)
     at = 0
@@ -129,9 +152,6 @@ function takeVarint(bytes: Buffer, cursor: { at: number }): number {
   return Number.NaN
 }
 
-const OUTPUT = FIELD(5)
-const RAW_OUTPUT = FIELD(6)
-
 interface Head {
   readonly name: string
   readonly datatype: string
@@ -149,7 +169,7 @@ function decodeUsual(bytes: Buffer): InferenceResponse | undefined {
     const end = takeVarint(bytes, cursor) + cursor.at
     if (!(end <= bytes.length)) return undefined
     if (tag === NAME || tag === DATATYPE || tag === ID) texts[(tag - NAME) / 8] = bytes.toString('utf8', cursor.at, end)
-    else if (tag === OUTPUT) {
+    else if (tag === TENSORS) {
       const head = decodeHead(bytes, cursor, end)
       if (head === undefined) return undefined
       heads.push(head)

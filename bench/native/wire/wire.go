@@ -34,10 +34,14 @@ func GrpcRequest(model string) []byte {
 	return Frame(append(field(1, []byte(model)), field(5, input)...))
 }
 
-// GrpcAnswer is a framed ModelInferResponse: model_name=1, outputs=5 {name=1, datatype=2, shape=3, contents=5 {int64=3}}.
-func GrpcAnswer() []byte {
+// GrpcAnswer is a framed ModelInferResponse: model_name=1, outputs=5 {name=1, datatype=2, shape=3, contents=5 {int64=3}}, or, as
+// servers answer those who sent raw contents, without these and with raw_output_contents=6.
+func GrpcAnswer(raw bool) []byte {
 	output := append(field(1, []byte("predict")), field(2, []byte("INT64"))...)
 	output = append(output, field(3, []byte{1})...)
+	if raw {
+		return Frame(append(append(field(1, []byte("iris_1")), field(5, output)...), field(6, make([]byte, 8))...))
+	}
 	output = append(output, field(5, field(3, []byte{0}))...)
 	return Frame(append(field(1, []byte("iris_1")), field(5, output)...))
 }

@@ -2,10 +2,14 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { GRPCInferenceService } from '../../../api/grpc.ts'
 import type { ModelInferRequest__Output } from '../../../api/generated/inference/ModelInferRequest.ts'
-import { fromGrpcRequest, toGrpcResponse } from '../../../api/oip/grpc-inference.ts'
+import { fromGrpcRequest, fromGrpcResponse, toGrpcResponse } from '../../../api/oip/grpc-inference.ts'
 import type { Parameters } from '../../../api/oip/parameters.ts'
 import type { Tensor } from '../../../api/oip/tensor.ts'
-import { decodeInferResponse, encodeInferRequest } from '../../../dataflow/model-client/infer-codec.ts'
+import {
+  decodeInferResponse,
+  encodeInferRequest,
+  encodeInferResponse,
+} from '../../../dataflow/model-client/infer-codec.ts'
 
 const { ModelInfer } = GRPCInferenceService.service
 
@@ -45,6 +49,17 @@ test('a request is read by any reader as what it was, in one part or several', (
       const read = ModelInfer.requestDeserialize(bytes) as ModelInferRequest__Output
       expect(read.modelName).toBe(model)
       expect(plain(fromGrpcRequest(read))).toEqual(plain(request))
+    }),
+  )
+})
+
+test('a response is read by any reader as what it was', () => {
+  const text = fc.string({ maxLength: 130, unit: 'grapheme' })
+  fc.assert(
+    fc.property(message, text, text, ({ id, parameters: own, tensors }, modelName, modelVersion) => {
+      const response = { modelName, modelVersion, id, parameters: own, outputs: tensors }
+      const bytes = Buffer.concat(encodeInferResponse(response))
+      expect(plain(fromGrpcResponse(ModelInfer.responseDeserialize(bytes)))).toEqual(plain(response))
     }),
   )
 })

@@ -22,6 +22,9 @@ import (
 	"millrace/bench/native/wire"
 )
 
+// How gRPC inferences are answered.
+var raw = flag.Bool("raw", false, "answer with raw contents, as servers answer those who sent such")
+
 func main() {
 	host := flag.String("host", "127.0.0.1", "address to listen on")
 	restPort := flag.Int("rest-port", 0, "REST port")
@@ -118,7 +121,7 @@ func serveGrpc(connection net.Conn) error {
 	}
 	blocks := encodeBlocks()
 	methods := map[uint32]string{}
-	infer := wire.GrpcAnswer()
+	infer := wire.GrpcAnswer(*raw)
 	for {
 		// Answers are flushed when nothing more can be read without waiting.
 		if reader.Buffered() == 0 {
