@@ -16,6 +16,7 @@ const PROCESSES: Readonly<Record<string, Process>> = {
   agent: () => import('../agent/main.ts'),
   'model-server': () => import('../model-server/main.ts'),
   'mesh-metrics': () => import('../mesh/main.ts'),
+  engine: () => import('../dataflow/engine/main.ts'),
   'pipeline-gateway': () => import('../dataflow/pipeline-gateway/main.ts'),
 }
 

@@ -23,6 +23,7 @@ export const PROCESSES: Readonly<Record<string, string>> = {
   'model-server': 'the embedded model server',
   'mesh-metrics': 'the metrics of Envoy, for Prometheus',
   'pipeline-gateway': 'answers requests to pipelines',
+  engine: 'runs pipelines that are fed through Kafka',
 }
 
 /** Adds one command to the tree. */

@@ -82,6 +82,12 @@ export const catalogue = {
     retryable: false,
     help: 'A step of a cycle would have run more often than `maxStepRevisits` allows: raise it, or let the cycle end.',
   },
+  GATEWAY_LOST: {
+    grpc: 14,
+    http: 503,
+    retryable: true,
+    help: 'In records only: the pipeline gateway that ran this request died, and its caller with it. `dataflow.recovery: rerun` on the pipeline runs such requests again.',
+  },
   ARTIFACT_NOT_FOUND: {
     grpc: 5,
     http: 404,

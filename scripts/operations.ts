@@ -6,6 +6,8 @@ import { agentProcess } from '../agent/config.ts'
 import { createAgentMetrics } from '../agent/metrics.ts'
 import { createTrafficMetrics } from '../agent/proxy/traffic-metrics.ts'
 import { createJournalMetrics } from '../dataflow/journal/journal-metrics.ts'
+import { engineProcess } from '../dataflow/engine/config.ts'
+import { createEngineMetrics } from '../dataflow/engine/metrics.ts'
 import { pipelineGatewayProcess } from '../dataflow/pipeline-gateway/config.ts'
 import { createGatewayMetrics } from '../dataflow/pipeline-gateway/metrics.ts'
 import { describeOptions, type ProcessDefinition } from '../kit/config.ts'
@@ -41,6 +43,7 @@ export function operationsDocument(): string {
     ...optionSection(modelServerProcess),
     ...optionSection(meshMetricsProcess),
     ...optionSection(pipelineGatewayProcess),
+    ...optionSection(engineProcess),
     '## Metrics',
     'Prometheus text at `/metrics` of the port named for each process.',
     table(
@@ -96,6 +99,11 @@ const PROSE: readonly string[] = [
         '`millrace pipeline-gateway`',
         'requests to pipelines',
         'Envoy sends to other gateways; with none left pipelines answer 503. It starts with the pipelines it last had',
+      ],
+      [
+        '`millrace engine`',
+        'pipelines that are fed through Kafka',
+        'others take over its pipelines; with none left, requests wait in Kafka. What it had begun is run again',
       ],
     ],
   ),
@@ -200,6 +208,8 @@ function metrics(): readonly Metric[] {
   })
   const gateway = new Registry()
   createGatewayMetrics(gateway, { running: notAsked, held: notAsked, connected: notAsked })
+  const engine = new Registry()
+  createEngineMetrics(engine, { running: notAsked, reading: notAsked, lag: () => new Map(), connected: notAsked })
   const mesh = toFamilies({
     counts: { models: [], drops: [], plugins: [], unreadable: 0 },
     histograms: [],
@@ -210,6 +220,7 @@ function metrics(): readonly Metric[] {
     ...byRegistry(agent, 'agent'),
     ...byRegistry(journal, 'pipeline-gateway'),
     ...byRegistry(gateway, 'pipeline-gateway'),
+    ...byRegistry(engine, 'engine'),
     ...mesh.map(({ name, type, help }) => ({ name, type, help, process: 'mesh-metrics' })),
   ]
 }

@@ -2,7 +2,7 @@
 import { toEnvoyArguments } from '../envoy/arguments.ts'
 import { toBootstrap } from '../envoy/bootstrap.ts'
 import { kafkaEnvironment, type KafkaPlan, planKafka } from './kafka-plan.ts'
-import type { MeshPorts, PipelineGatewayPorts } from './ports.ts'
+import type { MeshPorts, PipelineGatewayPorts, WorkerPorts } from './ports.ts'
 import { processFlags } from './process-flags.ts'
 import {
   type MeshSecurity,
@@ -32,7 +32,11 @@ export interface CoreOptions {
   readonly host: string
   readonly ports: Omit<MeshPorts, 'replicas'>
   /** Added to the options of every process of that kind. */
-  readonly extraFlags: { readonly scheduler?: readonly string[]; readonly pipelineGateway?: readonly string[] }
+  readonly extraFlags: {
+    readonly scheduler?: readonly string[]
+    readonly pipelineGateway?: readonly string[]
+    readonly engine?: readonly string[]
+  }
   /** Absent: plain text, and everybody may call. */
   readonly security?: MeshSecurity
 }
@@ -98,6 +102,7 @@ export function planCore(options: CoreOptions): MeshPlan {
       planScheduler(options),
       ...options.ports.envoys.flatMap((_, index) => planEnvoy(options, index)),
       ...options.ports.pipelineGateways.map((ports, index) => planPipelineGateway(options, ports, index)),
+      ...options.ports.engines.map((ports, index) => planWorker(options, 'engine', ports, index)),
     ],
   }
 }
@@ -260,7 +265,7 @@ function planPipelineGateway(options: CoreOptions, ports: PipelineGatewayPorts, 
         name,
         host,
         scheduler: `${host}:${String(options.ports.agents)}`,
-        ingress: `${options.security?.tls?.ingress === true ? 'https' : 'http'}://${host}:${String(options.ports.ingress)}`,
+        ingress: ingressUrl(options),
         'rest-port': ports.rest,
         'grpc-port': ports.grpc,
         'http-port': ports.http,
@@ -275,6 +280,38 @@ function planPipelineGateway(options: CoreOptions, ports: PipelineGatewayPorts, 
     after: [],
   }
 }
+
+/** One that reads from Kafka what the scheduler assigns to it, and goes on with what it last had. */
+function planWorker(options: CoreOptions, kind: 'engine', ports: WorkerPorts, index: number): ProcessSpec {
+  const { host } = options
+  const name = `${kind}-${String(index)}`
+  return {
+    ...STOP.edge,
+    ...ours(options, name, toHealth(options.security, host, ports.http, '/readyz')),
+    environment: { ...kafkaEnvironment(options), NODE_OPTIONS: YOUNG_HEAP },
+    args: [
+      ...options.millrace.slice(1),
+      kind,
+      ...processFlags({
+        name,
+        host,
+        scheduler: `${host}:${String(options.ports.agents)}`,
+        ingress: ingressUrl(options),
+        'http-port': ports.http,
+        'plans-file': `${options.folder}/state/${name}/pipelines.json`,
+        'drain-timeout-ms': GATEWAY_DRAIN_MS,
+        'journal-spill-file': `${options.folder}/state/${name}/journal-spill`,
+        ...toListenerFlags(options.security),
+        ...toCallerFlags(options.security),
+      }),
+      ...(options.extraFlags[kind] ?? []),
+    ],
+    after: [],
+  }
+}
+
+const ingressUrl = ({ security, host, ports }: CoreOptions): string =>
+  `${security?.tls?.ingress === true ? 'https' : 'http'}://${host}:${String(ports.ingress)}`
 
 /** What our own processes have in common. */
 function ours(

@@ -37,7 +37,14 @@ export interface MeshPorts {
   readonly kafka?: KafkaPorts
   readonly envoys: readonly EnvoyPorts[]
   readonly pipelineGateways: readonly PipelineGatewayPorts[]
+  readonly engines: readonly WorkerPorts[]
   readonly replicas: readonly ReplicaPorts[]
+}
+
+/** Of a process that reads from Kafka. */
+export interface WorkerPorts {
+  /** Health and metrics. */
+  readonly http: number
 }
 
 export interface KafkaPorts {
@@ -60,9 +67,12 @@ export function standardPorts(offset: number, replicas: number, pipelineGateways
     schedulerHttp: 9006 + offset,
     envoys: [{ admin: 9901 + offset, metrics: 9003 + offset }],
     pipelineGateways: Array.from({ length: pipelineGateways }, (_, index) => pipelineGatewayPorts(index, offset)),
+    engines: [],
     replicas: Array.from({ length: replicas }, (_, index) => replicaPorts('embedded', index, offset)),
   }
 }
+
+export const enginePorts = (offset: number): WorkerPorts => ({ http: 9007 + offset })
 
 /** Ten ports for each, from 9010 on. */
 function pipelineGatewayPorts(index: number, offset: number): PipelineGatewayPorts {
@@ -106,6 +116,7 @@ export function portUses(ports: MeshPorts): PortUse[] {
       { port: grpc, use: 'pipeline gateway gRPC' },
       { port: http, use: 'pipeline gateway health and metrics' },
     ]),
+    ...ports.engines.map(({ http }) => ({ port: http, use: 'engine health and metrics (with Kafka)' })),
     ...ports.replicas.flatMap(replicaPortUses),
   ]
 }

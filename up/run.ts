@@ -12,7 +12,7 @@ import type { upDefinition } from './config.ts'
 import type { KafkaPlan } from './kafka-plan.ts'
 import { planCore, type RedisPlan } from './plan.ts'
 import { checkPortsFree } from './port-check.ts'
-import { kafkaPorts, type MeshPorts, portUses, standardPorts } from './ports.ts'
+import { enginePorts, kafkaPorts, type MeshPorts, portUses, standardPorts } from './ports.ts'
 import type { Progress } from './progress.ts'
 import { applySample, applySamplePipeline, inferSample, type Ingress } from './sample.ts'
 import { loadMeshSecurity, type MeshSecurity, toCallers } from './security.ts'
@@ -71,6 +71,7 @@ async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promi
   const ports: MeshPorts = {
     ...standardPorts(config.portOffset, 0, config.pipelineGateways),
     ...(startsKafka(config) ? { kafka: kafkaPorts(config.portOffset) } : {}),
+    engines: config.kafka || ownKafka(config) ? [enginePorts(config.portOffset)] : [],
   }
   await checkPortsFree(
     [

@@ -81,7 +81,7 @@ const Dataflow = Type.Object(
     /** Ours is `direct`: one process runs the whole request. `topics`: every step waits on Kafka for its records. */
     execution: Type.Optional(notYet('direct', 'topics')),
     /** What becomes of a call whose gateway died: an error record, or it runs again. `error` when absent. */
-    recovery: Type.Optional(notYet('error', 'rerun')),
+    recovery: Type.Optional(Type.Union([Type.Literal('error'), Type.Literal('rerun')])),
     /** Which edges are written to Kafka; all when absent and there is a Kafka. */
     record: Type.Optional(Type.Union([Type.Literal('none'), Type.Literal('boundary'), Type.Literal('all')])),
     /** What an answer waits for; input when absent. */

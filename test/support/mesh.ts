@@ -35,6 +35,8 @@ export interface TestMeshOptions {
   readonly envoys?: number
   /** Default 0. */
   readonly pipelineGateways?: number
+  /** Default 0; they need `engineFlags` that name a Kafka. */
+  readonly engines?: number
   /** Default 2. */
   readonly envoyConcurrency?: number
   /** Default: the name of its kind. */
@@ -50,6 +52,7 @@ export interface TestMeshOptions {
   readonly security?: MeshSecurity
   readonly modelServerFlags?: readonly string[]
   readonly pipelineGatewayFlags?: readonly string[]
+  readonly engineFlags?: readonly string[]
   /** Default: the repository and the mesh's folder. */
   readonly artifactRoots?: readonly string[]
   /** Children that are not started with the others; `mesh.start(name)` does. */
@@ -98,7 +101,7 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
   await endAbandoned(tmpdir(), FOLDER_PREFIX)
   const folder = mkdtempSync(join(tmpdir(), FOLDER_PREFIX))
   ownFolder(folder)
-  const ports = await freeMeshPorts(options.envoys ?? 1, options.replicas ?? 2, options.pipelineGateways ?? 0)
+  const ports = await freeMeshPorts(options.envoys ?? 1, options)
   const serverKind = options.modelServer === 'mlserver' ? 'mlserver' : 'embedded'
   const serverName = options.serverName ?? serverKind
   const plan = planMesh({
@@ -118,6 +121,7 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
       agent: options.agentFlags ?? [],
       modelServer: options.modelServerFlags ?? [],
       pipelineGateway: options.pipelineGatewayFlags ?? [],
+      engine: options.engineFlags ?? [],
     },
     ...(options.security && { security: options.security }),
   })
@@ -226,8 +230,9 @@ async function declareServer(admin: AdminClient, name: string, spec: ServerResou
   await admin.apply({ apiVersion: 'mlops.seldon.io/v1alpha1', kind: 'Server', metadata: { name }, spec })
 }
 
-async function freeMeshPorts(envoys: number, replicas: number, gateways: number): Promise<MeshPorts> {
-  const ports = await freePorts(6 + 2 * envoys + 5 * replicas + 3 * gateways)
+async function freeMeshPorts(envoys: number, options: TestMeshOptions): Promise<MeshPorts> {
+  const { replicas = 2, pipelineGateways: gateways = 0, engines = 0 } = options
+  const ports = await freePorts(6 + 2 * envoys + 5 * replicas + 3 * gateways + engines)
   const next = (): number => {
     const port = ports.pop()
     if (port === undefined) throw new Error('too few ports were asked for')
@@ -242,6 +247,7 @@ async function freeMeshPorts(envoys: number, replicas: number, gateways: number)
     schedulerHttp: next(),
     envoys: Array.from({ length: envoys }, () => ({ admin: next(), metrics: next() })),
     pipelineGateways: Array.from({ length: gateways }, () => ({ rest: next(), grpc: next(), http: next() })),
+    engines: Array.from({ length: engines }, () => ({ http: next() })),
     replicas: Array.from({ length: replicas }, () => ({
       rest: next(),
       grpc: next(),

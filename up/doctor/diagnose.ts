@@ -3,12 +3,14 @@ import type { AdminClient } from '../../cli/client/admin-client.ts'
 import { httpGet } from '../../cli/client/http-get.ts'
 import type { Session } from '../../cli/session.ts'
 import { type ErrorCode, ServingError, toServingError } from '../../kit/errors.ts'
-import { portUses, standardPorts } from '../ports.ts'
+import { enginePorts, portUses, standardPorts } from '../ports.ts'
 import { type Finding, skipped, warning, wrong } from './finding.ts'
 import { checkMachine } from './machine.ts'
 import { readRedisSettings } from './redis-settings.ts'
 import {
   agentFindings,
+  engineFinding,
+  type EngineSays,
   envoyFinding,
   gatewayFinding,
   type GatewaySays,
@@ -54,6 +56,7 @@ export async function diagnose(context: DoctorContext): Promise<readonly Finding
     ...(await agentFindings(context.admin)),
     await checkEnvoy(`${scheme}://${HOST}:${String(metrics)}/ready`, context),
     await checkGateway(`${scheme}://${HOST}:${String(ports.pipelineGateways[0]?.http ?? 0)}/readyz`, context),
+    await checkEngine(`${scheme}://${HOST}:${String(enginePorts(context.portOffset).http)}/readyz`, context),
   ]
 }
 
@@ -95,6 +98,19 @@ async function checkGateway(url: string, { caller }: DoctorContext): Promise<Fin
       'pipeline gateway',
       toServingError(error).message,
       'no pipeline answers without one; see `millrace logs pipeline-gateway`',
+    )
+  }
+}
+
+/** There is none without Kafka. */
+async function checkEngine(url: string, { caller }: DoctorContext): Promise<Finding> {
+  try {
+    const { body } = await getJson(url, caller, 'SERVER_UNAVAILABLE')
+    return engineFinding(body as EngineSays)
+  } catch {
+    return skipped(
+      'engine',
+      'does not run: pipelines cannot be fed through Kafka; with Kafka see `millrace logs engine`',
     )
   }
 }

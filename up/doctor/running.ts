@@ -103,6 +103,22 @@ export function gatewayFinding({ ready, connected, pipelines = 0, journal }: Gat
   return ok(check, `${String(pipelines)} pipeline version${pipelines === 1 ? '' : 's'}, ${kept}`)
 }
 
+/** The body of an engine's `/readyz`. */
+export interface EngineSays {
+  readonly ready?: boolean
+  readonly connected?: boolean
+  readonly reading?: number
+  readonly journal?: { readonly available?: boolean }
+}
+
+export function engineFinding({ ready, connected, reading = 0, journal }: EngineSays): Finding {
+  const log = 'see `millrace logs engine`'
+  if (ready !== true) return warning('engine', 'it is stopping', log)
+  if (journal?.available !== true) return wrong('engine', 'it cannot reach Kafka', `${log}; check the broker`)
+  if (connected !== true) return warning('engine', 'it has lost the scheduler and reads what it last had', log)
+  return ok('engine', `reads ${String(reading)} pipeline${reading === 1 ? '' : 's'}`)
+}
+
 export function redisFindings({ policy, appendOnly, lastWriteOk }: RedisSettings): readonly Finding[] {
   const kept =
     policy === undefined

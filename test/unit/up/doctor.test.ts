@@ -6,6 +6,8 @@ import { checkNode } from '../../../up/doctor/machine.ts'
 import {
   agentFindings,
   envoyFinding,
+  engineFinding,
+  type EngineSays,
   gatewayFinding,
   redisFindings,
   schedulerFindings,
@@ -56,6 +58,16 @@ it.each([
   [{ ready: true, connected: true, journal: { kind: 'kafka', available: false } }, 'wrong', 'it cannot reach Kafka'],
 ])('a pipeline gateway that says %j is %s', (says, state, found) => {
   expect(gatewayFinding(says)).toMatchObject({ check: 'pipeline gateway', state, found })
+})
+
+const reading: EngineSays = { ready: true, connected: true, reading: 1, journal: { available: true } }
+it.each<[string, EngineSays, string, string]>([
+  ['reads', reading, 'ok', 'reads 1 pipeline'],
+  ['stops', { ...reading, ready: false }, 'warning', 'it is stopping'],
+  ['is alone', { ...reading, connected: false }, 'warning', 'it has lost the scheduler and reads what it last had'],
+  ['has no Kafka', { ...reading, journal: {} }, 'wrong', 'it cannot reach Kafka'],
+])('an engine that %s is told', (_, says, state, found) => {
+  expect(engineFinding(says)).toMatchObject({ check: 'engine', state, found })
 })
 
 describe('a running scheduler', () => {

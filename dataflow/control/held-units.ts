@@ -1,0 +1,114 @@
+/**
+ * The units that this process reads from Kafka: one at a time of each, on the scheduler's word, and while no scheduler is there
+ * those that were held last. A unit that was taken away is released only when what ran of it is done.
+ *
+ * I9: a Synchronised from another store than the one that gave what is held takes nothing away.
+ */
+import { Type } from 'typebox'
+import type { GatewayMessage } from '../../api/generated/millrace/dataflow/GatewayMessage.ts'
+import type { SchedulerMessage__Output } from '../../api/generated/millrace/dataflow/SchedulerMessage.ts'
+import type { Logger } from '../../kit/log.ts'
+import { createSavedFile, type SavedFile } from './saved-file.ts'
+
+export const UNIT_KINDS = ['MODEL', 'PIPELINE'] as const
+export type UnitKind = (typeof UNIT_KINDS)[number]
+
+export interface Unit {
+  readonly kind: UnitKind
+  readonly name: string
+  readonly generation: number
+}
+
+const SavedUnits = Type.Object({
+  schemaVersion: Type.Literal(1),
+  storeId: Type.String(),
+  units: Type.Array(Type.Object({ name: Type.String(), generation: Type.Number() })),
+})
+type Saved = Type.Static<typeof SavedUnits>
+
+export const createUnitsFile = (path: string, log: Logger): SavedFile<Saved> =>
+  createSavedFile(path, SavedUnits, { schemaVersion: 1, storeId: '', units: [] }, 'units', log)
+
+export interface HeldUnitsDeps {
+  /** A process reads units of one kind. */
+  readonly kind: UnitKind
+  readonly file: SavedFile<Saved>
+  readonly onAssign: (name: string) => void
+  /** Resolves when nothing of it runs here any more and what was done is committed. */
+  readonly onRevoke: (name: string) => Promise<void>
+  readonly report: (message: GatewayMessage) => void
+  readonly log: Logger
+}
+
+export interface HeldUnits {
+  readonly held: () => readonly Unit[]
+  readonly storeId: () => string
+  /** Takes up what the last run held. */
+  readonly begin: () => Promise<void>
+  /** A stream began: what it assigns from now on is named there. */
+  readonly onStream: () => void
+  readonly onMessage: (message: SchedulerMessage__Output) => void
+}
+
+export function createHeldUnits({ kind, file, onAssign, onRevoke, report, log }: HeldUnitsDeps): HeldUnits {
+  /** Name to generation. */
+  const held = new Map<string, number>()
+  const assignedNow = new Set<string>()
+  let storeId = ''
+
+  const save = (): void => {
+    file.save(() => ({
+      schemaVersion: 1,
+      storeId,
+      units: [...held].map(([name, generation]) => ({ name, generation })),
+    }))
+  }
+  const assign = (name: string, generation: number): void => {
+    const isNew = !held.has(name)
+    held.set(name, Math.max(generation, held.get(name) ?? 0))
+    assignedNow.add(name)
+    save()
+    if (!isNew) return
+    log.info({ unit: name, generation }, 'unit assigned')
+    onAssign(name)
+  }
+  const letGo = async (name: string): Promise<void> => {
+    held.delete(name)
+    save()
+    await onRevoke(name)
+    log.info({ unit: name }, 'unit released')
+  }
+  const revoke = async (name: string, generation: number): Promise<void> => {
+    const own = held.get(name)
+    if (own !== undefined && own > generation) return // it was assigned again since
+    if (own !== undefined) await letGo(name)
+    report({ unitReleased: { kind, name, generation, reason: '' } })
+  }
+  const synchronise = (named: ReadonlySet<string>, from: string): void => {
+    const isOther = storeId !== '' && storeId !== from
+    storeId = from
+    if (!isOther) for (const name of held.keys()) if (!named.has(name) && !assignedNow.has(name)) void letGo(name)
+    save()
+  }
+
+  return {
+    held: () => [...held].map(([name, generation]) => ({ kind, name, generation })),
+    storeId: () => storeId,
+    begin: async () => {
+      const saved = await file.load()
+      storeId = saved.storeId
+      for (const { name, generation } of saved.units) assign(name, generation)
+    },
+    onStream: () => {
+      assignedNow.clear()
+    },
+    onMessage: ({ unitAssign, unitRevoke, synchronised }) => {
+      if (unitAssign?.kind === kind) assign(unitAssign.name, unitAssign.generation)
+      if (unitRevoke?.kind === kind) void revoke(unitRevoke.name, unitRevoke.generation)
+      if (synchronised) {
+        const named = synchronised.heldUnits.filter((unit) => unit.kind === kind).map(({ name }) => name)
+        synchronise(new Set(named), synchronised.storeId)
+      }
+    },
+  }
+}

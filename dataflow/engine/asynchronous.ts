@@ -1,0 +1,164 @@
+/**
+ * Runs a record of `<pipeline>.inputs` that nobody waits for, directly, until its result or its error is acknowledged by Kafka.
+ * A request is run again when Kafka did not take that: at least once, under the same key.
+ */
+import { type Backoff, backoffMs, pause } from '../../kit/backoff.ts'
+import { ServingError, toServingError } from '../../kit/errors.ts'
+import type { Logger } from '../../kit/log.ts'
+import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
+import { decodeRequest } from '../journal/decode.ts'
+import type { Journal, JournalHeaders } from '../journal/journal.ts'
+import { REPLAYED_HEADER } from '../journal/topics.ts'
+import type { IncomingRecord } from '../kafka/client.ts'
+import type { HeldPlan } from '../control/held-plans.ts'
+import { timeoutOf } from '../pipeline-gateway/call.ts'
+import type { DirectRunner } from '../runner/direct-runner.ts'
+import { type JournalSettings, type PipelineEnd, toPipelineFailure } from '../runner/pipeline-request.ts'
+import { writeError } from './error-record.ts'
+import { type Identity, identify, valuesOf } from './identity.ts'
+import type { Turns } from './turns.ts'
+
+export interface AsynchronousDeps {
+  readonly runner: Pick<DirectRunner, 'run'>
+  readonly journal: Journal
+  readonly turns: Turns
+  readonly log: Logger
+  readonly count: (pipeline: string, outcome: Outcome) => void
+  /** Ends what runs when the engine stops. */
+  readonly signal: AbortSignal
+}
+
+export type Outcome = 'answered' | 'failed' | 'poison' | 'lost'
+
+/** What is known of a request that was begun before. */
+export interface Begun {
+  /** Of the pipeline that ran it. */
+  readonly version: number
+  /** By step. */
+  readonly answers: ReadonlyMap<string, InferenceResponse>
+}
+
+/** Never rejects. False: the engine stopped before; whoever reads the record next runs it. */
+export type RunRecord = (held: HeldPlan, record: IncomingRecord, begun?: Begun) => Promise<boolean>
+
+const AGAIN: Backoff = { minMs: 500, maxMs: 10_000 }
+const REPLAYED: JournalHeaders = [[REPLAYED_HEADER, '1']]
+const NO_ANSWERS: ReadonlyMap<string, InferenceResponse> = new Map()
+
+interface Running {
+  readonly held: HeldPlan
+  readonly identity: Identity
+  readonly request: InferenceRequest
+  readonly timeoutMs: number
+}
+
+export function createAsynchronous(deps: AsynchronousDeps): RunRecord {
+  const { runner, journal, turns, log, count, signal } = deps
+
+  const read = (held: HeldPlan, record: IncomingRecord) => {
+    try {
+      const timeoutMs = timeoutOf(valuesOf(record.headers), held.plan.timeoutMs)
+      return { kind: 'request', request: decodeRequest(record), timeoutMs } as const
+    } catch (error) {
+      return { kind: 'poison', error: toServingError(error) } as const
+    }
+  }
+
+  /** Until it is acknowledged, or the engine stops. */
+  const insist = async (what: string, held: HeldPlan, work: (isAgain: boolean) => Promise<void>): Promise<boolean> => {
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
+      try {
+        await work(attempt > 0)
+        return true
+      } catch (error) {
+        if (signal.aborted) break
+        log.warn({ pipeline: held.pipeline, error: toServingError(error).message }, what)
+        await pause(backoffMs(attempt, AGAIN), signal)
+      }
+    }
+    return false
+  }
+
+  /** @throws ServingError of the journal: Kafka has no result of it */
+  const runOnce = async (one: Running, begun: Begun | undefined, isAgain: boolean): Promise<void> => {
+    const { held, identity, request, timeoutMs } = one
+    let terminal: Promise<void> | undefined
+    const again = begun !== undefined || isAgain ? REPLAYED : []
+    const end = await runner.run({
+      plan: held.plan,
+      journal: withBoundary(held.journal),
+      request,
+      requestId: identity.requestId,
+      headers: identity.headers,
+      timeoutMs,
+      signal,
+      origin: {
+        key: identity.key,
+        partition: identity.partition,
+        marks: [...identity.marks, ...again],
+        answers: begun?.version === held.version ? begun.answers : NO_ANSWERS,
+        onTerminal: (written) => {
+          terminal ??= written
+        },
+      },
+    })
+    if (terminal !== undefined)
+      await orError(terminal, (failure) => writeError(journal, held, identity, failure, again), held.pipeline)
+    else if (end.kind === 'failed' && !hasRunOut(held, end)) {
+      const { code, message } = end.failure
+      if (signal.aborted || code === 'SERVER_OVERLOADED') throw new ServingError(code, message)
+      await writeError(journal, held, identity, end.failure, again)
+    }
+    count(held.pipeline, end.kind)
+  }
+
+  return async (held, record, begun) => {
+    const identity = identify(record, held.pipeline, journal.partitions)
+    const content = read(held, record)
+    if (content.kind === 'poison') {
+      const failure = toPipelineFailure(held.pipeline, content.error)
+      log.warn(
+        { pipeline: held.pipeline, partition: record.partition, offset: String(record.offset), error: failure.message },
+        'a record is no request',
+      )
+      const isTold = await insist('an error could not be recorded', held, () =>
+        writeError(journal, held, identity, failure),
+      )
+      if (isTold) count(held.pipeline, 'poison')
+      return isTold
+    }
+    const give = await turns.take()
+    try {
+      const { request, timeoutMs } = content
+      const one = { held, identity, request, timeoutMs }
+      return await insist('a result could not be recorded: the request is run again', held, (isAgain) =>
+        runOnce(one, begun, isAgain),
+      )
+    } finally {
+      give()
+    }
+  }
+}
+
+/** A result that no topic takes would be lost: its size is told instead. */
+async function orError(
+  written: Promise<void>,
+  tell: (failure: ReturnType<typeof toPipelineFailure>) => Promise<void>,
+  pipeline: string,
+): Promise<void> {
+  try {
+    await written
+  } catch (error) {
+    const failure = toServingError(error)
+    if (failure.code !== 'REQUEST_TOO_LARGE') throw failure
+    await tell(toPipelineFailure(pipeline, failure))
+  }
+}
+
+/** A pipeline without an output ends without a result. */
+const hasRunOut = ({ plan }: HeldPlan, end: PipelineEnd & { readonly kind: 'failed' }): boolean =>
+  plan.outputNode === undefined && end.failure.code === 'PIPELINE_NO_OUTPUT'
+
+/** Who feeds a pipeline through Kafka reads its result there. */
+const withBoundary = (settings: JournalSettings): JournalSettings =>
+  settings.record === 'none' ? { ...settings, record: 'boundary' } : settings

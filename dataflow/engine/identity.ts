@@ -1,0 +1,62 @@
+/**
+ * Who a record of `<pipeline>.inputs` is: its request's key, partition, id and headers. The same record has the same ones
+ * whenever it is read, so that what is run twice is known to be the same. Pure.
+ */
+import { headerOf } from '../journal/decode.ts'
+import type { JournalHeaders } from '../journal/journal.ts'
+import { compositeKey, GATEWAY_HEADER, partitionOfKey } from '../journal/topics.ts'
+import type { IncomingRecord, RecordHeaders } from '../kafka/client.ts'
+import type { CallHeaders } from '../model-client/model-client.ts'
+import { isPassed, requestIdOf } from '../pipeline-gateway/call.ts'
+
+/** The key that a user gave, when the records of the request have one of ours. */
+const KEY_HEADER = 'x-millrace-key'
+
+export interface Identity {
+  readonly key: string
+  readonly partition: number
+  readonly requestId: string
+  /** For the steps and all records. */
+  readonly headers: CallHeaders
+  readonly marks: JournalHeaders
+}
+
+/** Keys of our form are kept; any other gets one, and goes along in a header. */
+export function identify(record: IncomingRecord, pipeline: string, partitions: number): Identity {
+  const { key, headers } = record
+  const given = ownId(key, pipeline)
+  const values = valuesOf(headers)
+  const passed = headers
+    .map(([name, value]) => [name.toLowerCase(), value] as const)
+    .filter(([name]) => isPassed(name) && name !== 'x-request-id')
+  if (given !== undefined) {
+    const requestId = requestIdOf(values, () => given)
+    return { key, partition: partitionOfKey(key, partitions), requestId, headers: passed, marks: [] }
+  }
+  const id = `${record.timestampMs.toString(36)}-${String(record.partition)}-${String(record.offset)}`
+  const partition = Math.min(record.partition, partitions - 1)
+  return {
+    key: compositeKey(partition, pipeline, id),
+    partition,
+    requestId: requestIdOf(values, () => id),
+    headers: passed,
+    marks: key === '' ? [] : [[KEY_HEADER, key]],
+  }
+}
+
+/** Which gateway runs it, `<name>/<epoch>`; undefined: none, it is for an engine. */
+export const gatewayOf = ({ headers }: Pick<IncomingRecord, 'headers'>): string | undefined =>
+  headerOf(headers, GATEWAY_HEADER)
+
+export const valuesOf =
+  (headers: RecordHeaders) =>
+  (name: string): readonly string[] =>
+    headers.filter(([given]) => given.toLowerCase() === name).map(([, value]) => value)
+
+/** `<partition>.<pipeline>.<id>`. */
+function ownId(key: string, pipeline: string): string | undefined {
+  const [, number, rest] = /^(\d{1,9})\.(.+)$/.exec(key) ?? []
+  const start = `${pipeline}.`
+  if (number === undefined || rest?.startsWith(start) !== true) return undefined
+  return rest.length > start.length ? rest.slice(start.length) : undefined
+}

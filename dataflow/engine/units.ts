@@ -1,0 +1,137 @@
+/**
+ * The pipelines that this engine reads: each record of their inputs is run, or left to the gateway that marked it. A pipeline is
+ * begun after what is unread of it was compared with what the topics say, so that what has its result is not run again.
+ */
+import { backoffMs, pause } from '../../kit/backoff.ts'
+import { toServingError } from '../../kit/errors.ts'
+import type { Logger } from '../../kit/log.ts'
+import type { Consumer } from '../consumer/types.ts'
+import type { Journal } from '../journal/journal.ts'
+import { ERRORS, parseTopicName, type TopicEnd, topicName, type TopicSpace } from '../journal/topics.ts'
+import type { IncomingRecord } from '../kafka/client.ts'
+import type { HeldPlan } from '../control/held-plans.ts'
+import type { RunRecord } from './asynchronous.ts'
+import { gatewayOf, identify } from './identity.ts'
+import type { Journaled } from './journaled.ts'
+import type { Orphans } from './orphans.ts'
+import { createTurns } from './turns.ts'
+import type { Unread } from './unread.ts'
+
+export interface UnitsDeps {
+  readonly space: TopicSpace
+  readonly journal: Pick<Journal, 'ensureTopics' | 'partitions'>
+  readonly consumer: () => Pick<Consumer, 'assign' | 'release'>
+  readonly plan: (pipeline: string) => HeldPlan | undefined
+  readonly lookAtUnread: (held: HeldPlan) => Promise<Unread>
+  readonly run: RunRecord
+  readonly orphans: Orphans
+  readonly log: Logger
+}
+
+export interface Units {
+  /** Harmless for one that is read already. */
+  readonly begin: (pipeline: string) => void
+  /** Resolves when nothing of it runs, or after `waitMs`, and what is done is committed. */
+  readonly end: (pipeline: string, waitMs: number) => Promise<void>
+  readonly names: () => readonly string[]
+  readonly onRecord: (record: IncomingRecord, done: () => void) => void
+}
+
+interface Unit {
+  readonly ending: AbortController
+  journaled: Journaled | undefined
+  begun: Promise<void>
+  ended: Promise<void> | undefined
+}
+
+const RETRY = { minMs: 500, maxMs: 10_000 }
+const BEGIN_AT_ONCE = 8
+
+export function createUnits(deps: UnitsDeps): Units {
+  const { space, journal, orphans, log } = deps
+  const units = new Map<string, Unit>()
+  const turns = createTurns(BEGIN_AT_ONCE)
+
+  const begin = async (pipeline: string, unit: Unit): Promise<void> => {
+    const { signal } = unit.ending
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
+      const give = await turns.take()
+      try {
+        const held = deps.plan(pipeline)
+        if (held === undefined) throw new RangeError('its plan is not here')
+        await journal.ensureTopics(endsOf(pipeline))
+        const { journaled, lastReadMs } = await deps.lookAtUnread(held)
+        unit.journaled = journaled
+        if (signal.aborted) return
+        orphans.begin(pipeline, lastReadMs ?? 0)
+        await deps.consumer().assign(inputsOf(space, pipeline))
+        log.info({ pipeline }, 'reading the inputs of a pipeline')
+        return
+      } catch (error) {
+        if (attempt === 0) log.warn({ pipeline, error: toServingError(error).message }, 'inputs cannot be read yet')
+      } finally {
+        give()
+      }
+      await pause(backoffMs(attempt, RETRY), signal)
+    }
+  }
+
+  const end = async (pipeline: string, unit: Unit, waitMs: number): Promise<void> => {
+    unit.ending.abort()
+    orphans.end(pipeline)
+    await unit.begun
+    await deps.consumer().release(inputsOf(space, pipeline), waitMs)
+  }
+
+  const handle = async (pipeline: string, record: IncomingRecord): Promise<boolean> => {
+    const held = deps.plan(pipeline)
+    if (held === undefined) return false // it was just deleted, or goes elsewhere
+    if (gatewayOf(record) !== undefined) {
+      orphans.saw(pipeline, record)
+      return true
+    }
+    const journaled = units.get(pipeline)?.journaled
+    const { key } = identify(record, pipeline, journal.partitions)
+    if (journaled?.takeTerminal(key) === true) return true
+    return deps.run(held, record, journaled?.begun(key))
+  }
+
+  return {
+    begin: (pipeline) => {
+      const before = units.get(pipeline)
+      if (before !== undefined && before.ended === undefined) return
+      const unit: Unit = {
+        ending: new AbortController(),
+        journaled: undefined,
+        begun: Promise.resolve(),
+        ended: undefined,
+      }
+      units.set(pipeline, unit)
+      unit.begun = Promise.resolve(before?.ended).then(() => begin(pipeline, unit))
+    },
+    end: async (pipeline, waitMs) => {
+      const unit = units.get(pipeline)
+      if (unit === undefined) return
+      unit.ended ??= end(pipeline, unit, waitMs)
+      await unit.ended
+      if (units.get(pipeline) === unit) units.delete(pipeline)
+    },
+    names: () => [...units.keys()],
+    onRecord: (record, done) => {
+      const end = parseTopicName(space, record.topic)
+      if (end?.kind !== 'pipeline') return
+      void handle(end.name, record).then((isDone) => {
+        if (isDone) done()
+      })
+    },
+  }
+}
+
+export const inputsOf = (space: TopicSpace, pipeline: string): string =>
+  topicName(space, { kind: 'pipeline', name: pipeline, side: 'inputs' })
+
+const endsOf = (name: string): readonly TopicEnd[] => [
+  { kind: 'pipeline', name, side: 'inputs' },
+  { kind: 'pipeline', name, side: 'outputs' },
+  ERRORS,
+]

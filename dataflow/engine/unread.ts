@@ -1,0 +1,54 @@
+/** Where an engine goes on with a pipeline's inputs, and what of those it has not committed was begun before. */
+import { topicName, type TopicSpace } from '../journal/topics.ts'
+import type { KafkaReader, Position } from '../kafka/client.ts'
+import type { HeldPlan } from '../control/held-plans.ts'
+import { type Journaled, NOTHING_JOURNALED, readJournaled } from './journaled.ts'
+
+export interface Unread {
+  readonly journaled: Journaled
+  /** About when the engine before read last: requests of gateways that are younger may be orphans. Undefined: none did. */
+  readonly lastReadMs: number | undefined
+}
+
+const FETCH = { maxWaitMs: 100, maxBytes: 1024 * 1024 }
+
+/** @throws ServingError KAFKA_UNAVAILABLE */
+export async function lookAtUnread(
+  reader: KafkaReader,
+  space: TopicSpace,
+  held: HeldPlan,
+  group: string,
+): Promise<Unread> {
+  const topic = topicName(space, { kind: 'pipeline', name: held.pipeline, side: 'inputs' })
+  const [committed, begins, ends] = await Promise.all([
+    reader.committed(group, [topic]),
+    reader.positions([topic], 'earliest'),
+    reader.positions([topic], 'latest'),
+  ])
+  const beginOf = (partition: number): bigint => begins[partition]?.offset ?? 0n
+  const reading = ends.map(({ partition, offset: end }) => {
+    const kept = committed.find((one) => one.partition === partition)?.offset ?? 0n
+    const begin = beginOf(partition)
+    return { topic, partition, end, offset: kept > begin ? kept : begin }
+  })
+  const unread = reading.filter(({ offset, end }) => offset < end)
+  const read = reading
+    .filter(({ offset, partition }) => offset > beginOf(partition))
+    .map((at) => ({ ...at, offset: at.offset - 1n }))
+  const [firstMs, lastReadMs] = [timesAt(reader, unread), timesAt(reader, read)]
+  const times = await firstMs
+  return {
+    journaled: times.length === 0 ? NOTHING_JOURNALED : await readJournaled(reader, space, held, Math.min(...times)),
+    lastReadMs: (await lastReadMs).toSorted((a, b) => b - a)[0],
+  }
+}
+
+/** When the records at these positions were written. */
+async function timesAt(reader: KafkaReader, positions: readonly Position[]): Promise<readonly number[]> {
+  const times: number[] = []
+  for (const position of positions) {
+    const { records } = await reader.fetch([position], FETCH)
+    if (records[0] !== undefined) times.push(records[0].timestampMs)
+  }
+  return times
+}

@@ -1,0 +1,186 @@
+/**
+ * Pipelines fed through a real Kafka, by an engine: the acceptance cases with the expected tensors, what is no request, an engine
+ * that is killed while it works, and a gateway that dies with its callers' requests.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { decodeResponse, headerOf } from '../../dataflow/journal/decode.ts'
+import { readTopics } from '../../dataflow/engine/journaled.ts'
+import { connectKafka } from '../../dataflow/kafka/connect.ts'
+import type { IncomingRecord, KafkaProducer, KafkaReader } from '../../dataflow/kafka/client.ts'
+import { loadKafkaConnection } from '../../dataflow/kafka/connection.ts'
+import { decodeElements } from '../../api/oip/elements.ts'
+import { JAVASCRIPT_MODELS_FLAGS } from '../../up/servers/javascript-models.ts'
+import { startKafka, type TestKafka } from '../support/kafka.ts'
+import { until } from '../support/models.ts'
+import { applyCases, floats, type Outputs, PIPELINE_CASES, SIMPLE } from '../support/pipeline-cases.ts'
+import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
+import { SETUP_DEADLINE_MS } from '../support/tools.ts'
+
+const RESULT_MS = 20_000
+const RECOVERY_MS = 60_000
+
+let mesh: TestMesh
+let kafka: TestKafka
+let producer: KafkaProducer
+let reader: KafkaReader
+printLogsOfFailedTests(() => mesh)
+
+beforeAll(async () => {
+  kafka = await startKafka()
+  const flags = ['--kafka-bootstrap-servers', kafka.bootstrapServers]
+  mesh = await startMesh({
+    replicas: 1,
+    pipelineGateways: 1,
+    pipelineGatewayFlags: flags,
+    engines: 1,
+    engineFlags: flags,
+    modelServerFlags: JAVASCRIPT_MODELS_FLAGS.modelServer,
+    agentFlags: JAVASCRIPT_MODELS_FLAGS.agent,
+    restarts: (name) => name.startsWith('pipeline-gateway') || name.startsWith('engine'),
+  })
+  const client = connectKafka(loadKafkaConnection({ bootstrapServers: kafka.bootstrapServers, configFile: '' }), 'test')
+  producer = client.producer()
+  reader = client.reader()
+  await applyCases(mesh.admin)
+}, SETUP_DEADLINE_MS)
+afterAll(async () => {
+  await producer.close()
+  await reader.close()
+  await mesh.stop()
+  await kafka.stop()
+})
+
+const topic = (pipeline: string, side: 'inputs' | 'outputs') => `seldon.default.pipeline.${pipeline}.${side}`
+
+/** As any program does: a key of its own, JSON. */
+async function feed(pipeline: string, requests: readonly { readonly key: string; readonly text: string }[]) {
+  const records = requests.map(({ key, text }) => ({
+    topic: topic(pipeline, 'inputs'),
+    partition: 0,
+    key,
+    value: Buffer.from(text),
+    headers: [],
+  }))
+  const results = await producer.send(records, { compression: 'none', timeoutMs: 10_000 })
+  expect(results.filter(({ kind }) => kind !== 'acknowledged')).toEqual([])
+}
+
+async function all(name: string, fromMs = 0): Promise<readonly IncomingRecord[]> {
+  const records: IncomingRecord[] = []
+  await readTopics(reader, [name], fromMs, (record) => void records.push(record))
+  return records
+}
+
+const givenKey = ({ headers }: IncomingRecord): string => headerOf(headers, 'x-millrace-key') ?? ''
+
+async function resultOf(pipeline: string, key: string): Promise<IncomingRecord> {
+  let found: IncomingRecord | undefined
+  await until(
+    `the result of ${key}`,
+    async () => {
+      found = (await all(topic(pipeline, 'outputs'))).find((record) => givenKey(record) === key)
+      return found !== undefined
+    },
+    RESULT_MS,
+  )
+  if (found === undefined) throw new Error('unreachable')
+  return found
+}
+
+const outputsOf = ({ value }: IncomingRecord): Outputs =>
+  decodeResponse(value).outputs.map((tensor) => [tensor.name, [...decodeElements(tensor)]])
+
+test.each(PIPELINE_CASES.map((one, index) => ({ ...one, key: `case-${String(index)}` })))(
+  '$name',
+  async ({ pipeline, inputs, gives, key }) => {
+    await feed(pipeline, [{ key, text: JSON.stringify({ inputs }) }])
+    const result = await resultOf(pipeline, key)
+    const source = headerOf(result.headers, 'seldon-pipeline-errors')
+    if (gives instanceof RegExp) {
+      expect(source).toBeDefined()
+      expect(result.value.toString()).toMatch(gives)
+    } else {
+      expect(source).toBeUndefined()
+      expect(outputsOf(result)).toEqual(gives)
+    }
+  },
+)
+
+test('what is no request stops nothing: it lies on the errors topic with the reason, and the next one is run', async () => {
+  await feed('tfsimples', [
+    { key: 'poison', text: 'hello' },
+    { key: 'after', text: JSON.stringify({ inputs: SIMPLE }) },
+  ])
+  expect(outputsOf(await resultOf('tfsimples', 'after'))).toHaveLength(2)
+  const errors = (await all('seldon.default.errors.errors')).filter((record) => givenKey(record) === 'poison')
+  expect(errors.map(({ value }) => value.toString())).toEqual([expect.stringMatching(/^tfsimples : /)])
+})
+
+test('an engine is killed while it works: every input has its result, and what is there twice is marked', async () => {
+  const count = 1_500
+  const keys = Array.from({ length: count }, (_, index) => `kill-${String(index)}`)
+  const text = JSON.stringify({ inputs: [floats('INPUT', 1, 2)] })
+  const results = async () =>
+    (await all(topic('version-test', 'outputs'))).filter((record) => givenKey(record).startsWith('kill-'))
+  await feed(
+    'version-test',
+    keys.map((key) => ({ key, text })),
+  )
+  await until('some results', async () => (await results()).length > 50, RESULT_MS)
+  await mesh.kill('engine-0')
+  const before = (await results()).length
+  expect(before).toBeLessThan(count)
+  const distinct = async () => new Set((await results()).map(givenKey)).size
+  await until('all results', async () => (await distinct()) === count, RECOVERY_MS)
+  const found = await results()
+  const seen = new Set<string>()
+  const unmarked: string[] = []
+  for (const record of found) {
+    if (seen.has(givenKey(record)) && headerOf(record.headers, 'x-millrace-replayed') === undefined)
+      unmarked.push(givenKey(record))
+    seen.add(givenKey(record))
+    expect(outputsOf(record)).toEqual([['OUTPUT', [11, 12]]])
+  }
+  // Of those in flight at the kill: their results were written, and nobody had read that.
+  expect(unmarked).toEqual([])
+}, 120_000)
+
+test('a gateway dies with requests of its callers: each has an error, or its result', async () => {
+  let isLoading = true
+  const ask = async (): Promise<void> => {
+    while (isLoading) {
+      const response = await fetch(`http://${mesh.ingress}/v2/pipelines/tfsimples/infer`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ inputs: SIMPLE }),
+        signal: AbortSignal.timeout(RESULT_MS),
+      }).catch(() => undefined)
+      await response?.text().catch(() => '')
+    }
+  }
+  const loads = Array.from({ length: 16 }, ask)
+  const synchronous = async () =>
+    (await all(topic('tfsimples', 'inputs'))).filter(
+      ({ headers }) => headerOf(headers, 'x-millrace-gateway') !== undefined,
+    )
+  try {
+    await until('requests', async () => (await synchronous()).length > 200, RESULT_MS)
+    await mesh.kill('pipeline-gateway-0')
+  } finally {
+    isLoading = false
+    await Promise.all(loads)
+  }
+  const inputs = await synchronous()
+  let lost: readonly IncomingRecord[] = []
+  await until(
+    'an end of every request',
+    async () => {
+      const outputs = await all(topic('tfsimples', 'outputs'))
+      const ended = new Set(outputs.map(({ key }) => key))
+      lost = outputs.filter(({ value }) => value.includes('is gone: it did not finish this request'))
+      return inputs.every(({ key }) => ended.has(key))
+    },
+    RECOVERY_MS,
+  )
+  for (const { headers } of lost) expect(headerOf(headers, 'seldon-pipeline-errors')).toBe('tfsimples')
+}, 120_000)
