@@ -78,16 +78,21 @@ export async function applyPipelineAround(mesh: TestMesh, name: string, model: s
   await waitFor(mesh.admin, { kind: 'Pipeline', name }, 'available', DEADLINE_MS)
 }
 
-/** The model that answered in it, which a test model gives as its output. */
-export async function answerOfPipeline(mesh: TestMesh, name: string): Promise<string> {
+/** The model that answered in it, which a test model gives as its output, and the token of who was chosen. */
+export async function askPipeline(
+  mesh: TestMesh,
+  name: string,
+  token?: string,
+): Promise<{ readonly answer: string; readonly token: string }> {
   const inputs = [{ name: 'predict', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }]
   const response = await fetch(`http://${mesh.ingress}/v2/pipelines/${name}/infer`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...(token === undefined ? {} : { 'x-seldon-route': token }) },
     body: JSON.stringify({ inputs }),
     signal: AbortSignal.timeout(10_000),
   })
   const text = await response.text()
   if (!response.ok) throw new Error(`${String(response.status)} ${text}`)
-  return (JSON.parse(text) as { outputs: readonly { data: readonly string[] }[] }).outputs[0]?.data[0] ?? ''
+  const { outputs } = JSON.parse(text) as { outputs: readonly { data: readonly string[] }[] }
+  return { answer: outputs[0]?.data[0] ?? '', token: response.headers.get('x-seldon-route') ?? '' }
 }

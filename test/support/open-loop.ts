@@ -4,6 +4,7 @@
  */
 import { credentials, Metadata } from '@grpc/grpc-js'
 import { Pool } from 'undici'
+import type { ModelInferResponse__Output } from '../../api/generated/inference/ModelInferResponse.ts'
 import { GRPCInferenceService, GRPC_OPTIONS } from '../../api/grpc.ts'
 
 export type Protocol = 'rest' | 'grpc'
@@ -16,7 +17,7 @@ export interface Outcome {
   readonly ok: boolean
   /** HTTP status or gRPC code, or the connection error. */
   readonly status: string
-  /** The `model_name` of the answer, e.g. `iris_1`. */
+  /** The `model_name` of the answer, e.g. `iris_1`; of a pipeline's, which has none, what its last model gives: a test model its name. */
   readonly servedBy: string
   readonly detail: string
 }
@@ -122,7 +123,7 @@ export function createRestSender(ingress: string): { send: Sender; close(): Prom
         signal: AbortSignal.timeout(deadlineMs),
       })
       const text = await body.text()
-      const servedBy = statusCode === 200 ? ((JSON.parse(text) as { model_name?: string }).model_name ?? '') : ''
+      const servedBy = statusCode === 200 ? servedByOf(JSON.parse(text) as RestAnswer) : ''
       return {
         ok: statusCode === 200,
         status: String(statusCode),
@@ -153,13 +154,30 @@ export function createGrpcSender(ingress: string): { send: Sender; close(): void
         }
         client.modelInfer(request, metadata, { deadline: Date.now() + deadlineMs }, (error, response) => {
           if (error) resolve({ ok: false, status: String(error.code), servedBy: '', detail: error.details })
-          else resolve({ ok: true, status: 'OK', servedBy: response?.modelName ?? '', detail: '' })
+          else resolve({ ok: true, status: 'OK', servedBy: response?.modelName || firstText(response), detail: '' })
         })
       }),
     close: () => {
       client.close()
     },
   }
+}
+
+interface RestAnswer {
+  readonly model_name?: string
+  readonly outputs?: readonly { readonly data?: readonly unknown[] }[]
+}
+
+const servedByOf = ({ model_name, outputs }: RestAnswer): string => {
+  const first = outputs?.[0]?.data?.[0]
+  return model_name || (typeof first === 'string' ? first : '')
+}
+
+/** The first element of a BYTES tensor: four bytes say how long it is. */
+function firstText(response: ModelInferResponse__Output | undefined): string {
+  const raw = response?.rawOutputContents[0]
+  const typed = response?.outputs[0]?.contents?.bytesContents[0]
+  return (raw?.subarray(4) ?? typed ?? Buffer.alloc(0)).toString()
 }
 
 function describe(error: unknown): string {
