@@ -29,10 +29,14 @@ const References = Type.Array(Reference)
 const Window = Type.Integer({ minimum: 0, maximum: MAX_MS })
 const TensorMap = Type.Record(Type.String(), Type.String())
 
+/** Calls of several requests go to the model as one. */
 const Batch = Type.Object(
   {
+    /** In rows. */
     size: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_UINT32 })),
+    /** 20 ms when absent. */
     windowMs: Type.Optional(Window),
+    /** The window begins anew with each request that comes. */
     rolling: Type.Optional(Type.Boolean()),
   },
   closed,
@@ -120,18 +124,8 @@ export const PipelineSchema = Type.Object(
 )
 
 /** What is declared in the spec and does nothing in this version, as `path: why`. */
-export function pipelineWarnings({ steps, input }: PipelineSpec): readonly string[] {
-  const ofInput =
-    input === undefined
-      ? []
-      : ['spec.input: is stored; the pipeline runs when it is called, not when those that it names answer']
-  const ofBatches = steps.flatMap(({ batch }, index) => {
-    if (batch === undefined) return []
-    const path = `spec.steps[${String(index)}].batch`
-    return [
-      `${path}: is stored; each request is a batch of its own`,
-      ...(batch.rolling === undefined ? [] : [`${path}.rolling: is not used`]),
-    ]
-  })
-  return [...ofInput, ...ofBatches]
+export function pipelineWarnings({ input }: PipelineSpec): readonly string[] {
+  return input === undefined
+    ? []
+    : ['spec.input: is stored; the pipeline runs when it is called, not when those that it names answer']
 }

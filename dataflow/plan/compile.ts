@@ -59,7 +59,10 @@ function toNodes(wiring: Wiring, loops: readonly Loop[]): readonly PlanNode[] {
       isSide: side[index] ?? false,
       feedsSide: (side[index] ?? false) || leadsToSide.has(index),
       isSpent: sameLoops(passedBy(data), passedBy(triggers)),
-      batch: batch === undefined ? undefined : { size: batch.size ?? 1, windowMs: batch.windowMs },
+      batch:
+        batch === undefined
+          ? undefined
+          : { size: batch.size ?? 1, windowMs: batch.windowMs, rolling: batch.rolling ?? false },
     }
   })
 }

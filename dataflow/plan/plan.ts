@@ -63,8 +63,9 @@ export interface PlanNode {
   readonly feedsSide: boolean
   /** Its data needs no second trigger, nor its trigger a second time the data. */
   readonly isSpent: boolean
-  /** What a runner that sees many requests may gather; one request alone is a batch of its own. */
-  readonly batch: { readonly size: number; readonly windowMs: number | undefined } | undefined
+  /** Calls of several requests may go to the model as one: up to so many rows, for so long (`rolling`: since the last one came). */
+  readonly batch:
+    { readonly size: number; readonly windowMs: number | undefined; readonly rolling: boolean } | undefined
 }
 
 export interface Group {

@@ -5,6 +5,7 @@
  */
 import { ServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
+import { type Batcher, createBatcher } from '../batch/batcher.ts'
 import { advance, start } from '../executor/executor.ts'
 import type { Effect, ExecutorEvent } from '../executor/types.ts'
 import type { Journal } from '../journal/journal.ts'
@@ -34,6 +35,7 @@ export interface DirectRunner {
 
 export function createDirectRunner(deps: RunnerDeps): DirectRunner {
   const running = new Set<RunningRequest>()
+  const batcher = createBatcher(deps)
   let waiters: { readonly plan: Plan | undefined; readonly resolve: () => void }[] = []
   let turn = 0
 
@@ -54,7 +56,7 @@ export function createDirectRunner(deps: RunnerDeps): DirectRunner {
       if (running.size >= deps.maxRequests) return Promise.resolve(refused(pipeline, deps.maxRequests))
       turn = (turn + 1) % deps.journal.partitions
       return new Promise((resolve) => {
-        const one = new RunningRequest(deps, request, turn, resolve, () => {
+        const one = new RunningRequest(deps, batcher, request, turn, resolve, () => {
           running.delete(one)
           look()
         })
@@ -87,6 +89,7 @@ type State = ReturnType<typeof start>['state']
 class RunningRequest {
   readonly plan: Plan
   readonly #deps: RunnerDeps
+  readonly #batcher: Batcher
   readonly #request: PipelineRequest
   readonly #deadlineMs: number
   readonly #journal: RequestJournal
@@ -103,6 +106,7 @@ class RunningRequest {
 
   constructor(
     deps: RunnerDeps,
+    batcher: Batcher,
     request: PipelineRequest,
     partition: number,
     resolve: (end: PipelineEnd) => void,
@@ -110,6 +114,7 @@ class RunningRequest {
   ) {
     this.plan = request.plan
     this.#deps = deps
+    this.#batcher = batcher
     this.#request = request
     this.#deadlineMs = deps.nowMs() + request.timeoutMs
     this.#headers = [['x-request-id', request.requestId], ...request.headers]
@@ -223,7 +228,7 @@ class RunningRequest {
     }
   }
 
-  #call({ call, step, request }: Extract<Effect, { kind: 'call' }>): void {
+  #call({ call, node, step, request }: Extract<Effect, { kind: 'call' }>): void {
     const { models, nowMs } = this.#deps
     const known = this.#request.origin?.answers.get(step)
     if (known !== undefined) {
@@ -233,7 +238,12 @@ class RunningRequest {
       return
     }
     const timeoutMs = Math.max(this.#deadlineMs - nowMs(), 0)
-    const cancel = models.infer({ model: step, request, headers: this.#headers, timeoutMs }, (end) => {
+    const { batch } = this.plan.nodes[node] ?? {}
+    const infer =
+      batch === undefined
+        ? models.infer
+        : this.#batcher.infer.bind(undefined, `${this.plan.pipeline}@${String(this.plan.version)}/${step}`, batch)
+    const cancel = infer({ model: step, request, headers: this.#headers, timeoutMs }, (end) => {
       this.#calls.delete(call)
       if (end.kind === 'failed') {
         this.#feed({ kind: 'failed', call, cause: end.failure, nowMs: nowMs() })

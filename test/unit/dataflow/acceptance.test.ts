@@ -425,7 +425,7 @@ describe('problems of a spec', () => {
   })
 })
 
-describe('batches: a synchronous request is one of its own; the reference lets all but the last caller hang', () => {
+describe('batches of single requests: nobody waits for others in the executor, and steps share nothing', () => {
   const spec: PipelineSpec = {
     steps: [
       { name: 'a', batch: { size: 3 } },

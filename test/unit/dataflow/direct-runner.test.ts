@@ -367,3 +367,20 @@ test('a pipeline without an output ends when its steps have, and says that it an
   ;(await call(0)).end(answered('X'))
   expect(await ended).toMatchObject({ kind: 'failed', failure: { code: 'PIPELINE_NO_OUTPUT' } })
 })
+
+test('a step with a batch is asked once for several requests, and each gets its own rows; the journal has each by itself', async () => {
+  const { run, call, calls, records } = scene()
+  const spec: PipelineSpec = { steps: [{ name: 'a', batch: { size: 2, windowMs: 10_000 } }], output: { steps: ['a'] } }
+  const [first, second] = [run(spec, { wait: 'none' }), run(spec, { wait: 'none' })]
+  const together = await call(0)
+  expect(together.request.inputs.map(({ shape, bytes }) => [shape, [...bytes]])).toEqual([[[2], [1, 1]]])
+  const rows: Tensor = { ...tensor('Y'), shape: [2], bytes: new Uint8Array([7, 8]) }
+  together.end({ kind: 'answered', response: { ...response(), outputs: [rows] }, routes: [] })
+  const ends = await Promise.all([first.ended, second.ended])
+  expect(ends.map((end) => (end.kind === 'answered' ? end.response.outputs.map(({ bytes }) => [...bytes]) : end))).toEqual([
+    [[7]],
+    [[8]],
+  ])
+  expect(calls).toHaveLength(1)
+  expect(topics(records).filter((topic) => topic === 'model.a.inputs')).toHaveLength(2)
+})

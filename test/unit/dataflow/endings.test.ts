@@ -165,7 +165,7 @@ describe('a step with a batch', () => {
   it('runs at once with the rows of its own request, which alone is a batch', () => {
     const spec: PipelineSpec = { steps: [{ name: 'a', batch: { size: 20, windowMs: 5 } }], output: { steps: ['a'] } }
     expect(run(spec).endedAtMs).toBe(1)
-    expect(compile('p', 1, spec).nodes[0]?.batch).toEqual({ size: 20, windowMs: 5 })
+    expect(compile('p', 1, spec).nodes[0]?.batch).toEqual({ size: 20, windowMs: 5, rolling: false })
   })
 })
 

@@ -19,8 +19,6 @@ describe('a Pipeline', () => {
     expect(parseResource(raw)).toEqual(raw)
     expect(warningsOf(parseResource(raw))).toEqual([
       'spec.input: is stored; the pipeline runs when it is called, not when those that it names answer',
-      'spec.steps[1].batch: is stored; each request is a batch of its own',
-      'spec.steps[1].batch.rolling: is not used',
     ])
     expect(warningsOf(parseResource(pipeline({ steps: [{ name: 'a' }] })))).toEqual([])
   })
