@@ -377,10 +377,9 @@ test('a step with a batch is asked once for several requests, and each gets its 
   const rows: Tensor = { ...tensor('Y'), shape: [2], bytes: new Uint8Array([7, 8]) }
   together.end({ kind: 'answered', response: { ...response(), outputs: [rows] }, routes: [] })
   const ends = await Promise.all([first.ended, second.ended])
-  expect(ends.map((end) => (end.kind === 'answered' ? end.response.outputs.map(({ bytes }) => [...bytes]) : end))).toEqual([
-    [[7]],
-    [[8]],
-  ])
+  expect(
+    ends.map((end) => (end.kind === 'answered' ? end.response.outputs.map(({ bytes }) => [...bytes]) : end)),
+  ).toEqual([[[7]], [[8]]])
   expect(calls).toHaveLength(1)
   expect(topics(records).filter((topic) => topic === 'model.a.inputs')).toHaveLength(2)
 })
