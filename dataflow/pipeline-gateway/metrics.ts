@@ -22,41 +22,51 @@ export interface GatewayGauges {
 const SERVER = { server: 'pipeline-gateway' } as const
 const UNKNOWN = '_unknown'
 const SECONDS = 1_000
+/** Of one value of the histogram. */
+type Observed = Partial<Readonly<Record<'pipeline' | 'method' | 'code', string | number>>>
 
 export function createGatewayMetrics(registry: Registry, gauges: GatewayGauges): CountRequest {
   const registers = [registry]
-  const perCode = ['server', 'pipeline', 'method_type', 'code'] as const
-  const total = new Counter({
-    name: 'seldon_pipeline_infer_total',
-    help: 'Requests per pipeline.',
-    labelNames: perCode,
-    registers,
-  })
-  const seconds = new Counter({
-    name: 'seldon_pipeline_infer_seconds_total',
-    help: 'Their durations.',
-    labelNames: perCode,
-    registers,
-  })
-  const perMethod = ['server', 'method_type'] as const
-  const aggregate = new Counter({
-    name: 'seldon_pipeline_aggregate_infer_total',
-    help: 'Requests of all pipelines.',
-    labelNames: perMethod,
-    registers,
-  })
-  const aggregateSeconds = new Counter({
-    name: 'seldon_pipeline_aggregate_infer_seconds_total',
-    help: 'Their durations.',
-    labelNames: perMethod,
-    registers,
-  })
   const histogram = new Histogram({
     name: 'seldon_pipeline_infer_api_seconds',
     help: 'Durations of requests.',
     labelNames: ['server', 'pipeline', 'method', 'code'] as const,
     registers,
   })
+  /** What a scrape is told is added up from the histogram then, so that a request costs one observation. */
+  const counter = <L extends string>(
+    name: string,
+    help: string,
+    what: 'count' | 'sum',
+    labelNames: readonly L[],
+    toLabels: (labels: Observed) => Readonly<Record<L, string | number>>,
+  ): void => {
+    new Counter({
+      name,
+      help,
+      labelNames,
+      registers,
+      async collect() {
+        const { values } = await histogram.get()
+        this.reset() // with what follows in one turn, as several may ask at the same time
+        for (const { metricName, labels, value } of values)
+          if (metricName?.endsWith(`_${what}`) === true) this.inc(toLabels(labels), value)
+      },
+    })
+  }
+  const perCode = ['server', 'pipeline', 'method_type', 'code'] as const
+  const perMethod = ['server', 'method_type'] as const
+  const toCode = ({ pipeline = '', method = '', code = '' }: Observed) => ({
+    ...SERVER,
+    pipeline,
+    method_type: method,
+    code,
+  })
+  const toMethod = ({ method = '' }: Observed) => ({ ...SERVER, method_type: method })
+  counter('seldon_pipeline_infer_total', 'Requests per pipeline.', 'count', perCode, toCode)
+  counter('seldon_pipeline_infer_seconds_total', 'Their durations.', 'sum', perCode, toCode)
+  counter('seldon_pipeline_aggregate_infer_total', 'Requests of all pipelines.', 'count', perMethod, toMethod)
+  counter('seldon_pipeline_aggregate_infer_seconds_total', 'Their durations.', 'sum', perMethod, toMethod)
   new Gauge({
     name: 'millrace_pipeline_gateway_running_requests',
     help: 'Requests that run, what goes on after an answer included.',
@@ -83,14 +93,8 @@ export function createGatewayMetrics(registry: Registry, gauges: GatewayGauges):
   })
 
   return (method, name, end, durationMs) => {
-    const pipeline = name ?? UNKNOWN
-    const code = codeOf(method, end)
-    const duration = durationMs / SECONDS
-    total.inc({ ...SERVER, pipeline, method_type: method, code })
-    seconds.inc({ ...SERVER, pipeline, method_type: method, code }, duration)
-    aggregate.inc({ ...SERVER, method_type: method })
-    aggregateSeconds.inc({ ...SERVER, method_type: method }, duration)
-    histogram.observe({ ...SERVER, pipeline, method, code }, duration)
+    const labels = { ...SERVER, pipeline: name ?? UNKNOWN, method, code: codeOf(method, end) }
+    histogram.observe(labels, durationMs / SECONDS)
   }
 }
 
