@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { ServingError } from '../../kit/errors.ts'
 import { packageRoot } from '../../kit/root.ts'
+import type { NodeLoadOptions } from './node-load.ts'
 
 const run = promisify(execFile)
 const BUILD_DEADLINE_MS = 300_000
@@ -72,7 +73,19 @@ export async function runLoad(
 ): Promise<LoadRound> {
   const flags = Object.entries(options).map(([key, value]) => `-${key}=${String(value)}`)
   const [program = '', ...rest] = onCore(core, [tools.load, ...flags])
-  const { stdout } = await run(program, rest, { timeout: options.seconds * 1000 + 15_000 }).catch((error: unknown) => {
+  return await loadRound(program, rest, options.seconds)
+}
+
+/** The same load from a Node process; what it needs to get warm comes before. */
+export async function runNodeLoad(core: number, options: NodeLoadOptions): Promise<LoadRound> {
+  const script = join(packageRoot, 'bench/support/node-load.ts')
+  const command = [process.execPath, '--import', 'tsx', script, JSON.stringify(options)]
+  const [program = '', ...rest] = onCore(core, command)
+  return await loadRound(program, rest, options.seconds)
+}
+
+async function loadRound(program: string, args: readonly string[], seconds: number): Promise<LoadRound> {
+  const { stdout } = await run(program, [...args], { timeout: seconds * 1000 + 15_000 }).catch((error: unknown) => {
     throw new ServingError(
       'PROCESS_FAILED',
       `load round failed: ${String((error as { stdout?: string }).stdout ?? error)}`,
