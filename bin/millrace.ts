@@ -18,6 +18,7 @@ const PROCESSES: Readonly<Record<string, Process>> = {
   'mesh-metrics': () => import('../mesh/main.ts'),
   engine: () => import('../dataflow/engine/main.ts'),
   'pipeline-gateway': () => import('../dataflow/pipeline-gateway/main.ts'),
+  'model-gateway': () => import('../dataflow/model-gateway/main.ts'),
 }
 
 const EXIT_FAILED = 1

@@ -24,6 +24,7 @@ export const PROCESSES: Readonly<Record<string, string>> = {
   'mesh-metrics': 'the metrics of Envoy, for Prometheus',
   'pipeline-gateway': 'answers requests to pipelines',
   engine: 'runs pipelines that are fed through Kafka',
+  'model-gateway': "answers records on models' topics in Kafka",
 }
 
 /** Adds one command to the tree. */

@@ -6,8 +6,11 @@ import { agentProcess } from '../agent/config.ts'
 import { createAgentMetrics } from '../agent/metrics.ts'
 import { createTrafficMetrics } from '../agent/proxy/traffic-metrics.ts'
 import { createJournalMetrics } from '../dataflow/journal/journal-metrics.ts'
+import { createConsumerMetrics } from '../dataflow/consumer/consumer-metrics.ts'
 import { engineProcess } from '../dataflow/engine/config.ts'
 import { createEngineMetrics } from '../dataflow/engine/metrics.ts'
+import { modelGatewayProcess } from '../dataflow/model-gateway/config.ts'
+import { createModelGatewayMetrics } from '../dataflow/model-gateway/metrics.ts'
 import { pipelineGatewayProcess } from '../dataflow/pipeline-gateway/config.ts'
 import { createGatewayMetrics } from '../dataflow/pipeline-gateway/metrics.ts'
 import { describeOptions, type ProcessDefinition } from '../kit/config.ts'
@@ -44,6 +47,7 @@ export function operationsDocument(): string {
     ...optionSection(meshMetricsProcess),
     ...optionSection(pipelineGatewayProcess),
     ...optionSection(engineProcess),
+    ...optionSection(modelGatewayProcess),
     '## Metrics',
     'Prometheus text at `/metrics` of the port named for each process.',
     table(
@@ -104,6 +108,11 @@ const PROSE: readonly string[] = [
         '`millrace engine`',
         'pipelines that are fed through Kafka',
         'others take over its pipelines; with none left, requests wait in Kafka. What it had begun is run again',
+      ],
+      [
+        '`millrace model-gateway`',
+        "records that were put on models' topics",
+        'another one takes its models over, from the last committed offsets; with none left records wait in Kafka',
       ],
     ],
   ),
@@ -209,6 +218,10 @@ function metrics(): readonly Metric[] {
   const gateway = new Registry()
   createGatewayMetrics(gateway, { running: notAsked, held: notAsked, connected: notAsked })
   const engine = new Registry()
+  const consumers = new Registry()
+  createConsumerMetrics(consumers)
+  const modelGateway = new Registry()
+  createModelGatewayMetrics(modelGateway, { lag: notAsked, running: notAsked, connected: notAsked })
   createEngineMetrics(engine, { running: notAsked, reading: notAsked, lag: () => new Map(), connected: notAsked })
   const mesh = toFamilies({
     counts: { models: [], drops: [], plugins: [], unreadable: 0 },
@@ -221,6 +234,8 @@ function metrics(): readonly Metric[] {
     ...byRegistry(journal, 'pipeline-gateway'),
     ...byRegistry(gateway, 'pipeline-gateway'),
     ...byRegistry(engine, 'engine'),
+    ...byRegistry(modelGateway, 'model-gateway'),
+    ...byRegistry(consumers, 'engine, model-gateway'),
     ...mesh.map(({ name, type, help }) => ({ name, type, help, process: 'mesh-metrics' })),
   ]
 }

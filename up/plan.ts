@@ -36,6 +36,7 @@ export interface CoreOptions {
     readonly scheduler?: readonly string[]
     readonly pipelineGateway?: readonly string[]
     readonly engine?: readonly string[]
+    readonly 'model-gateway'?: readonly string[]
   }
   /** Absent: plain text, and everybody may call. */
   readonly security?: MeshSecurity
@@ -103,6 +104,7 @@ export function planCore(options: CoreOptions): MeshPlan {
       ...options.ports.envoys.flatMap((_, index) => planEnvoy(options, index)),
       ...options.ports.pipelineGateways.map((ports, index) => planPipelineGateway(options, ports, index)),
       ...options.ports.engines.map((ports, index) => planWorker(options, 'engine', ports, index)),
+      ...options.ports.modelGateways.map((ports, index) => planWorker(options, 'model-gateway', ports, index)),
     ],
   }
 }
@@ -281,8 +283,19 @@ function planPipelineGateway(options: CoreOptions, ports: PipelineGatewayPorts, 
   }
 }
 
+/** Of what each was assigned last. */
+const HELD_FILE = {
+  engine: { flag: 'plans-file', name: 'pipelines.json' },
+  'model-gateway': { flag: 'units-file', name: 'models.json' },
+} as const
+
 /** One that reads from Kafka what the scheduler assigns to it, and goes on with what it last had. */
-function planWorker(options: CoreOptions, kind: 'engine', ports: WorkerPorts, index: number): ProcessSpec {
+function planWorker(
+  options: CoreOptions,
+  kind: keyof typeof HELD_FILE,
+  ports: WorkerPorts,
+  index: number,
+): ProcessSpec {
   const { host } = options
   const name = `${kind}-${String(index)}`
   return {
@@ -298,7 +311,7 @@ function planWorker(options: CoreOptions, kind: 'engine', ports: WorkerPorts, in
         scheduler: `${host}:${String(options.ports.agents)}`,
         ingress: ingressUrl(options),
         'http-port': ports.http,
-        'plans-file': `${options.folder}/state/${name}/pipelines.json`,
+        [HELD_FILE[kind].flag]: `${options.folder}/state/${name}/${HELD_FILE[kind].name}`,
         'drain-timeout-ms': GATEWAY_DRAIN_MS,
         'journal-spill-file': `${options.folder}/state/${name}/journal-spill`,
         ...toListenerFlags(options.security),

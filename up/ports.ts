@@ -38,6 +38,7 @@ export interface MeshPorts {
   readonly envoys: readonly EnvoyPorts[]
   readonly pipelineGateways: readonly PipelineGatewayPorts[]
   readonly engines: readonly WorkerPorts[]
+  readonly modelGateways: readonly WorkerPorts[]
   readonly replicas: readonly ReplicaPorts[]
 }
 
@@ -68,11 +69,13 @@ export function standardPorts(offset: number, replicas: number, pipelineGateways
     envoys: [{ admin: 9901 + offset, metrics: 9003 + offset }],
     pipelineGateways: Array.from({ length: pipelineGateways }, (_, index) => pipelineGatewayPorts(index, offset)),
     engines: [],
+    modelGateways: [],
     replicas: Array.from({ length: replicas }, (_, index) => replicaPorts('embedded', index, offset)),
   }
 }
 
 export const enginePorts = (offset: number): WorkerPorts => ({ http: 9007 + offset })
+export const modelGatewayPorts = (offset: number): WorkerPorts => ({ http: 9008 + offset })
 
 /** Ten ports for each, from 9010 on. */
 function pipelineGatewayPorts(index: number, offset: number): PipelineGatewayPorts {
@@ -117,6 +120,7 @@ export function portUses(ports: MeshPorts): PortUse[] {
       { port: http, use: 'pipeline gateway health and metrics' },
     ]),
     ...ports.engines.map(({ http }) => ({ port: http, use: 'engine health and metrics (with Kafka)' })),
+    ...ports.modelGateways.map(({ http }) => ({ port: http, use: 'model gateway health and metrics (with Kafka)' })),
     ...ports.replicas.flatMap(replicaPortUses),
   ]
 }

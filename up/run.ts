@@ -12,7 +12,7 @@ import type { upDefinition } from './config.ts'
 import type { KafkaPlan } from './kafka-plan.ts'
 import { planCore, type RedisPlan } from './plan.ts'
 import { checkPortsFree } from './port-check.ts'
-import { enginePorts, kafkaPorts, type MeshPorts, portUses, standardPorts } from './ports.ts'
+import { enginePorts, kafkaPorts, modelGatewayPorts, type MeshPorts, portUses, standardPorts } from './ports.ts'
 import type { Progress } from './progress.ts'
 import { applySample, applySamplePipeline, inferSample, type Ingress } from './sample.ts'
 import { loadMeshSecurity, type MeshSecurity, toCallers } from './security.ts'
@@ -71,7 +71,8 @@ async function runIn(folder: StateFolder, config: UpConfig, deps: UpDeps): Promi
   const ports: MeshPorts = {
     ...standardPorts(config.portOffset, 0, config.pipelineGateways),
     ...(startsKafka(config) ? { kafka: kafkaPorts(config.portOffset) } : {}),
-    engines: config.kafka || ownKafka(config) ? [enginePorts(config.portOffset)] : [],
+    engines: usesKafka(config) ? [enginePorts(config.portOffset)] : [],
+    modelGateways: usesKafka(config) ? [modelGatewayPorts(config.portOffset)] : [],
   }
   await checkPortsFree(
     [
@@ -172,6 +173,7 @@ const ownKafka = ({ kafkaBootstrapServers: bootstrapServers, kafkaConfig: config
   isKafkaGiven({ bootstrapServers, configFile })
 
 /** A Kafka of the user's wins: starting another one beside it helps nobody. */
+const usesKafka = (config: UpConfig): boolean => config.kafka || ownKafka(config)
 const startsKafka = (config: UpConfig): boolean => config.kafka && !ownKafka(config)
 
 /** @throws ServingError CONFIG_INVALID, TOOL_MISSING, DOWNLOAD_FAILED */

@@ -31,7 +31,7 @@ export function decodeRequest({ value, headers }: Content): InferenceRequest {
 export const decodeResponse = (value: Buffer): InferenceResponse =>
   fromGrpcResponse(asProtobuf('response', () => responseDeserialize(value)))
 
-const isJson = ({ value, headers }: Content): boolean =>
+export const isJson = ({ value, headers }: Content): boolean =>
   value[0] === BRACE || headerOf(headers, CONTENT_TYPE)?.startsWith('application/json') === true
 
 function asProtobuf<T>(what: string, read: () => T): T {

@@ -22,6 +22,8 @@ function toValue(message: JournalMessage, name: string): Uint8Array {
       return joined(encodeInferResponse(message.response))
     case 'error':
       return Buffer.from(message.text, 'utf8')
+    case 'encoded':
+      return message.bytes
   }
 }
 
@@ -32,7 +34,7 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
 
 /** About what a record takes in memory and on its way, without encoding it. */
 export function estimatedBytes({ key, headers, message }: JournalRecord): number {
-  const texts = headers.reduce((sum, [name, value]) => sum + name.length + value.length, key.length)
+  const texts = headers.reduce((sum, [name, value]) => sum + name.length + value.length, key?.length ?? 0)
   return OVERHEAD_BYTES + texts + messageBytes(message)
 }
 
@@ -44,6 +46,8 @@ function messageBytes(message: JournalMessage): number {
       return tensorBytes(message.response.outputs)
     case 'error':
       return Buffer.byteLength(message.text)
+    case 'encoded':
+      return message.bytes.byteLength
   }
 }
 

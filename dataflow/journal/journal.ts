@@ -6,6 +6,7 @@
  * spill file or was counted as lost).
  */
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
+import type { RecordKey } from '../kafka/client.ts'
 import type { TopicEnd } from './topics.ts'
 
 /** What an edge carried. Any topic may carry an error's text where it carries messages: `<p>.outputs` does. */
@@ -13,6 +14,8 @@ export type JournalMessage =
   | { readonly kind: 'request'; readonly request: InferenceRequest }
   | { readonly kind: 'response'; readonly response: InferenceResponse }
   | { readonly kind: 'error'; readonly text: string }
+  /** In the form that a reader asked for. */
+  | { readonly kind: 'encoded'; readonly bytes: Uint8Array }
 
 /** What a pipeline wants while Kafka does not take its records. */
 export const JOURNAL_FAILURES = ['fail-closed', 'fail-open'] as const
@@ -22,8 +25,8 @@ export type JournalHeaders = readonly (readonly [name: string, value: string])[]
 
 export interface JournalRecord {
   readonly topic: TopicEnd
-  /** See `compositeKey`. */
-  readonly key: string
+  /** See `compositeKey`; of a record that answers another one, that one's. */
+  readonly key: RecordKey
   /** From 0 to `partitions` - 1, the same for all records of one request. */
   readonly partition: number
   readonly headers: JournalHeaders

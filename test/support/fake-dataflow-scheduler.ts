@@ -14,6 +14,8 @@ export interface FakeSubscription {
   introduction: Introduction__Output | undefined
   /** `p 1 LOADED reason`, in their order. */
   readonly reports: string[]
+  /** Names of units that were released, in their order. */
+  readonly released: string[]
   draining: boolean
   ended: boolean
   send(message: SchedulerMessage): void
@@ -39,6 +41,7 @@ export async function startFakeDataflowScheduler(): Promise<FakeDataflowSchedule
     const one: FakeSubscription = {
       introduction: undefined,
       reports: [],
+      released: [],
       draining: false,
       ended: false,
       send: (message) => void stream.write(message),
@@ -48,9 +51,10 @@ export async function startFakeDataflowScheduler(): Promise<FakeDataflowSchedule
         }),
     }
     subscriptions.push(one)
-    stream.on('data', ({ introduction, report, draining }: GatewayMessage__Output) => {
+    stream.on('data', ({ introduction, report, draining, unitReleased }: GatewayMessage__Output) => {
       if (introduction) one.introduction = introduction
       if (report) one.reports.push(`${report.pipeline} ${String(report.version)} ${report.state}`)
+      if (unitReleased) one.released.push(unitReleased.name)
       if (draining) one.draining = true
       waiters.look()
     })

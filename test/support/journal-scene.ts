@@ -123,10 +123,10 @@ export function startJournalLoad(journal: Journal): JournalLoad {
       const record = inputRecord(`${String(caller)}-${String(index)}`)
       try {
         await journal.record(record)
-        acknowledged.add(record.key)
+        acknowledged.add(String(record.key))
         background.push(journal.record({ ...record, topic: OUTPUTS, awaited: false }))
       } catch {
-        refused.add(record.key)
+        refused.add(String(record.key))
         await new Promise((done) => setTimeout(done, REFUSED_PAUSE_MS)) // as a client would
       }
     }

@@ -53,6 +53,9 @@ export interface TestMeshOptions {
   readonly modelServerFlags?: readonly string[]
   readonly pipelineGatewayFlags?: readonly string[]
   readonly engineFlags?: readonly string[]
+  /** Default 0; they need `modelGatewayFlags` that name a Kafka. */
+  readonly modelGateways?: number
+  readonly modelGatewayFlags?: readonly string[]
   /** Default: the repository and the mesh's folder. */
   readonly artifactRoots?: readonly string[]
   /** Children that are not started with the others; `mesh.start(name)` does. */
@@ -122,6 +125,7 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
       modelServer: options.modelServerFlags ?? [],
       pipelineGateway: options.pipelineGatewayFlags ?? [],
       engine: options.engineFlags ?? [],
+      'model-gateway': options.modelGatewayFlags ?? [],
     },
     ...(options.security && { security: options.security }),
   })
@@ -231,8 +235,8 @@ async function declareServer(admin: AdminClient, name: string, spec: ServerResou
 }
 
 async function freeMeshPorts(envoys: number, options: TestMeshOptions): Promise<MeshPorts> {
-  const { replicas = 2, pipelineGateways: gateways = 0, engines = 0 } = options
-  const ports = await freePorts(6 + 2 * envoys + 5 * replicas + 3 * gateways + engines)
+  const { replicas = 2, pipelineGateways: gateways = 0, engines = 0, modelGateways = 0 } = options
+  const ports = await freePorts(6 + 2 * envoys + 5 * replicas + 3 * gateways + engines + modelGateways)
   const next = (): number => {
     const port = ports.pop()
     if (port === undefined) throw new Error('too few ports were asked for')
@@ -248,6 +252,7 @@ async function freeMeshPorts(envoys: number, options: TestMeshOptions): Promise<
     envoys: Array.from({ length: envoys }, () => ({ admin: next(), metrics: next() })),
     pipelineGateways: Array.from({ length: gateways }, () => ({ rest: next(), grpc: next(), http: next() })),
     engines: Array.from({ length: engines }, () => ({ http: next() })),
+    modelGateways: Array.from({ length: modelGateways }, () => ({ http: next() })),
     replicas: Array.from({ length: replicas }, () => ({
       rest: next(),
       grpc: next(),

@@ -3,17 +3,18 @@ import type { AdminClient } from '../../cli/client/admin-client.ts'
 import { httpGet } from '../../cli/client/http-get.ts'
 import type { Session } from '../../cli/session.ts'
 import { type ErrorCode, ServingError, toServingError } from '../../kit/errors.ts'
-import { enginePorts, portUses, standardPorts } from '../ports.ts'
+import { enginePorts, modelGatewayPorts, portUses, standardPorts } from '../ports.ts'
 import { type Finding, skipped, warning, wrong } from './finding.ts'
 import { checkMachine } from './machine.ts'
 import { readRedisSettings } from './redis-settings.ts'
 import {
   agentFindings,
-  engineFinding,
-  type EngineSays,
   envoyFinding,
   gatewayFinding,
   type GatewaySays,
+  readerFinding,
+  type ReaderKind,
+  type ReaderSays,
   redisFindings,
   type SchedulerSays,
   schedulerFindings,
@@ -56,7 +57,8 @@ export async function diagnose(context: DoctorContext): Promise<readonly Finding
     ...(await agentFindings(context.admin)),
     await checkEnvoy(`${scheme}://${HOST}:${String(metrics)}/ready`, context),
     await checkGateway(`${scheme}://${HOST}:${String(ports.pipelineGateways[0]?.http ?? 0)}/readyz`, context),
-    await checkEngine(`${scheme}://${HOST}:${String(enginePorts(context.portOffset).http)}/readyz`, context),
+    await checkReader('engine', enginePorts(context.portOffset).http, 'pipelines cannot be fed through Kafka', context),
+    await checkReader('model gateway', modelGatewayPorts(context.portOffset).http, 'models have no topics', context),
   ]
 }
 
@@ -103,15 +105,18 @@ async function checkGateway(url: string, { caller }: DoctorContext): Promise<Fin
 }
 
 /** There is none without Kafka. */
-async function checkEngine(url: string, { caller }: DoctorContext): Promise<Finding> {
+async function checkReader(
+  kind: ReaderKind,
+  port: number,
+  without: string,
+  { caller }: DoctorContext,
+): Promise<Finding> {
+  const scheme = caller.tls === undefined ? 'http' : 'https'
   try {
-    const { body } = await getJson(url, caller, 'SERVER_UNAVAILABLE')
-    return engineFinding(body as EngineSays)
+    const { body } = await getJson(`${scheme}://${HOST}:${String(port)}/readyz`, caller, 'SERVER_UNAVAILABLE')
+    return readerFinding(kind, body as ReaderSays)
   } catch {
-    return skipped(
-      'engine',
-      'does not run: pipelines cannot be fed through Kafka; with Kafka see `millrace logs engine`',
-    )
+    return skipped(kind, `does not run: ${without}; with Kafka see \`millrace logs ${kind.replace(' ', '-')}\``)
   }
 }
 

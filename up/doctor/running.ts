@@ -103,20 +103,24 @@ export function gatewayFinding({ ready, connected, pipelines = 0, journal }: Gat
   return ok(check, `${String(pipelines)} pipeline version${pipelines === 1 ? '' : 's'}, ${kept}`)
 }
 
-/** The body of an engine's `/readyz`. */
-export interface EngineSays {
+/** Those who read from Kafka, and what. */
+const READERS = { engine: 'pipeline', 'model gateway': 'model' } as const
+export type ReaderKind = keyof typeof READERS
+
+/** The body of the `/readyz` of an engine or a model gateway. */
+export interface ReaderSays {
   readonly ready?: boolean
   readonly connected?: boolean
   readonly reading?: number
   readonly journal?: { readonly available?: boolean }
 }
 
-export function engineFinding({ ready, connected, reading = 0, journal }: EngineSays): Finding {
-  const log = 'see `millrace logs engine`'
-  if (ready !== true) return warning('engine', 'it is stopping', log)
-  if (journal?.available !== true) return wrong('engine', 'it cannot reach Kafka', `${log}; check the broker`)
-  if (connected !== true) return warning('engine', 'it has lost the scheduler and reads what it last had', log)
-  return ok('engine', `reads ${String(reading)} pipeline${reading === 1 ? '' : 's'}`)
+export function readerFinding(kind: ReaderKind, { ready, connected, reading = 0, journal }: ReaderSays): Finding {
+  const log = `see \`millrace logs ${kind.replace(' ', '-')}\``
+  if (ready !== true) return warning(kind, 'it is stopping', log)
+  if (journal?.available !== true) return wrong(kind, 'it cannot reach Kafka', `${log}; check the broker`)
+  if (connected !== true) return warning(kind, 'it has lost the scheduler and reads what it last had', log)
+  return ok(kind, `reads ${String(reading)} ${READERS[kind]}${reading === 1 ? '' : 's'}`)
 }
 
 export function redisFindings({ policy, appendOnly, lastWriteOk }: RedisSettings): readonly Finding[] {

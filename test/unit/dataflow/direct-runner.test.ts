@@ -278,7 +278,7 @@ test('requests are spread over the partitions, all records of one on the same', 
   for (let index = 0; index < 3; index += 1) run(CHAIN)
   await until('the calls', () => calls.length === 3)
   expect(new Set(records.map(({ record }) => record.partition))).toEqual(new Set([0, 1, 2]))
-  for (const { record } of records) expect(record.key.startsWith(`${String(record.partition)}.`)).toBe(true)
+  for (const { record } of records) expect(String(record.key).startsWith(`${String(record.partition)}.`)).toBe(true)
 })
 
 test('only the record of its input says which gateway runs a request', async () => {

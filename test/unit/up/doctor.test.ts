@@ -6,8 +6,8 @@ import { checkNode } from '../../../up/doctor/machine.ts'
 import {
   agentFindings,
   envoyFinding,
-  engineFinding,
-  type EngineSays,
+  readerFinding,
+  type ReaderSays,
   gatewayFinding,
   redisFindings,
   schedulerFindings,
@@ -60,14 +60,14 @@ it.each([
   expect(gatewayFinding(says)).toMatchObject({ check: 'pipeline gateway', state, found })
 })
 
-const reading: EngineSays = { ready: true, connected: true, reading: 1, journal: { available: true } }
-it.each<[string, EngineSays, string, string]>([
+const reading: ReaderSays = { ready: true, connected: true, reading: 1, journal: { available: true } }
+it.each<[string, ReaderSays, string, string]>([
   ['reads', reading, 'ok', 'reads 1 pipeline'],
   ['stops', { ...reading, ready: false }, 'warning', 'it is stopping'],
   ['is alone', { ...reading, connected: false }, 'warning', 'it has lost the scheduler and reads what it last had'],
   ['has no Kafka', { ...reading, journal: {} }, 'wrong', 'it cannot reach Kafka'],
 ])('an engine that %s is told', (_, says, state, found) => {
-  expect(engineFinding(says)).toMatchObject({ check: 'engine', state, found })
+  expect(readerFinding('engine', says)).toMatchObject({ check: 'engine', state, found })
 })
 
 describe('a running scheduler', () => {

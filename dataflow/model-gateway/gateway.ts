@@ -1,0 +1,180 @@
+/**
+ * Records on models' inputs become records on their outputs, or on the error topic. A record is done, and its offset may be
+ * committed, when what it caused is acknowledged: at least once.
+ */
+import type { Registry } from 'prom-client'
+import { backoffMs, pause } from '../../kit/backoff.ts'
+import { type ServingError, toServingError } from '../../kit/errors.ts'
+import type { Logger } from '../../kit/log.ts'
+import type { Consumer, ConsumerOptions, OnRecord } from '../consumer/types.ts'
+import type { Journal, JournalRecord } from '../journal/journal.ts'
+import { ERRORS, parseTopicName, type TopicEnd, topicName, type TopicSpace } from '../journal/topics.ts'
+import type { IncomingRecord } from '../kafka/client.ts'
+import type { ModelClient, ModelEnd } from '../model-client/model-client.ts'
+import { createModelGatewayMetrics, type ModelGatewayMetrics, type RecordOutcome } from './metrics.ts'
+import { ModelLine } from './model-line.ts'
+import { callHeaders, errorRecord, marked, outputRecord, readAsked } from './records.ts'
+
+const BACKOFF = { minMs: 100, maxMs: 5_000 }
+
+export interface ModelGatewayOptions {
+  readonly space: TopicSpace
+  readonly maxConcurrentPerModel: number
+  readonly requestTimeoutMs: number
+  readonly maxWaitMs: number
+  readonly drainTimeoutMs: number
+  readonly consumer: ConsumerOptions
+}
+
+export interface ModelGatewayDeps {
+  readonly consume: (options: ConsumerOptions, onRecord: OnRecord) => Consumer
+  readonly models: Pick<ModelClient, 'infer'>
+  readonly journal: Journal
+  readonly registry: Registry
+  readonly isConnected: () => boolean
+  readonly log: Logger
+  readonly nowMs: () => number
+}
+
+export interface ModelGateway {
+  readonly assign: (model: string) => void
+  /** Resolves when nothing of it runs here any more, or is late, and what was done is committed. */
+  readonly revoke: (model: string) => Promise<void>
+  /** Model to records that are not done. */
+  readonly lag: () => ReadonlyMap<string, number>
+  readonly stop: () => Promise<void>
+}
+
+const endOf = (name: string, side: 'inputs' | 'outputs'): TopicEnd => ({ kind: 'model', name, side })
+
+export function createModelGateway(options: ModelGatewayOptions, deps: ModelGatewayDeps): ModelGateway {
+  const { space, requestTimeoutMs, maxWaitMs } = options
+  const { models, journal, log, nowMs } = deps
+  const stopping = new AbortController()
+  const lines = new Map<string, ModelLine>()
+
+  const lag = (): ReadonlyMap<string, number> =>
+    new Map([...consumer.lag()].map(([topic, records]) => [modelOf(space, topic), records]))
+  const metrics: ModelGatewayMetrics = createModelGatewayMetrics(deps.registry, {
+    lag,
+    running: () => new Map([...lines].map(([model, { running }]) => [model, running])),
+    connected: deps.isConnected,
+  })
+
+  /** Until Kafka has it, or this process stops; what it may have already is marked. @throws ServingError: it never will */
+  const write = async (record: JournalRecord): Promise<boolean> => {
+    let sent = record
+    for (let attempt = 0; !stopping.signal.aborted; attempt++) {
+      try {
+        await journal.record(sent)
+        return true
+      } catch (error) {
+        const failure = toServingError(error)
+        if (failure.code !== 'KAFKA_UNAVAILABLE' && failure.code !== 'JOURNAL_OVERLOADED') throw failure
+        if (failure.code === 'KAFKA_UNAVAILABLE') sent = marked(record)
+        await pause(backoffMs(attempt, BACKOFF), stopping.signal)
+      }
+    }
+    return false
+  }
+
+  /** False: nothing was written, so the record is not done. */
+  const fail = async (record: IncomingRecord, model: string, text: string): Promise<boolean> => {
+    try {
+      return await write(errorRecord(record, model, text))
+    } catch (error) {
+      log.error({ model, error: String(error) }, 'the record of an error cannot be written')
+      return false
+    }
+  }
+
+  const onRecord = (record: IncomingRecord, done: () => void): void => {
+    const model = modelOf(space, record.topic)
+    const takenMs = nowMs()
+    const finish = async (outcome: RecordOutcome, isWritten: Promise<boolean>): Promise<void> => {
+      if (!(await isWritten)) return
+      metrics.ended(model, outcome, (nowMs() - takenMs) / 1_000)
+      done()
+    }
+    let asked: ReturnType<typeof readAsked>
+    try {
+      asked = readAsked(record)
+    } catch (error) {
+      void finish('poison', fail(record, model, toServingError(error).message))
+      return
+    }
+    const onEnd = async (end: ModelEnd): Promise<void> => {
+      if (end.kind === 'failed') return finish('failed', fail(record, model, end.failure.message))
+      try {
+        await finish('answered', write(outputRecord(record, model, asked, end.response, end.routes)))
+      } catch (error) {
+        const { message }: ServingError = toServingError(error) // too large for its topic, or for JSON
+        await finish('failed', fail(record, model, `its answer cannot be recorded: ${message}`))
+      }
+    }
+    lines.get(model)?.add({
+      call: { model, request: asked.request, headers: callHeaders(record.headers), timeoutMs: requestTimeoutMs },
+      onEnd,
+    })
+  }
+  const consumer = deps.consume(options.consumer, onRecord)
+
+  /** Topics are made once; a consumer waits for those that somebody deletes. */
+  const begin = async (model: string, line: ModelLine): Promise<void> => {
+    const isHeld = (): boolean => lines.get(model) === line && !stopping.signal.aborted
+    for (let attempt = 0; isHeld(); attempt++) {
+      try {
+        await journal.ensureTopics([endOf(model, 'inputs'), endOf(model, 'outputs'), ERRORS])
+        if (isHeld()) await consumer.assign(topicName(space, endOf(model, 'inputs')))
+        return
+      } catch (error) {
+        if (attempt === 0) log.warn({ model, error: String(error) }, 'topics of a model could not be made')
+        await pause(backoffMs(attempt, BACKOFF), stopping.signal)
+      }
+    }
+  }
+
+  const revoke = async (model: string): Promise<void> => {
+    const line = lines.get(model)
+    if (line === undefined) return
+    await within(options.drainTimeoutMs, line.leave())
+    line.drop()
+    lines.delete(model)
+    await consumer.release(topicName(space, endOf(model, 'inputs')), 0)
+  }
+
+  return {
+    assign: (model) => {
+      if (lines.has(model)) return
+      const line = new ModelLine({
+        models,
+        maxConcurrent: options.maxConcurrentPerModel,
+        maxWaitMs,
+        onRetry: () => {
+          metrics.retried(model)
+        },
+        nowMs,
+      })
+      lines.set(model, line)
+      void begin(model, line)
+    },
+    revoke,
+    lag,
+    stop: async () => {
+      await Promise.all([...lines.keys()].map(revoke))
+      stopping.abort()
+      await consumer.stop(0)
+    },
+  }
+}
+
+function modelOf(space: TopicSpace, topic: string): string {
+  const end = parseTopicName(space, topic)
+  return end?.kind === 'model' ? end.name : ''
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const late = new AbortController()
+  await Promise.race([work, pause(ms, late.signal)])
+  late.abort()
+}

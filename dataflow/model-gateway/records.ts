@@ -1,0 +1,76 @@
+/** What a record on a model's inputs asks for, and the records that answer it. Pure. */
+import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
+import { toRestResponse } from '../../api/oip/rest-response.ts'
+import { decodeRequest, isJson } from '../journal/decode.ts'
+import { errorHeaders } from '../journal/journal-headers.ts'
+import type { JournalMessage, JournalRecord } from '../journal/journal.ts'
+import { ERRORS, REPLAYED_HEADER } from '../journal/topics.ts'
+import type { IncomingRecord, RecordHeaders } from '../kafka/client.ts'
+import type { CallHeaders } from '../model-client/model-client.ts'
+
+const ROUTE_HEADER = 'x-seldon-route'
+/** What we say to each other, what a proxy says for one hop, and the route, which an answer has and a request has not. */
+const NOT_PASSED = /^x-(?:millrace-|envoy-|forwarded-|seldon-route$)/
+/** More of a text helps nobody. */
+const MAX_ERROR_CHARS = 16_384
+
+export interface Asked {
+  readonly request: InferenceRequest
+  /** The answer comes in the form of the request. */
+  readonly form: 'json' | 'protobuf'
+}
+
+/** @throws ServingError REQUEST_INVALID, TENSOR_INVALID: a record that nobody can read */
+export const readAsked = (record: IncomingRecord): Asked => ({
+  request: decodeRequest(record),
+  form: isJson(record) ? 'json' : 'protobuf',
+})
+
+/** Every `x-*` of the record, for the model; HTTP/2 carries no line breaks. */
+export const callHeaders = (headers: RecordHeaders): CallHeaders =>
+  headers
+    .map(([name, value]) => [name.toLowerCase(), value] as const)
+    .filter(([name, value]) => /^x-[\w-]+$/.test(name) && !NOT_PASSED.test(name) && /^[\x20-\x7e]*$/.test(value))
+
+/** The record of an answer: key, partition and headers of its request, and the routes that it took. */
+export function outputRecord(
+  record: IncomingRecord,
+  model: string,
+  { request, form }: Asked,
+  response: InferenceResponse,
+  routes: readonly string[],
+): JournalRecord {
+  const added = routes.filter(
+    (route) => !record.headers.some(([name, value]) => name === ROUTE_HEADER && value === route),
+  )
+  const headers = [...record.headers, ...added.map((route) => [ROUTE_HEADER, route] as const)]
+  return {
+    ...common(record),
+    topic: { kind: 'model', name: model, side: 'outputs' },
+    headers,
+    message: form === 'json' ? toJson(response, request) : { kind: 'response', response },
+  }
+}
+
+/** The record of a failure, with its words alone, as in the answer to a call. */
+export const errorRecord = (record: IncomingRecord, model: string, text: string): JournalRecord => ({
+  ...common(record),
+  topic: ERRORS,
+  headers: errorHeaders(record.headers, model),
+  message: { kind: 'error', text: text.slice(0, MAX_ERROR_CHARS) },
+})
+
+/** Of a record that a broker may have already. */
+export const marked = (record: JournalRecord): JournalRecord =>
+  record.headers.some(([name]) => name === REPLAYED_HEADER)
+    ? record
+    : { ...record, headers: [...record.headers, [REPLAYED_HEADER, '1']] }
+
+const common = ({ rawKey, partition }: IncomingRecord) =>
+  ({ key: rawKey, partition, onFailure: 'fail-closed', awaited: true }) as const
+
+/** A record has no header for the length of its JSON: outputs that were asked for as bytes come as JSON all the same. */
+function toJson(response: InferenceResponse, request: InferenceRequest): JournalMessage {
+  const { chunks } = toRestResponse(response, { ...request, parameters: {}, outputs: [] })
+  return { kind: 'encoded', bytes: Buffer.concat(chunks) }
+}
