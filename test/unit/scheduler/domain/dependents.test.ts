@@ -35,6 +35,37 @@ function applied(cluster: ReturnType<typeof createClusterState>, write: Write) {
   return [...cluster.affectedDependents(change)].toSorted()
 }
 
+function reconcilerOf(cluster: ReturnType<typeof createClusterState>) {
+  const dependents = createDependentsReconciler({
+    cluster,
+    context: () => ({
+      measured: () => NOTHING_MEASURED,
+      nowMs: 7,
+      isAcked: () => true,
+      heldNodes: () => [],
+      drainTimeMs: 0,
+      noNodeDrainTimeMs: 0,
+      replicaGraceMs: 0,
+      mayMove: () => true,
+      moveBudget: () => true,
+      retry: DEFAULT_RETRY_POLICY,
+      gateways: gatewaysThat({}),
+      engines: NO_ENGINES,
+      place: () => {
+        throw new Error('nothing is placed here')
+      },
+    }),
+    schedule: () => undefined,
+    log: silentLogger,
+  })
+  const fill = (): number => {
+    const batch = createBatch(cluster)
+    dependents.fill(batch).done(true)
+    return batch.size()
+  }
+  return { dependents, fill }
+}
+
 describe('pipelines and experiments', () => {
   test('are affected by the models that they name, and by nothing else', () => {
     const cluster = createClusterState()
@@ -59,33 +90,7 @@ describe('pipelines and experiments', () => {
     cluster.apply(writeModel(answering('a')))
     cluster.apply(writePipeline('p', 'b', 'a'))
     cluster.apply(writeExperiment('e', 'a', 'b'))
-    const dependents = createDependentsReconciler({
-      cluster,
-      context: () => ({
-        measured: () => NOTHING_MEASURED,
-        nowMs: 7,
-        isAcked: () => true,
-        heldNodes: () => [],
-        drainTimeMs: 0,
-        noNodeDrainTimeMs: 0,
-        replicaGraceMs: 0,
-        mayMove: () => true,
-        moveBudget: () => true,
-        retry: DEFAULT_RETRY_POLICY,
-        gateways: gatewaysThat({}),
-        engines: NO_ENGINES,
-        place: () => {
-          throw new Error('nothing is placed here')
-        },
-      }),
-      schedule: () => undefined,
-      log: silentLogger,
-    })
-    const fill = (): number => {
-      const batch = createBatch(cluster)
-      dependents.fill(batch).done(true)
-      return batch.size()
-    }
+    const { dependents, fill } = reconcilerOf(cluster)
     dependents.markAll()
     expect(fill()).toBe(4) // two documents, two events
     expect(cluster.pipeline('p')?.status).toMatchObject({
@@ -108,6 +113,18 @@ describe('pipelines and experiments', () => {
     fill()
     expect(cluster.pipeline('p')).toBeUndefined()
     expect(dependents.size()).toBe(0)
+  })
+
+  test('one whose record cannot be understood does not keep the others from being looked at', () => {
+    const cluster = createClusterState()
+    cluster.apply(writeModel(answering('a')))
+    cluster.apply(writeExperiment('broken', 'a'))
+    cluster.apply(writeExperiment('good', 'a'))
+    Object.assign(cluster.experiment('broken') ?? {}, { status: undefined })
+    const { dependents, fill } = reconcilerOf(cluster)
+    dependents.mark(['experiment/broken', 'experiment/good'])
+    fill()
+    expect(cluster.experiment('good')?.status).toMatchObject({ candidates: [{ name: 'a', ready: true }] })
   })
 })
 
