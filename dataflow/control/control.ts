@@ -2,7 +2,6 @@
 import type { GatewayMessage } from '../../api/generated/millrace/dataflow/GatewayMessage.ts'
 import type { PipelineReport } from '../../api/generated/millrace/dataflow/PipelineReport.ts'
 import type { SchedulerMessage__Output } from '../../api/generated/millrace/dataflow/SchedulerMessage.ts'
-import { type Backoff, backoffMs, pause } from '../../kit/backoff.ts'
 import { toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { Journal } from '../journal/journal.ts'
@@ -17,25 +16,23 @@ export interface ControlDeps {
   readonly journal: Journal
   readonly runner: Pick<DirectRunner, 'untilIdle'>
   readonly report: (message: GatewayMessage) => void
+  /** Nothing is reported any more. */
   readonly signal: AbortSignal
   readonly log: Logger
 }
-
-/** While Kafka does not make a pipeline's topics. */
-const TOPICS_RETRY: Backoff = { minMs: 500, maxMs: 30_000 }
 
 /** Returns what takes the scheduler's messages. */
 export function createControl(deps: ControlDeps): (message: SchedulerMessage__Output) => void {
   const { plans, file, journal, runner, signal, log } = deps
 
-  const report = ({ pipeline, version, uid }: PlanName, state: PipelineReport['state'], reason: string): void => {
-    deps.report({ report: { pipeline, version, uid, state: state ?? 'FAILED', reason } })
+  const report = (
+    { pipeline, version, uid }: PlanName,
+    state: NonNullable<PipelineReport['state']>,
+    reason: string,
+    mayPass = false,
+  ): void => {
+    if (!signal.aborted) deps.report({ report: { pipeline, version, uid, state, reason, mayPass } })
   }
-  const isHeld = (name: PlanName): boolean =>
-    plans
-      .held()
-      .some(({ pipeline, version, uid }) => pipeline === name.pipeline && version === name.version && uid === name.uid)
-
   const load = (source: PlanSource): void => {
     const name = toName(source)
     const outcome = plans.load(source)
@@ -44,28 +41,22 @@ export function createControl(deps: ControlDeps): (message: SchedulerMessage__Ou
       report(name, 'FAILED', outcome.reason)
       return
     }
-    file.save(plans.snapshot)
     log.info(name, 'pipeline loaded')
-    const held = plans
-      .held()
-      .find(({ pipeline, version }) => pipeline === source.pipeline && version === source.version)
-    if (held !== undefined) void makeTopics(held)
+    void makeTopics(outcome.held)
   }
 
-  /** Says LOADED once the topics are there; until then why not, and tries again. */
+  /** Says LOADED once the topics are there, else why not: the scheduler asks again. */
   const makeTopics = async (held: HeldPlan): Promise<void> => {
     const name = toName(held)
-    for (let attempt = 0; !signal.aborted && isHeld(held); attempt += 1) {
-      try {
-        if (held.journal.record !== 'none') await journal.ensureTopics(topicsOf(held))
-        report(name, 'LOADED', '')
-        return
-      } catch (error) {
-        const reason = toServingError(error).message
-        if (attempt === 0) log.warn({ ...name, error: reason }, 'topics of a pipeline could not be made')
-        report(name, 'FAILED', reason)
-        await pause(backoffMs(attempt, TOPICS_RETRY), signal)
-      }
+    try {
+      if (held.journal.record !== 'none') await journal.ensureTopics(topicsOf(held))
+      plans.complete(held)
+      file.save(plans.snapshot)
+      report(name, 'LOADED', '')
+    } catch (error) {
+      const reason = toServingError(error).message
+      log.warn({ ...name, error: reason }, 'topics of a pipeline could not be made')
+      report(name, 'FAILED', reason, true)
     }
   }
 
@@ -75,13 +66,16 @@ export function createControl(deps: ControlDeps): (message: SchedulerMessage__Ou
       log.info(name, 'pipeline unloaded')
       await runner.untilIdle(held.plan)
     }
+    const own = ownTopics(name.pipeline)
     try {
-      if (!keepTopics) await journal.deleteTopics(ownTopics(name.pipeline))
+      // Whoever writes after the deletion would make the topics anew.
+      if (held === undefined || held.spec.dataflow?.cleanTopicsOnDelete === true) await journal.untilRecorded(own)
+      if (!keepTopics) await journal.deleteTopics(own)
       report(name, 'UNLOADED', '')
     } catch (error) {
       const reason = toServingError(error).message
       log.warn({ ...name, error: reason }, 'topics of a pipeline could not be deleted')
-      report(name, 'UNLOADED', reason)
+      report(name, 'FAILED', reason, true)
     }
   }
 

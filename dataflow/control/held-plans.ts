@@ -39,7 +39,8 @@ interface Pipeline {
   serving: PlanName | undefined
 }
 
-export type LoadOutcome = { readonly kind: 'loaded' } | { readonly kind: 'failed'; readonly reason: string }
+export type LoadOutcome =
+  { readonly kind: 'loaded'; readonly held: HeldPlan } | { readonly kind: 'failed'; readonly reason: string }
 
 export interface HeldPlans {
   readonly load: (source: PlanSource) => LoadOutcome
@@ -51,6 +52,10 @@ export interface HeldPlans {
   /** The plan of new requests. */
   readonly serving: (pipeline: string) => HeldPlan | undefined
   readonly held: () => readonly HeldPlan[]
+  /** Its topics are there: it may be called held, and be saved. */
+  readonly complete: (held: HeldPlan) => void
+  /** Those of `held` that are complete. */
+  readonly completed: () => readonly HeldPlan[]
   readonly snapshot: () => PlansSnapshot
 }
 
@@ -64,12 +69,13 @@ export function createHeldPlans(compile: Compile, saved: PlansSnapshot): HeldPla
   let { storeId } = saved
   /** Loaded on this connection or before it: in neither case to be dropped by a Synchronised of the same stream. */
   const fresh = new Set<HeldPlan>()
+  const incomplete = new WeakSet<HeldPlan>()
 
   const load = (source: PlanSource): LoadOutcome => {
     const known = pipelines.get(source.pipeline)?.versions.get(source.version)
     if (known !== undefined && isSame(known, source) && known.specJson === source.specJson) {
       fresh.add(known)
-      return { kind: 'loaded' }
+      return { kind: 'loaded', held: known }
     }
     try {
       const spec = parseSpec(source)
@@ -83,7 +89,8 @@ export function createHeldPlans(compile: Compile, saved: PlansSnapshot): HeldPla
       pipeline.versions.set(source.version, held)
       pipelines.set(source.pipeline, pipeline)
       fresh.add(held)
-      return { kind: 'loaded' }
+      incomplete.add(held)
+      return { kind: 'loaded', held }
     } catch (error) {
       return { kind: 'failed', reason: toServingError(error).message }
     }
@@ -105,7 +112,10 @@ export function createHeldPlans(compile: Compile, saved: PlansSnapshot): HeldPla
 
   const held = (): readonly HeldPlan[] => [...pipelines.values()].flatMap(({ versions }) => [...versions.values()])
 
+  const completed = (): readonly HeldPlan[] => held().filter((one) => !incomplete.has(one))
+
   for (const source of saved.plans) load(source)
+  for (const one of held()) incomplete.delete(one) // or it would not have been saved
   for (const name of saved.serving) serve(name)
   fresh.clear()
 
@@ -134,9 +144,13 @@ export function createHeldPlans(compile: Compile, saved: PlansSnapshot): HeldPla
       return newest
     },
     held,
+    complete: (one) => {
+      incomplete.delete(one)
+    },
+    completed,
     snapshot: () => ({
       storeId,
-      plans: held().map(toSource),
+      plans: completed().map(toSource),
       serving: [...pipelines.values()].flatMap(({ serving }) => (serving === undefined ? [] : [serving])),
     }),
   }

@@ -64,6 +64,8 @@ export interface Journal {
   record(record: JournalRecord): Promise<void>
   /** Creates what is missing. @throws ServingError KAFKA_UNAVAILABLE, CONFIG_INVALID */
   ensureTopics(ends: readonly TopicEnd[]): Promise<void>
+  /** Resolves when what was recorded for these topics is acknowledged, or refused. @throws ServingError KAFKA_UNAVAILABLE when that takes too long */
+  untilRecorded(ends: readonly TopicEnd[]): Promise<void>
   /** Topics that are not there are no error. @throws ServingError KAFKA_UNAVAILABLE */
   deleteTopics(ends: readonly TopicEnd[]): Promise<void>
   status(): JournalStatus
@@ -76,6 +78,7 @@ export const nullJournal: Journal = {
   partitions: 1,
   record: () => Promise.resolve(),
   ensureTopics: () => Promise.resolve(),
+  untilRecorded: () => Promise.resolve(),
   deleteTopics: () => Promise.resolve(),
   status: () => ({ kind: 'none' }),
   close: () => Promise.resolve(),

@@ -6,6 +6,7 @@
  * I8: `record` resolves only after the acknowledgement, or, with `fail-open`, when the record is in the spill file.
  */
 import type { Registry } from 'prom-client'
+import { pause } from '../../kit/backoff.ts'
 import { ServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { KafkaClient, OutgoingRecord } from '../kafka/client.ts'
@@ -35,9 +36,10 @@ export interface KafkaJournalDeps {
 }
 
 interface Entry extends Pending {
+  readonly topic: TopicEnd
   readonly lane: Lane<Entry>
   readonly onFailure: JournalFailure
-  readonly settle: (error?: ServingError) => void
+  settle: (error?: ServingError) => void
 }
 
 const CLOSE_DEADLINE_MS = 5_000
@@ -143,12 +145,38 @@ class KafkaJournal implements Journal {
       }
       const state = { alone: false, topicEnsured: false, attempts: 0 }
       const lane = this.#laneOf(record.topic)
-      lane.add({ bytes, awaited, enqueuedAtMs, encode, onFailure, settle, lane, ...state })
+      lane.add({ topic: record.topic, bytes, awaited, enqueuedAtMs, encode, onFailure, settle, lane, ...state })
     })
   }
 
-  ensureTopics(ends: readonly TopicEnd[]): Promise<void> {
+  async ensureTopics(ends: readonly TopicEnd[]): Promise<void> {
+    if (!this.#availability.available) throw unavailable(this.#availability.reason) // known, so nobody queues for it
     return this.#topics.ensure(ends)
+  }
+
+  async untilRecorded(ends: readonly TopicEnd[]): Promise<void> {
+    const isOf = ({ topic }: Entry): boolean => ends.some((end) => isSameEnd(end, topic))
+    const { inputs, rest } = this.#lanes
+    const entries = [...inputs.unsettled(), ...rest.unsettled()].filter(isOf)
+    if (entries.length === 0) return
+    const settled = Promise.all(
+      entries.map(
+        (entry) =>
+          new Promise<void>((resolve) => {
+            const { settle } = entry
+            entry.settle = (error) => {
+              settle(error)
+              resolve()
+            }
+          }),
+      ),
+    )
+    const { deliveryTimeoutMs } = this.#options
+    const deadline = new AbortController()
+    const late = pause(deliveryTimeoutMs, deadline.signal).then(() => 'late' as const)
+    const end = await Promise.race([settled, late])
+    deadline.abort()
+    if (end === 'late') throw unavailable(`${String(entries.length)} records waited for it and were not acknowledged`)
   }
 
   deleteTopics(ends: readonly TopicEnd[]): Promise<void> {
@@ -310,6 +338,11 @@ class KafkaJournal implements Journal {
     return oldest.length === 0 ? 0 : Math.max(0, this.#deps.now() - Math.min(...oldest)) / 1_000
   }
 }
+
+const isSameEnd = (a: TopicEnd, b: TopicEnd): boolean =>
+  a.kind === 'errors' || b.kind === 'errors'
+    ? a.kind === b.kind
+    : a.kind === b.kind && a.name === b.name && a.side === b.side
 
 /** What a broker may have already, or what comes later than it should. */
 const markedIf = (marked: boolean, record: OutgoingRecord): OutgoingRecord =>

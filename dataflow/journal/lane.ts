@@ -95,6 +95,11 @@ export class Lane<P extends Pending> {
     return taken
   }
 
+  /** What is on its way and what waits. */
+  unsettled(): readonly P[] {
+    return [...this.#sending, ...this.#queue]
+  }
+
   /** Resolves when nothing is on its way, and, unless it is paused, nothing waits. */
   async settled(): Promise<void> {
     while (this.#sending.length > 0 || (this.#queue.length > 0 && !this.#paused)) {

@@ -94,7 +94,7 @@ export async function startPipelineGateway(
       tls: tls !== undefined,
       hasJournal: journal.status().kind !== 'none',
       epoch,
-      held: plans.held().map(({ pipeline, version, uid }) => ({ pipeline, version, uid })),
+      held: plans.completed().map(({ pipeline, version, uid }) => ({ pipeline, version, uid })),
       storeId: plans.snapshot().storeId,
     }),
     onMessage: createControl({

@@ -186,7 +186,7 @@ export function startGateways(deps: GatewaysDeps): Gateways {
   }
 
   function report({ session, holdings }: Connected, message: PipelineReport__Output): void {
-    const { pipeline, version, uid, state, reason } = message
+    const { pipeline, version, uid, state, reason, mayPass } = message
     if (state === 'FAILED')
       log.warn({ gateway: session.name, pipeline, version, error: reason }, 'gateway refused a pipeline')
     const failure = state === 'FAILED' ? reason : undefined
@@ -195,7 +195,7 @@ export function startGateways(deps: GatewaysDeps): Gateways {
     const isWanted = document !== undefined && heldVersions(document).some((one) => one.uid === uid)
     if (!isOfUnload && isWanted) {
       if (state === 'LOADED') holdings.loaded(uid)
-      else holdings.failed(pipeline, uid, state === 'FAILED' ? reason : 'it let the version go', now())
+      else holdings.failed(pipeline, uid, state === 'FAILED' ? reason : 'it let the version go', now(), mayPass)
       holdings.follow(pipeline, document)
     }
     deps.onSaid([`pipeline/${pipeline}`])
@@ -266,10 +266,10 @@ export function startGateways(deps: GatewaysDeps): Gateways {
   const view: GatewaysView = {
     needed: () => neededGateways(presence),
     said: (gateway, uid) => introducedOf(gateway)?.said(uid) ?? { kind: 'nothing' },
-    unloads: (pipeline) =>
+    unloads: (pipeline, step) =>
       [...connected.values()]
         .filter((entry) => entry.introduced)
-        .map(({ session, holdings }) => ({ gateway: session.name, ...holdings.unload(pipeline) })),
+        .map(({ session, holdings }) => ({ gateway: session.name, ...holdings.unload(pipeline, step) })),
     haveJournal: () => [...cluster.gateways()].some(({ hasJournal }) => hasJournal),
   }
 

@@ -4,11 +4,11 @@
  */
 import type { PipelineDocument } from '../domain/documents.ts'
 import { servingPipelineVersion } from '../domain/pipeline/facts.ts'
-import type { Said, Unload } from '../domain/pipeline/gateways-view.ts'
+import type { Said, Unload, UnloadStep } from '../domain/pipeline/gateways-view.ts'
 
 const MAX_ATTEMPTS = 10
 const RETRY = { firstMs: 1_000, maxMs: 60_000 }
-const UNLOAD_RETRY_MS = 10_000
+const UNLOAD_RETRY = { firstMs: 1_000, maxMs: 300_000 }
 /** A gateway that says nothing about a load for so long has failed it. */
 const ANSWER_DEADLINE_MS = 60_000
 
@@ -24,15 +24,16 @@ export interface Holdings {
   /** It was asked to load these. */
   readonly asked: (pipeline: string, uids: readonly string[], nowMs: number) => void
   readonly loaded: (uid: string) => void
-  readonly failed: (pipeline: string, uid: string, reason: string, nowMs: number) => void
+  /** `mayPass`: not the pipeline's fault, so it is asked again for as long as it takes. */
+  readonly failed: (pipeline: string, uid: string, reason: string, nowMs: number, mayPass?: boolean) => void
   /** Nobody wants it there any more. */
   readonly gone: (uid: string) => void
   readonly said: (uid: string) => Said
   /** It was asked to unload a deleted pipeline. */
-  readonly unloading: (pipeline: string, versions: readonly number[]) => void
+  readonly unloading: (pipeline: string, versions: readonly number[], step: UnloadStep) => void
   /** Whether it was asked to. */
   readonly unloaded: (pipeline: string, version: number, failure: string | undefined, nowMs: number) => boolean
-  readonly unload: (pipeline: string) => Pick<Unload, 'kind' | 'reason'>
+  readonly unload: (pipeline: string, step: UnloadStep) => Pick<Unload, 'kind' | 'reason'>
   /** Compares what serves with what it has: for every committed change of a pipeline, and when something was said of it. */
   readonly follow: (name: string, pipeline: PipelineDocument | undefined) => void
   /** How many serving versions it does not have. */
@@ -52,7 +53,9 @@ interface Load {
 
 interface Unloading {
   readonly versions: Set<number>
+  readonly step: UnloadStep
   failure: string | undefined
+  failures: number
   dueAtMs: number
 }
 
@@ -72,16 +75,15 @@ export function createHoldings(held: readonly string[]): Holdings {
     open.set(uid, load)
     return load
   }
-  const fail = (load: Load, reason: string, nowMs: number): void => {
-    const retrying = load.attempts < MAX_ATTEMPTS
+  const fail = (load: Load, reason: string, nowMs: number, mayPass = false): void => {
+    const retrying = mayPass || load.attempts < MAX_ATTEMPTS
     load.said = { kind: 'failed', reason, retrying }
-    const delayMs = Math.min(RETRY.maxMs, RETRY.firstMs * 2 ** Math.max(0, load.attempts - 1))
-    load.dueAtMs = retrying ? nowMs + delayMs : Infinity
+    load.dueAtMs = retrying ? nowMs + delayMs(load.attempts, RETRY) : Infinity
   }
   /** A load whose time has come: its answer is late, or it is asked again. */
   const dueLoad = (uid: string, load: Load, nowMs: number): Due => {
     const { pipeline } = load
-    if (load.said.kind === 'failed' && load.attempts < MAX_ATTEMPTS) return { kind: 'load', pipeline, uid }
+    if (load.said.kind === 'failed' && load.said.retrying) return { kind: 'load', pipeline, uid }
     const reason =
       load.said.kind === 'failed' ? load.said.reason : `no answer in ${String(ANSWER_DEADLINE_MS / 1_000)} s`
     fail(load, reason, nowMs)
@@ -101,30 +103,36 @@ export function createHoldings(held: readonly string[]): Holdings {
       open.delete(uid)
       loaded.add(uid)
     },
-    failed: (pipeline, uid, reason, nowMs) => {
+    failed: (pipeline, uid, reason, nowMs, mayPass) => {
       loaded.delete(uid)
-      fail(openLoad(pipeline, uid), reason, nowMs)
+      fail(openLoad(pipeline, uid), reason, nowMs, mayPass)
     },
     gone: (uid) => {
       loaded.delete(uid)
       open.delete(uid)
     },
-    unloading: (pipeline, versions) => {
+    unloading: (pipeline, versions, step) => {
       if (versions.length === 0) return
-      unloads.set(pipeline, { versions: new Set(versions), failure: undefined, dueAtMs: Infinity })
+      const before = unloads.get(pipeline)
+      const failures = before?.step === step ? before.failures : 0
+      unloads.set(pipeline, { versions: new Set(versions), step, failure: undefined, failures, dueAtMs: Infinity })
     },
     unloaded: (pipeline, version, failure, nowMs) => {
       const entry = unloads.get(pipeline)
       if (entry?.versions.has(version) !== true) return false
       entry.failure = failure
       if (failure === undefined) entry.versions.delete(version)
-      else entry.dueAtMs = nowMs + UNLOAD_RETRY_MS
+      else {
+        entry.failures += 1
+        entry.dueAtMs = nowMs + delayMs(entry.failures, UNLOAD_RETRY)
+      }
       return true
     },
-    unload: (pipeline) => {
+    unload: (pipeline, step) => {
       const entry = unloads.get(pipeline)
-      if (entry?.versions.size === 0) return { kind: 'unloaded', reason: '' }
-      if (entry?.failure !== undefined) return { kind: 'failed', reason: entry.failure }
+      if (entry?.step !== step) return { kind: 'asked', reason: '' } // what it said of another step says nothing of this
+      if (entry.versions.size === 0) return { kind: 'unloaded', reason: '' }
+      if (entry.failure !== undefined) return { kind: 'failed', reason: entry.failure }
       return { kind: 'asked', reason: '' }
     },
     follow: (name, pipeline) => {
@@ -144,6 +152,10 @@ export function createHoldings(held: readonly string[]): Holdings {
     ],
   }
 }
+
+/** Doubling from the first on. */
+const delayMs = (attempts: number, { firstMs, maxMs }: { firstMs: number; maxMs: number }): number =>
+  Math.min(maxMs, firstMs * 2 ** Math.max(0, attempts - 1))
 
 function mark(set: Set<string>, name: string, member: boolean): void {
   if (member) set.add(name)

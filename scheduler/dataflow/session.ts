@@ -59,7 +59,7 @@ export function createSession(deps: SessionDeps): Session {
   let blocked: NodeJS.Timeout | undefined
   for (const { pipeline, version, uid } of introduction.held) {
     const { held } = told.get(pipeline) ?? TOLD_NOTHING
-    told.set(pipeline, { held: new Map([...held, [uid, version]]), unloading: false })
+    told.set(pipeline, { held: new Map([...held, [uid, version]]) })
   }
 
   const send = (message: SchedulerMessage): void => {
@@ -79,7 +79,7 @@ export function createSession(deps: SessionDeps): Session {
     told.set(name, telling.told)
     for (const uid of telling.gone) holdings.gone(uid)
     holdings.asked(name, telling.asked, deps.now())
-    holdings.unloading(name, telling.unloads)
+    holdings.unloading(name, telling.unloads, telling.step)
     for (const message of telling.messages) send(message)
   }
 

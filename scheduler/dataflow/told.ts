@@ -1,6 +1,7 @@
 /** What a gateway was told of one pipeline, what it should be told, and the messages in between. Pure. */
 import type { SchedulerMessage } from '../../api/generated/millrace/dataflow/SchedulerMessage.ts'
 import type { PipelineDocument } from '../domain/documents.ts'
+import type { UnloadStep } from '../domain/pipeline/gateways-view.ts'
 import { heldVersions, servingPipelineVersion, wantedPipelineVersion } from '../domain/pipeline/facts.ts'
 
 export interface Told {
@@ -8,11 +9,11 @@ export interface Told {
   readonly held: ReadonlyMap<string, number>
   /** The uid of the version that it runs. */
   readonly serving?: string
-  /** It was told to unload a deleted pipeline for good. */
-  readonly unloading: boolean
+  /** What it was told last of a deleted pipeline. */
+  readonly leaving?: UnloadStep
 }
 
-export const TOLD_NOTHING: Told = { held: new Map(), unloading: false }
+export const TOLD_NOTHING: Told = { held: new Map() }
 
 export interface Telling {
   readonly messages: readonly SchedulerMessage[]
@@ -21,8 +22,9 @@ export interface Telling {
   readonly asked: readonly string[]
   /** The uids that it shall not hold any more. */
   readonly gone: readonly string[]
-  /** The versions of a deleted pipeline that it is asked to unload for good. */
+  /** The versions of a deleted pipeline that it is asked to unload for good, and how far that goes. */
   readonly unloads: readonly number[]
+  readonly step: UnloadStep
 }
 
 /** What serves is said after it was loaded, and before what served is unloaded: a gateway is never without one (I4). */
@@ -32,7 +34,8 @@ export function tell(before: Told, pipeline: PipelineDocument): Telling {
   const loads = wanted.filter(({ uid }) => !before.held.has(uid))
   const unloads = unloadsOf(before, pipeline)
   const { name } = pipeline
-  const keepTopics = pipeline.unloading !== true || !cleansTopics(pipeline)
+  const leaving = leavingOf(pipeline)
+  const keepTopics = leaving !== 'clean'
   const messages: SchedulerMessage[] = [
     ...loads.map(({ version, uid, spec }) => ({
       load: { pipeline: name, version, uid, specJson: JSON.stringify(spec) },
@@ -45,11 +48,18 @@ export function tell(before: Told, pipeline: PipelineDocument): Telling {
   const told: Told = {
     held: new Map(wanted.map(({ uid, version }) => [uid, version])),
     ...(serving === undefined ? {} : { serving: serving.uid }),
-    unloading: pipeline.unloading === true,
+    ...(leaving === undefined ? {} : { leaving }),
   }
-  const isForGood = pipeline.unloading === true && !before.unloading
+  const isForGood = leaving !== undefined && leaving !== before.leaving
   const gone = [...before.held.keys()].filter((uid) => !told.held.has(uid))
-  return { messages, told, asked: loads.map(({ uid }) => uid), gone, unloads: isForGood ? unloads : [] }
+  return {
+    messages,
+    told,
+    asked: loads.map(({ uid }) => uid),
+    gone,
+    unloads: isForGood ? unloads : [],
+    step: leaving ?? 'unload',
+  }
 }
 
 /** A version whose number is wanted again, with another uid, is replaced by its load. */
@@ -59,9 +69,13 @@ function unloadsOf(before: Told, pipeline: PipelineDocument): readonly number[] 
     ([uid, version]) => !wanted.some((one) => one.uid === uid || one.version === version),
   )
   if (gone.length > 0) return gone.map(([, version]) => version)
-  // Topics may have to be deleted, whether or not it holds the pipeline.
-  return pipeline.unloading === true && !before.unloading ? [wantedPipelineVersion(pipeline).version] : []
+  // Each answers for itself, whether or not it holds the pipeline.
+  const leaving = leavingOf(pipeline)
+  return leaving !== undefined && leaving !== before.leaving ? [wantedPipelineVersion(pipeline).version] : []
 }
 
-const cleansTopics = (pipeline: PipelineDocument): boolean =>
-  wantedPipelineVersion(pipeline).spec.dataflow?.cleanTopicsOnDelete === true
+/** What a deleted pipeline asks of gateways at this moment. */
+function leavingOf({ unloading, cleaning }: PipelineDocument): UnloadStep | undefined {
+  if (unloading !== true) return undefined
+  return cleaning === true ? 'clean' : 'unload'
+}

@@ -184,11 +184,11 @@ export function startWorkers(deps: WorkersDeps): Workers {
   }
 
   function report({ session, holdings }: Connected, message: PipelineReport__Output): void {
-    const { pipeline, version, uid, state, reason } = message
+    const { pipeline, version, uid, state, reason, mayPass } = message
     if (state === 'FAILED')
       log.warn({ worker: session.name, pipeline, version, error: reason }, 'worker refused a pipeline')
     if (state === 'LOADED') holdings.loaded(uid)
-    else if (state === 'FAILED') holdings.failed(pipeline, uid, reason, now())
+    else if (state === 'FAILED') holdings.failed(pipeline, uid, reason, now(), mayPass)
     else holdings.gone(uid)
     holdings.follow(pipeline, planFor(session.name)(pipeline))
     deps.onSaid([pipeline])

@@ -204,6 +204,8 @@ export interface PipelineDocument extends Versioned {
   readonly refused?: string
   /** Deleted, and to be unloaded from every gateway now. */
   readonly unloading?: true
+  /** No gateway has it any more: its topics are to be deleted (`cleanTopicsOnDelete`). */
+  readonly cleaning?: true
   readonly status: PipelineStatusDocument
 }
 

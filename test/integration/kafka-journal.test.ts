@@ -112,6 +112,42 @@ it('the status says that one copy is not replicated', async () => {
   expect(journal.status()).toHaveProperty('remark', expect.stringContaining('not replicated'))
 })
 
+it('what was recorded in the background can be waited for, so that nothing makes a deleted topic anew', async () => {
+  const { journal, metric, topicOf } = await openJournal({ lingerMs: 200 })
+  const settled: string[] = []
+  for (const id of ['a', 'b']) {
+    const record = journal.record(inputRecord(id, { topic: OUTPUTS, awaited: false }))
+    void record.then(() => settled.push(id))
+  }
+  await journal.untilRecorded([INPUTS])
+  expect(settled).toEqual([])
+  await journal.untilRecorded([OUTPUTS])
+  expect(await metric('records_total')).toBe(2)
+  await journal.deleteTopics([OUTPUTS])
+  const admin = kafka.admin()
+  await eventually(async () => {
+    expect((await admin.partitions([topicOf('outputs')])).size).toBe(0)
+  })
+  await admin.close()
+})
+
+it('records that wait for a Kafka that is away are told to whoever waits for them, and so is the absence', async () => {
+  const { journal } = await openJournal({ deliveryTimeoutMs: 500 })
+  broker.pause()
+  try {
+    void journal.record(inputRecord('late', { topic: OUTPUTS, awaited: false })).catch(() => undefined)
+    await expect(journal.untilRecorded([OUTPUTS])).rejects.toMatchObject({
+      code: 'KAFKA_UNAVAILABLE',
+      message: expect.stringContaining('1 records waited') as string,
+    })
+    await expect(journal.record(inputRecord('now'))).rejects.toMatchObject({ code: 'KAFKA_UNAVAILABLE' })
+    await expect(journal.ensureTopics([INPUTS])).rejects.toMatchObject({ code: 'KAFKA_UNAVAILABLE' })
+  } finally {
+    broker.resume()
+  }
+  await eventually(() => journal.untilRecorded([OUTPUTS]))
+})
+
 it('topics that are deleted are gone, and deleting them again is no error', async () => {
   const { journal, topicOf } = await openJournal()
   await journal.deleteTopics([OUTPUTS])

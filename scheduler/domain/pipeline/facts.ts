@@ -21,6 +21,10 @@ export function heldVersions(pipeline: PipelineDocument): readonly PipelineVersi
   return [...new Set([serving, wanted])].filter((version) => version !== undefined)
 }
 
+/** Whether its topics go with it. */
+export const cleansTopics = (pipeline: PipelineDocument): boolean =>
+  wantedPipelineVersion(pipeline).spec.dataflow?.cleanTopicsOnDelete === true
+
 /** Models that the steps of a version call, each once, sorted. */
 export const modelsOf = ({ spec }: PipelineVersionDocument): readonly string[] =>
   [...new Set(spec.steps.map(({ name }) => name))].toSorted()

@@ -9,7 +9,10 @@ export type Said =
   /** `retrying`: it is asked again by itself. */
   | { readonly kind: 'failed'; readonly reason: string; readonly retrying: boolean }
 
-/** How far one connected gateway is with unloading a deleted pipeline. */
+/** What a connected gateway is asked of a deleted pipeline: to unload it, and once nobody has it, to delete its topics. */
+export type UnloadStep = 'unload' | 'clean'
+
+/** How far one connected gateway is with a step. */
 export interface Unload {
   readonly gateway: string
   readonly kind: 'asked' | 'unloaded' | 'failed'
@@ -20,7 +23,7 @@ export interface GatewaysView {
   /** Names of the gateways that a version must be loaded on before it serves, sorted. */
   readonly needed: () => readonly string[]
   readonly said: (gateway: string, uid: string) => Said
-  readonly unloads: (pipeline: string) => readonly Unload[]
+  readonly unloads: (pipeline: string, step: UnloadStep) => readonly Unload[]
   /** Whether a gateway writes to Kafka: without it nothing is there that an engine could read. */
   readonly haveJournal: () => boolean
 }

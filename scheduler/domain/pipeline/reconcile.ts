@@ -13,7 +13,7 @@ import { NEXT_COMMIT, type PipelineDocument } from '../documents.ts'
 import type { DependentReconciliation } from '../reconcile/dependent.ts'
 import { sameValue } from '../same-value.ts'
 import { toPipelineEvents } from './events.ts'
-import { settlePipeline, wantedPipelineVersion } from './facts.ts'
+import { cleansTopics, settlePipeline, wantedPipelineVersion } from './facts.ts'
 import type { PipelineContext } from './gateways-view.ts'
 import { toPipelineStatus } from './status.ts'
 
@@ -45,13 +45,13 @@ function seeAck(pipeline: PipelineDocument, context: PipelineContext): PipelineD
 
 /** The wanted version serves once every gateway that takes requests has it (I4, I5); the first one makes the route (I1). */
 function serve(pipeline: PipelineDocument, { gateways }: PipelineContext): PipelineDocument {
-  const { unloading: _, ...alive } = pipeline // applied again while it was being deleted
+  const { unloading: _, cleaning: __, ...alive } = pipeline // applied again while it was being deleted
   const wanted = wantedPipelineVersion(alive)
   if (alive.refused !== undefined || (alive.serving === wanted.version && alive.route !== undefined)) return alive
   const needed = gateways.needed()
   const isLoaded = needed.length > 0 && needed.every((name) => gateways.said(name, wanted.uid).kind === 'loaded')
   if (!isLoaded) return alive
-  const { leaving: __, ...routed } = alive // until now Envoy may have followed the route before (I3)
+  const { leaving: ___, ...routed } = alive // until now Envoy may have followed the route before (I3)
   return { ...routed, serving: wanted.version, route: alive.route ?? { sinceRevision: NEXT_COMMIT } }
 }
 
@@ -59,7 +59,7 @@ function serve(pipeline: PipelineDocument, { gateways }: PipelineContext): Pipel
 function withdraw(pipeline: PipelineDocument, context: PipelineContext): PipelineDocument {
   const { route, leaving, ...rest } = pipeline
   if (route !== undefined) return { ...rest, leaving: { sinceRevision: NEXT_COMMIT, unloadAtMs: 0 } }
-  if (leaving === undefined) return toUnloading(pipeline)
+  if (leaving === undefined) return toCleaning(toUnloading(pipeline), context)
   const acked = leaving.sinceRevision !== NEXT_COMMIT && context.isAcked(leaving.sinceRevision)
   if (acked === false) return pipeline // I3
   if (leaving.unloadAtMs === 0) {
@@ -72,6 +72,14 @@ function withdraw(pipeline: PipelineDocument, context: PipelineContext): Pipelin
 function toUnloading(pipeline: PipelineDocument): PipelineDocument {
   const { serving: _, ...rest } = pipeline
   return { ...rest, unloading: true }
+}
+
+/** Its topics go when every gateway that is here has let it go: then nobody records any more, and nothing makes them anew. */
+function toCleaning(pipeline: PipelineDocument, { gateways }: PipelineContext): PipelineDocument {
+  if (pipeline.cleaning === true || !cleansTopics(pipeline)) return pipeline
+  const unloads = gateways.unloads(pipeline.name, 'unload')
+  const areAllOut = unloads.length > 0 && unloads.every(({ kind }) => kind === 'unloaded')
+  return areAllOut ? { ...pipeline, cleaning: true } : pipeline
 }
 
 function wakeOf({ leaving }: PipelineDocument, { nowMs }: PipelineContext): number | undefined {

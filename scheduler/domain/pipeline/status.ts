@@ -12,7 +12,7 @@ import type {
   PipelineVersionDocument,
 } from '../documents.ts'
 import { sameValue } from '../same-value.ts'
-import { externalPipelines, modelsOf, servingPipelineVersion, wantedPipelineVersion } from './facts.ts'
+import { cleansTopics, externalPipelines, modelsOf, servingPipelineVersion, wantedPipelineVersion } from './facts.ts'
 import type { PipelineContext } from './gateways-view.ts'
 
 interface Verdict {
@@ -115,7 +115,8 @@ function withEngine(
 function terminating(pipeline: PipelineDocument, { gateways }: PipelineContext): Verdict {
   if (pipeline.unloading !== true)
     return { state: 'PipelineTerminating', reason: 'Deleted: taken out of the routes, then unloaded' }
-  const unloads = gateways.unloads(pipeline.name)
+  const isCleaning = pipeline.cleaning === true
+  const unloads = gateways.unloads(pipeline.name, isCleaning ? 'clean' : 'unload')
   const failed = unloads.find(({ kind }) => kind === 'failed')
   if (failed !== undefined)
     return {
@@ -123,9 +124,11 @@ function terminating(pipeline: PipelineDocument, { gateways }: PipelineContext):
       reason: `${failed.gateway} could not unload it: ${failed.reason} (it is tried again by itself)`,
     }
   const asked = unloads.filter(({ kind }) => kind === 'asked').map(({ gateway }) => gateway)
-  if (asked.length > 0) return { state: 'PipelineTerminating', reason: `Deleted: unloading on ${asked.join(', ')}` }
-  const isCleaning = wantedPipelineVersion(pipeline).spec.dataflow?.cleanTopicsOnDelete === true
-  if (isCleaning && unloads.length === 0)
+  if (asked.length > 0) {
+    const what = isCleaning ? 'deleting its topics' : 'unloading'
+    return { state: 'PipelineTerminating', reason: `Deleted: ${what} on ${asked.join(', ')}` }
+  }
+  if (cleansTopics(pipeline) && (!isCleaning || unloads.length === 0))
     return {
       state: 'PipelineTerminating',
       reason: 'Deleted: its topics wait for a pipeline gateway that deletes them; start one that uses this scheduler',

@@ -47,25 +47,60 @@ describe('what a gateway said', () => {
 
   it('knows how far it is with unloading, every version counted', () => {
     const holdings = createHoldings([])
-    expect(holdings.unload('p')).toMatchObject({ kind: 'asked' })
-    holdings.unloading('p', [1, 2])
+    expect(holdings.unload('p', 'unload')).toMatchObject({ kind: 'asked' })
+    holdings.unloading('p', [1, 2], 'unload')
     expect(holdings.unloaded('p', 1, undefined, 0)).toBe(true)
-    expect(holdings.unload('p')).toMatchObject({ kind: 'asked' })
+    expect(holdings.unload('p', 'unload')).toMatchObject({ kind: 'asked' })
     expect(holdings.unloaded('p', 2, 'no broker', 0)).toBe(true)
-    expect(holdings.unload('p')).toEqual({ kind: 'failed', reason: 'no broker' })
-    expect(holdings.due(10_000)).toEqual([{ kind: 'unload', pipeline: 'p' }])
-    holdings.unloading('p', [2])
+    expect(holdings.unload('p', 'unload')).toEqual({ kind: 'failed', reason: 'no broker' })
+    expect(holdings.due(999)).toEqual([])
+    expect(holdings.due(1_000)).toEqual([{ kind: 'unload', pipeline: 'p' }])
+    holdings.unloading('p', [2], 'unload')
     expect(holdings.unloaded('p', 2, undefined, 0)).toBe(true)
-    expect(holdings.unload('p')).toMatchObject({ kind: 'unloaded' })
+    expect(holdings.unload('p', 'unload')).toMatchObject({ kind: 'unloaded' })
     expect(holdings.unloaded('q', 1, undefined, 0)).toBe(false)
   })
+  it('does not take the unloading for the deletion of topics that comes after it', () => {
+    const holdings = createHoldings([])
+    holdings.unloading('p', [1], 'unload')
+    holdings.unloaded('p', 1, undefined, 0)
+    expect(holdings.unload('p', 'unload')).toMatchObject({ kind: 'unloaded' })
+    expect(holdings.unload('p', 'clean')).toMatchObject({ kind: 'asked' })
+    holdings.unloading('p', [1], 'clean')
+    expect(holdings.unload('p', 'clean')).toMatchObject({ kind: 'asked' })
+    holdings.unloaded('p', 1, undefined, 0)
+    expect(holdings.unload('p', 'clean')).toMatchObject({ kind: 'unloaded' })
+  })
+
+  it('asks again to delete topics with pauses that grow up to five minutes, without end', () => {
+    const holdings = createHoldings([])
+    const pauses: number[] = []
+    for (let failures = 0; failures < 12; failures += 1) {
+      holdings.unloading('p', [1], 'clean')
+      holdings.unloaded('p', 1, 'no broker', 0)
+      const due = [1, 2, 4, 8, 16, 32, 64, 128, 256, 300].find((seconds) => holdings.due(seconds * 1_000).length > 0)
+      pauses.push(due ?? 0)
+    }
+    expect(pauses).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300])
+  })
+
+  it('gives a load up that the pipeline is to blame for, and never one that may pass', () => {
+    const holdings = createHoldings([])
+    for (let attempt = 0; attempt < 10; attempt += 1) holdings.asked('p', ['a', 'b'], 0)
+    holdings.failed('p', 'a', 'no such step', 0)
+    holdings.failed('p', 'b', 'Kafka is away', 0, true)
+    expect(holdings.said('a')).toMatchObject({ kind: 'failed', retrying: false })
+    expect(holdings.said('b')).toMatchObject({ kind: 'failed', retrying: true })
+    expect(holdings.due(60_000)).toEqual([{ kind: 'load', pipeline: 'p', uid: 'b' }])
+  })
+
   it('does not take the end of one deletion for that of a later one', () => {
     const holdings = createHoldings([])
-    holdings.unloading('p', [1])
+    holdings.unloading('p', [1], 'unload')
     holdings.unloaded('p', 1, undefined, 0)
     holdings.follow('p', pipelineWith('p', { deleted: true, unloading: true }))
-    expect(holdings.unload('p')).toMatchObject({ kind: 'unloaded' })
+    expect(holdings.unload('p', 'unload')).toMatchObject({ kind: 'unloaded' })
     holdings.follow('p', pipelineWith('p')) // applied again
-    expect(holdings.unload('p')).toMatchObject({ kind: 'asked' })
+    expect(holdings.unload('p', 'unload')).toMatchObject({ kind: 'asked' })
   })
 })

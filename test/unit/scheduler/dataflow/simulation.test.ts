@@ -73,7 +73,8 @@ function createSimulation() {
       gateways: {
         needed: () => neededGateways(presence),
         said: (name, uid) => streams.get(name)?.holdings.said(uid) ?? { kind: 'nothing' },
-        unloads: (name) => [...streams].map(([key, { holdings }]) => ({ gateway: key, ...holdings.unload(name) })),
+        unloads: (name, step) =>
+          [...streams].map(([key, { holdings }]) => ({ gateway: key, ...holdings.unload(name, step) })),
         haveJournal: () => false,
       },
     })
@@ -127,7 +128,7 @@ function createSimulation() {
     told.set(name, telling.told)
     for (const uid of telling.gone) holdings.gone(uid)
     holdings.asked(name, telling.asked, nowMs)
-    holdings.unloading(name, telling.unloads)
+    holdings.unloading(name, telling.unloads, telling.step)
     inbox.push(...telling.messages)
   }
 
@@ -136,7 +137,7 @@ function createSimulation() {
     const told = new Map<string, Told>()
     for (const plan of held) {
       const before = told.get(plan.pipeline) ?? TOLD_NOTHING
-      told.set(plan.pipeline, { held: new Map([...before.held, [plan.uid, plan.version]]), unloading: false })
+      told.set(plan.pipeline, { held: new Map([...before.held, [plan.uid, plan.version]]) })
     }
     const stream: Stream = { holdings: createHoldings(held.map(({ uid }) => uid)), told, inbox: [] }
     for (const document of cluster.pipelines()) stream.holdings.follow(document.name, document)

@@ -8,7 +8,6 @@ import { createHeldPlans } from '../../../support/held-plans.ts'
 const versions = (...numbers: readonly number[]) => ({ versions: numbers.map((number) => aPipelineVersion(number)) })
 const holding = (...numbers: readonly number[]): Told => ({
   held: new Map(numbers.map((number) => [`uid-${String(number)}`, number])),
-  unloading: false,
 })
 const kinds = (told: Told, pipeline: ReturnType<typeof pipelineWith>): readonly string[] =>
   tell(told, pipeline).messages.map(
@@ -38,20 +37,23 @@ describe('what a gateway is told of a pipeline', () => {
     expect(tell(tell(TOLD_NOTHING, pipeline).told, pipeline).messages).toEqual([])
   })
 
-  it('keeps a deleted pipeline until it is to be unloaded, and deletes its topics only when its spec says so', () => {
+  it('keeps a deleted pipeline until it is to be unloaded, and deletes its topics only when its spec says so and nobody has it', () => {
     const deleted = pipelineWith('p', { ...versions(1), serving: 1, deleted: true })
     expect(kinds({ ...holding(1), serving: 'uid-1' }, deleted)).toEqual([])
     const { serving: _, ...off } = { ...deleted, unloading: true as const }
     expect(kinds(holding(1), off)).toEqual(['unload 1'])
     const spec = { ...aPipelineVersion(1).spec, dataflow: { cleanTopicsOnDelete: true } }
     const cleaned = { ...off, versions: [{ ...aPipelineVersion(1), spec }] }
-    expect(kinds(holding(1), cleaned)).toEqual(['unload 1 and topics'])
-    expect(kinds(TOLD_NOTHING, cleaned)).toEqual(['unload 1 and topics']) // it may not hold it; the topics are there
-    expect(tell(tell(TOLD_NOTHING, cleaned).told, cleaned).messages).toEqual([])
+    expect(kinds(holding(1), cleaned)).toEqual(['unload 1']) // others may still record
+    const alone = { ...cleaned, cleaning: true as const }
+    const unloaded = tell(holding(1), cleaned).told
+    expect(kinds(unloaded, alone)).toEqual(['unload 1 and topics'])
+    expect(kinds(TOLD_NOTHING, alone)).toEqual(['unload 1 and topics']) // it may not hold it; the topics are there
+    expect(tell(tell(unloaded, alone).told, alone).messages).toEqual([])
   })
 
   it('replaces a version of the same number by its load alone', () => {
-    const told: Told = { held: new Map([['another-uid', 1]]), unloading: false }
+    const told: Told = { held: new Map([['another-uid', 1]]) }
     expect(kinds(told, pipelineWith('p', versions(1)))).toEqual(['load 1'])
   })
 })

@@ -190,12 +190,45 @@ describe('a deleted pipeline', () => {
     expect(waiting).toMatchObject({ remove: false, document: { status: { state: 'PipelineTerminating' } } })
   })
 
+  it('has its topics deleted only when no gateway has it any more, and goes when that is done', () => {
+    const version = aPipelineVersion(1)
+    const cleaned = { ...version, spec: { ...version.spec, dataflow: { cleanTopicsOnDelete: true } } }
+    const { route: _, ...unloading } = serving({ deleted: true, unloading: true, versions: [cleaned] })
+    const step = (document: PipelineDocument, said: Readonly<Record<'unload' | 'clean', 'asked' | 'unloaded'>>) =>
+      reconcilePipeline(
+        document,
+        noModels,
+        pipelineContext({
+          gateways: {
+            ...gateways,
+            unloads: (_, what) => [
+              { gateway: 'a', kind: 'unloaded', reason: '' },
+              { gateway: 'b', kind: said[what], reason: '' },
+            ],
+          },
+        }),
+      )
+    const early = step(unloading, { unload: 'asked', clean: 'asked' })
+    expect([early.remove, early.document?.cleaning]).toEqual([false, undefined])
+    const cleaning = step(unloading, { unload: 'unloaded', clean: 'asked' })
+    expect(cleaning).toMatchObject({
+      remove: false,
+      document: { cleaning: true, status: { reason: 'Deleted: deleting its topics on b' } },
+    })
+    expect(step(cleaning.document ?? unloading, { unload: 'unloaded', clean: 'unloaded' }).remove).toBe(true)
+  })
+
   it('comes back when it is applied again, at any point of its end', () => {
-    for (const stage of [{}, { route: undefined, leaving: { sinceRevision: 4, unloadAtMs: 9 } }, { unloading: true }]) {
+    for (const stage of [
+      {},
+      { route: undefined, leaving: { sinceRevision: 4, unloadAtMs: 9 } },
+      { unloading: true },
+      { unloading: true, cleaning: true },
+    ]) {
       const { route, ...rest } = serving(stage as Partial<PipelineDocument>)
       const again = settle({ ...rest, ...(route === undefined ? {} : { route }) }, { gateways })
       expect(again).toMatchObject({ serving: 2, route: {}, status: { state: 'PipelineReady' } })
-      expect([again.leaving, again.unloading]).toEqual([undefined, undefined])
+      expect([again.leaving, again.unloading, again.cleaning]).toEqual([undefined, undefined, undefined])
     }
   })
 })
