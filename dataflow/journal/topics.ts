@@ -34,6 +34,9 @@ export const REPLAY_OF_HEADER = 'x-millrace-replay-of'
 /** On what a pipeline gateway put on a pipeline's inputs: it runs that itself. `<name>/<epoch>`. */
 export const GATEWAY_HEADER = 'x-millrace-gateway'
 
+/** `direct`, on what a runner put on a step's inputs that asks the model itself: a record to read, not to be answered. */
+export const RUNNER_HEADER = 'x-millrace-runner'
+
 export const ERRORS: TopicEnd = { kind: 'errors' }
 const STANDARD: TopicSpace = { prefix: 'seldon', namespace: 'default' }
 /** Kafka's own bound. */

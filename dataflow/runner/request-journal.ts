@@ -7,7 +7,7 @@ import { ServingError, toServingError } from '../../kit/errors.ts'
 import type { EdgeMessage } from '../executor/types.ts'
 import { errorHeaders, journalHeaders } from '../journal/journal-headers.ts'
 import type { Journal, JournalHeaders } from '../journal/journal.ts'
-import { compositeKey, ERRORS, GATEWAY_HEADER, type TopicEnd } from '../journal/topics.ts'
+import { compositeKey, ERRORS, GATEWAY_HEADER, RUNNER_HEADER, type TopicEnd } from '../journal/topics.ts'
 import type { DataEnd } from '../plan/reference.ts'
 import { failureText, type PipelineFailure, type PipelineRequest } from './pipeline-request.ts'
 
@@ -48,6 +48,11 @@ export function createRequestJournal(deps: RequestJournalDeps, request: Pipeline
   const key = origin?.key ?? compositeKey(partition, pipeline, requestId)
   const headers = [...journalHeaders({ pipeline, version, requestId, callerHeaders }), ...(origin?.marks ?? [])]
   const inputHeaders: JournalHeaders = deps.mark === undefined ? headers : [...headers, [GATEWAY_HEADER, deps.mark]]
+  const askedHeaders: JournalHeaders = [...headers, [RUNNER_HEADER, 'direct']]
+  const headersOf = (edge: number, end: DataEnd): JournalHeaders => {
+    if (edge === plan.inputEdge) return inputHeaders
+    return end.kind === 'model' && end.side === 'inputs' ? askedHeaders : headers
+  }
   const outputs: TopicEnd = { kind: 'pipeline', name: pipeline, side: 'outputs' }
   const awaited: Promise<void>[] = []
   let refused = false
@@ -84,7 +89,7 @@ export function createRequestJournal(deps: RequestJournalDeps, request: Pipeline
       const isInput = edge === plan.inputEdge
       if (isInput && origin !== undefined) return
       const isAwaited = origin === undefined && (wait === 'all' || (wait === 'input' && isInput))
-      const written = write(end, isInput ? inputHeaders : headers, message, isAwaited)
+      const written = write(end, headersOf(edge, end), message, isAwaited)
       if (end.kind === 'pipeline' && end.side === 'outputs') origin?.onTerminal(written)
     },
     error: (failure) => {
