@@ -13,7 +13,7 @@ import type { IncomingRecord } from '../kafka/client.ts'
 import type { ModelClient, ModelEnd } from '../model-client/model-client.ts'
 import { createModelGatewayMetrics, type ModelGatewayMetrics, type RecordOutcome } from './metrics.ts'
 import { ModelLine } from './model-line.ts'
-import { callHeaders, errorRecord, marked, outputRecord, readAsked } from './records.ts'
+import { callHeaders, errorRecord, marked, isAsked, outputRecord, readAsked } from './records.ts'
 
 const BACKOFF = { minMs: 100, maxMs: 5_000 }
 
@@ -89,6 +89,10 @@ export function createModelGateway(options: ModelGatewayOptions, deps: ModelGate
   }
 
   const onRecord = (record: IncomingRecord, done: () => void): void => {
+    if (isAsked(record)) {
+      done()
+      return
+    }
     const model = modelOf(space, record.topic)
     const takenMs = nowMs()
     const finish = async (outcome: RecordOutcome, isWritten: Promise<boolean>): Promise<void> => {

@@ -1,10 +1,10 @@
 /** What a record on a model's inputs asks for, and the records that answer it. Pure. */
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
 import { toRestResponse } from '../../api/oip/rest-response.ts'
-import { decodeRequest, isJson } from '../journal/decode.ts'
+import { decodeRequest, headerOf, isJson } from '../journal/decode.ts'
 import { errorHeaders } from '../journal/journal-headers.ts'
 import type { JournalMessage, JournalRecord } from '../journal/journal.ts'
-import { ERRORS, REPLAYED_HEADER } from '../journal/topics.ts'
+import { ERRORS, REPLAYED_HEADER, RUNNER_HEADER } from '../journal/topics.ts'
 import type { IncomingRecord, RecordHeaders } from '../kafka/client.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
 
@@ -13,6 +13,9 @@ const ROUTE_HEADER = 'x-seldon-route'
 const NOT_PASSED = /^x-(?:millrace-|envoy-|forwarded-|seldon-route$)/
 /** More of a text helps nobody. */
 const MAX_ERROR_CHARS = 16_384
+
+/** Of a runner that asks the model itself: answering its record would ask twice. */
+export const isAsked = ({ headers }: IncomingRecord): boolean => headerOf(headers, RUNNER_HEADER) === 'direct'
 
 export interface Asked {
   readonly request: InferenceRequest

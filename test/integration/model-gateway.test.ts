@@ -88,6 +88,22 @@ describe('records of an assigned model', () => {
     ])
   })
 
+  it('that a runner put there, which has asked the model itself, are not answered', async () => {
+    rig.ingress.models.set('asked', ({ x = [] }) => ({ y: x }))
+    await assign('asked')
+    const headers = [['x-millrace-runner', 'direct']] as const
+    await rig.produce(
+      [
+        { key: 'direct', value: json(1), headers },
+        { key: 'theirs', value: json(2) },
+      ],
+      inputsOf('asked'),
+    )
+    expect((await rig.read(outputsOf('asked'), 1)).map(({ key }) => key)).toEqual(['theirs'])
+    await untilMetric('millrace_model_gateway_lag_records{model="asked"} 0')
+    expect(rig.ingress.calls.filter(({ model }) => model === 'asked')).toHaveLength(1)
+  })
+
   it('that nobody can read, or that the model refuses, land on the error topic under its name and stop nothing', async () => {
     rig.ingress.models.set('picky', ({ x = [] }) => {
       if (x[0] === 0) throw refusal(status.INVALID_ARGUMENT, 'no zeros')
