@@ -1,7 +1,7 @@
-/** Two whole Millraces before instant servers: one without experiments, one with many. Envoys have one core, all else the other. */
+/** Two whole Millraces before instant servers: one without experiments at first, one with many. Envoys have one core, all else the other. */
 import type { ExperimentSpec } from '../../api/resources/experiment.ts'
 import type { StoredExperiment } from '../../api/resources/status.ts'
-import { applyActive, experimentResource } from '../../test/support/experiments.ts'
+import { experimentResource } from '../../test/support/experiments.ts'
 import { eachOf } from '../../test/support/many-models.ts'
 import { startMesh, type TestMesh } from '../../test/support/mesh.ts'
 import { applyAvailable, until } from '../../test/support/models.ts'
@@ -39,8 +39,6 @@ export async function openArena(tools: NativeTools, experiments: number): Promis
   try {
     const standing = Array.from({ length: experiments }, (_, index) => `e-${String(index)}`)
     await applyAll(many, standing)
-    await applyActive(none.admin, 'mirrored', { candidates: [{ name: 'base', weight: 1 }], mirror: { name: 'shadow', percent: 100 } }) // prettier-ignore
-    await applyActive(none.admin, 'unmirrored', { candidates: [{ name: 'base', weight: 1 }] })
     return { none, many, standing, stop }
   } catch (error) {
     await stop()

@@ -4,7 +4,7 @@
  * a steady rate). Contenders are interleaved; figures are ratios of medians within this run, and milliseconds.
  */
 import { parseArgs } from 'node:util'
-import { experimentResource } from '../../test/support/experiments.ts'
+import { applyActive, experimentResource } from '../../test/support/experiments.ts'
 import { type KeptConnections, keepConnections } from '../../test/support/kept-connections.ts'
 import type { Bench } from '../main.ts'
 import { buildNative, type NativeTools, runLoad } from '../support/native.ts'
@@ -111,6 +111,9 @@ async function untilAllFollow(connections: KeptConnections, model: string, route
 
 /** The worse of the two protocols, at a rate that leaves the machine time: a busy one measures its cores, not the mirror. */
 async function mirrorRatio(tools: NativeTools, { none }: Arena, { rounds, seconds }: Effort): Promise<number> {
+  const candidates = [{ name: 'base', weight: 1 }]
+  await applyActive(none.admin, 'mirrored', { candidates, mirror: { name: 'shadow', percent: 100 } })
+  await applyActive(none.admin, 'unmirrored', { candidates })
   const ratios: number[] = []
   for (const protocol of PROTOCOLS) {
     const p50s = new Map<string, number[]>([
