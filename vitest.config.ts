@@ -1,9 +1,10 @@
 import { defineConfig } from 'vitest/config'
 
-/** unit and golden need nothing but Node; integration needs Redis; e2e needs Envoy too and runs one file at a time. */
+/** unit and golden need nothing but Node; integration needs Redis, two files at a time; e2e needs Envoy too, one at a time. */
 export default defineConfig({
   test: {
     reporters: ['default'],
+    maxWorkers: 2, // most tests wait for processes
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       {

@@ -205,7 +205,7 @@ function decode(fields: readonly string[]): string[] {
   try {
     return fields.map(decodeURIComponent)
   } catch {
-    return []
+    return [] // not one of ours: the filter encodes every name
   }
 }
 

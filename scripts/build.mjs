@@ -33,6 +33,8 @@ const SOURCE_FOLDERS = [
   'bin',
   'bench',
 ]
+/** Programs that tests start as processes. */
+const TEST_PROGRAMS = ['test/support/test-model-server.ts', 'test/support/lifecycle-child.ts']
 /** Output is made here and renamed into place when whole, so nobody runs half of a build. */
 const WORK_FOLDER = join(root, '.millrace/build')
 const LOCK = join(root, '.millrace/build.lock')
@@ -45,7 +47,7 @@ const STEPS = {
     run: buildWasm,
   },
   typescript: {
-    inputs: [...SOURCE_FOLDERS, 'tsconfig.json', 'tsconfig.build.json', 'package.json'],
+    inputs: [...SOURCE_FOLDERS, ...TEST_PROGRAMS, 'tsconfig.json', 'tsconfig.build.json', 'package.json'],
     stamp: 'dist/.stamp',
     run: compile,
   },

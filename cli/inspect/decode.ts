@@ -84,6 +84,6 @@ function toShown(value: Element | ParameterValue): Shown {
   try {
     return utf8.decode(value)
   } catch {
-    return Buffer.from(value).toString('base64')
+    return Buffer.from(value).toString('base64') // no text: JSON has nothing else for bytes
   }
 }

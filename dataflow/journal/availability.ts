@@ -60,6 +60,6 @@ async function answers(ask: () => Promise<unknown>): Promise<boolean> {
     await ask()
     return true
   } catch {
-    return false // asked again after a pause; the reason is the record's
+    return false // asked again after a pause; why it is away was told when it went
   }
 }

@@ -3,6 +3,7 @@
  * once a record that somebody waits for, and lets the others wait a moment for company. All records of a topic go through
  * one lane, because the producer's sequence numbers want one batch of a partition at a time.
  */
+import { toServingError } from '../../kit/errors.ts'
 import type { Compression, KafkaProducer, OutgoingRecord, SendResult } from '../kafka/client.ts'
 
 /** A record on its way. */
@@ -36,7 +37,6 @@ export interface SentRecord<P extends Pending> {
 }
 
 const NO_RESULT: SendResult = { kind: 'unavailable', reason: 'the producer gave no result' }
-const NO_FORM: SendResult = { kind: 'refused', reason: 'the record has no form as bytes' }
 
 /** Smaller batches gain too little. */
 const COMPRESS_FROM_BYTES = 4_096
@@ -147,17 +147,17 @@ export class Lane<P extends Pending> {
     if (this.#paused || this.#sending.length > 0 || this.#queue.length === 0) return
     const batch = this.#take()
     this.#sending = batch
-    const encoded = batch.map((pending) => ({ pending, record: tryEncode(pending) }))
+    const encoded = batch.map((pending) => ({ pending, ...tryEncode(pending) }))
     const records = encoded.map(({ record }) => record).filter((record) => record !== undefined)
     const { compression, deliveryTimeoutMs: timeoutMs } = this.#options
     const worth = batch.reduce((sum, { bytes }) => sum + bytes, 0) >= COMPRESS_FROM_BYTES
     const results = await this.#producer.send(records, { compression: worth ? compression : 'none', timeoutMs })
     const resultOf = new Map(records.map((record, index) => [record, results[index] ?? NO_RESULT]))
     await this.#onSent(
-      encoded.map(({ pending, record }) => ({
+      encoded.map(({ pending, record, refusal }) => ({
         pending,
         topic: record?.topic ?? '',
-        result: record === undefined ? NO_FORM : (resultOf.get(record) ?? NO_RESULT),
+        result: refusal ?? (record && resultOf.get(record)) ?? NO_RESULT,
       })),
     )
     this.#sending = []
@@ -180,11 +180,11 @@ export class Lane<P extends Pending> {
   }
 }
 
-/** Undefined: a message that was never valid. It must not keep the others. */
-function tryEncode(pending: Pending): OutgoingRecord | undefined {
+/** A message that was never valid is refused; it must not keep the others. */
+function tryEncode(pending: Pending): { readonly record?: OutgoingRecord; readonly refusal?: SendResult } {
   try {
-    return pending.encode(pending.attempts > 0)
-  } catch {
-    return undefined
+    return { record: pending.encode(pending.attempts > 0) }
+  } catch (error) {
+    return { refusal: { kind: 'refused', reason: `it cannot be written as bytes: ${toServingError(error).message}` } }
   }
 }

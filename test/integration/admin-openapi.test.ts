@@ -15,8 +15,7 @@ const OPTIONS = [
   `--checks=${CHECKS.join(',')}`,
   '--mode=all',
   '--phases=examples,coverage,fuzzing',
-  '--max-examples=25',
-  '--max-time=15',
+  '--max-examples=10', // a number of cases, not a time: a busy machine sees the same
   '--seed=1',
   '--generation-database=none',
   '--request-timeout=10',
@@ -26,7 +25,7 @@ const OPTIONS = [
   '--warnings=off',
 ]
 /** The first run installs schemathesis. */
-const TIMEOUT_MS = 360_000
+const TIMEOUT_MS = 480_000
 
 const scenes = useLiveScenes()
 let scene: LiveScene
@@ -48,7 +47,7 @@ describe('the OpenAPI document', () => {
       const { isClean, output } = await runSchemathesis(url, OPTIONS)
       expect(isClean, output).toBe(true)
       const asked = /(?<count>\d+) generated/.exec(output)?.groups?.['count']
-      expect(Number(asked), output).toBeGreaterThan(100) // on a machine that is busy; usually 3,000
+      expect(Number(asked), output).toBeGreaterThan(2_000)
     },
     TIMEOUT_MS,
   )

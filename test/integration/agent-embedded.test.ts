@@ -8,6 +8,7 @@ import { packageRoot } from '../../kit/root.ts'
 import { type AgentRig, createAgentRig } from '../support/agent-rig.ts'
 import { desiredModel, type FakeConnection } from '../support/fake-scheduler.ts'
 import { freePorts } from '../support/free-ports.ts'
+import { MILLRACE } from '../support/programs.ts'
 
 const SAMPLES = join(packageRoot, 'samples')
 const BODY = JSON.stringify({
@@ -23,8 +24,7 @@ let grpcPort: number
 const startServer = (): ChildProcess => {
   const flags = { 'rest-port': restPort, 'grpc-port': grpcPort, repository: rig.repository }
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])
-  const entry = join(packageRoot, 'bin/millrace.ts')
-  return spawn(process.execPath, ['--import', 'tsx', entry, 'model-server', ...args], {
+  return spawn(process.execPath, [MILLRACE, 'model-server', ...args], {
     cwd: packageRoot,
     stdio: 'ignore',
   })

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
-import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { packageRoot } from '../../kit/root.ts'
+import { MILLRACE } from '../support/programs.ts'
 import { type AgentRig, createAgentRig } from '../support/agent-rig.ts'
 import { desiredModel, type FakeConnection, startFakeScheduler } from '../support/fake-scheduler.ts'
 
@@ -199,7 +199,7 @@ describe('the agent process', () => {
       'http-port': 0,
     }
     const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])
-    return spawn(process.execPath, ['--import', 'tsx', join(packageRoot, 'bin/millrace.ts'), 'agent', ...args], {
+    return spawn(process.execPath, [MILLRACE, 'agent', ...args], {
       cwd: packageRoot,
       stdio: 'ignore',
     })

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
-import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { packageRoot } from '../../kit/root.ts'
+import { testProgram } from '../support/programs.ts'
 
 interface Ended {
   readonly code: number | null
@@ -11,11 +10,10 @@ interface Ended {
 
 /** Runs the child; sends the signals once it says that it is ready. */
 function run(mode: string, ...signals: NodeJS.Signals[]): Promise<Ended> {
-  const child = spawn(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), join(packageRoot, 'test/support/lifecycle-child.ts'), mode],
-    { timeout: 20_000, killSignal: 'SIGKILL' },
-  )
+  const child = spawn(process.execPath, [testProgram('lifecycle-child'), mode], {
+    timeout: 20_000,
+    killSignal: 'SIGKILL',
+  })
   let out = ''
   let log = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

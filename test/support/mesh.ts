@@ -22,6 +22,7 @@ import type { ProcessSpec } from '../../up/supervisor/spec.ts'
 import { createSupervisor } from '../../up/supervisor/supervisor.ts'
 import { endAbandoned, ownFolder } from './abandoned-meshes.ts'
 import { freePorts } from './free-ports.ts'
+import { MILLRACE, testProgram } from './programs.ts'
 import { testMlserver } from './tools.ts'
 
 export interface TestMeshOptions {
@@ -205,13 +206,8 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
   }
 }
 
-const millraceCommand = [process.execPath, join(packageRoot, 'dist/bin/millrace.js')]
-const testModelServerCommand = [
-  process.execPath,
-  '--import',
-  'tsx',
-  join(packageRoot, 'test/support/test-model-server.ts'),
-]
+const millraceCommand = [process.execPath, MILLRACE]
+const testModelServerCommand = [process.execPath, testProgram('test-model-server')]
 
 async function modelServerCommand(kind: NonNullable<TestMeshOptions['modelServer']>): Promise<readonly string[]> {
   if (kind === 'embedded') return [...millraceCommand, 'model-server']

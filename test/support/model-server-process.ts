@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { credentials } from '@grpc/grpc-js'
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
+import { MILLRACE, testProgram } from './programs.ts'
 import { packageRoot } from '../../kit/root.ts'
 
 const START_DEADLINE_MS = 20_000
@@ -33,17 +34,17 @@ interface ModelFiles {
 
 /** test-model-server.ts */
 export const startTestModelServer = (...flags: string[]): Promise<ModelServerProcess> =>
-  startProgram(['test/support/test-model-server.ts'], flags)
+  startProgram([testProgram('test-model-server')], flags)
 
 /** `millrace model-server` as users start it. */
 export const startRealModelServer = (...flags: string[]): Promise<ModelServerProcess> =>
-  startProgram(['bin/millrace.ts', 'model-server'], flags)
+  startProgram([MILLRACE, 'model-server'], flags)
 
 async function startProgram(program: readonly string[], flags: readonly string[]): Promise<ModelServerProcess> {
   const repository = mkdtempSync(join(tmpdir(), 'millrace-models-'))
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', ...program, '--rest-port', '0', '--grpc-port', '0', '--repository', repository, ...flags],
+    [...program, '--rest-port', '0', '--grpc-port', '0', '--repository', repository, ...flags],
     { cwd: packageRoot, stdio: ['ignore', 'ignore', 'pipe'] },
   )
   const ports = await listening(child)

@@ -1,7 +1,6 @@
-/** Runs the CLI from source as a child process, as a user would: its own streams, environment and exit code. */
+/** Runs the CLI as it was built, as a child process, as a user would: its own streams, environment and exit code. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { join } from 'node:path'
-import { packageRoot } from '../../kit/root.ts'
+import { MILLRACE } from './programs.ts'
 
 export interface CliResult {
   readonly code: number | null
@@ -17,14 +16,13 @@ export interface StartedCli {
 }
 
 const DEADLINE_MS = 30_000
-const ENTRY = join(packageRoot, 'test/support/cli-entry.ts')
 
 export function startCli(
   argv: readonly string[],
   options: { readonly input?: string; readonly env?: Readonly<Record<string, string>>; readonly cwd?: string } = {},
 ): StartedCli {
   const { MILLRACE_SCHEDULER: _scheduler, MILLRACE_INGRESS: _ingress, ...inherited } = process.env
-  const child = spawn(process.execPath, ['--import', TSX, ENTRY, ...argv], {
+  const child = spawn(process.execPath, [MILLRACE, ...argv], {
     env: { ...inherited, ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     timeout: DEADLINE_MS,
@@ -56,6 +54,3 @@ export function startCli(
 }
 
 export const runCli = (...parameters: Parameters<typeof startCli>): Promise<CliResult> => startCli(...parameters).done
-
-/** By its URL, so that it is found from any working directory. */
-const TSX = import.meta.resolve('tsx')

@@ -7,6 +7,7 @@ import { packageRoot } from '../../kit/root.ts'
 
 const VERSION = '4.32.5'
 const INSTALL_TIMEOUT_MS = 240_000
+const RUN_TIMEOUT_MS = 180_000
 
 const run = promisify(execFile)
 
@@ -38,7 +39,7 @@ export async function runSchemathesis(url: string, options: readonly string[]): 
   const command = await findSchemathesis()
   try {
     const { stdout } = await run(command, ['run', url, '--no-color', ...options], {
-      timeout: 100_000,
+      timeout: RUN_TIMEOUT_MS,
       maxBuffer: 64 * 1024 * 1024,
     })
     return { isClean: true, output: stdout }

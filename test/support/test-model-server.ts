@@ -5,7 +5,7 @@
  *     { "platform": "test", "behaviour": { "kind": "echo" } }
  *
  * Every model takes `predict` FP32 [-1,4] and gives `model` BYTES [1], its internal name, unless `model.json` says else.
- * Run it as the real one: node --import tsx test/support/test-model-server.ts --rest-port 0 --grpc-port 0 --repository F
+ * Run it as the real one: node dist/test/support/test-model-server.js --rest-port 0 --grpc-port 0 --repository F
  */
 import { existsSync } from 'node:fs'
 import { Type, type Static } from 'typebox'

@@ -3,9 +3,9 @@ import type { TestProject } from 'vitest/node'
 import { buildIfStale } from '../../scripts/build.mjs'
 import { setToolPaths } from './tools.ts'
 
-/** What the tests of a project need to be built; only e2e tests start processes from dist/, the others run sources. */
+/** What the tests of a project need to be built: the processes that they start come from dist/, they themselves run sources. */
 const BUILD_STEPS: Readonly<Record<string, readonly string[]>> = {
-  integration: ['generate'],
+  integration: ['generate', 'typescript'],
   golden: ['generate', 'wasm'],
   e2e: ['generate', 'wasm', 'typescript'],
 }
