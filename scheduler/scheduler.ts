@@ -204,6 +204,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     ...watchPositions(recent, snapshot.storeId, controlPlane.revision),
     revision: controlPlane.revision,
     nodes: () => toNodeReports(acks.nodes()),
+    workers: () => leading(controlPlane)?.dataflow.workers(),
   }
 
   const address = (port: number): string => `${config.advertisedHost}:${String(port)}`
@@ -223,6 +224,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     gateways: () => leading(controlPlane)?.dataflow.gateways.count() ?? 0,
     engines: () => leading(controlPlane)?.dataflow.engines,
     modelGateways: () => leading(controlPlane)?.dataflow.modelGateways,
+    workers: () => leading(controlPlane)?.dataflow.workers() ?? [],
     nodes: acks.countingNodes,
     subscribers: feed.watches,
     isLeading: () => controlPlane.role().kind === 'leading',

@@ -192,6 +192,7 @@ function metrics(): readonly Metric[] {
     gateways: notAsked,
     engines: notAsked,
     modelGateways: notAsked,
+    workers: notAsked,
     nodes: notAsked,
     subscribers: notAsked,
     isLeading: notAsked,

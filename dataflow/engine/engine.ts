@@ -12,6 +12,7 @@ import { startConsumer } from '../consumer/consumer.ts'
 import { createControl } from '../control/control.ts'
 import { createHeldPlans } from '../control/held-plans.ts'
 import { createHeldUnits, createUnitsFile } from '../control/held-units.ts'
+import { startLagReports } from '../control/lag-reports.ts'
 import { createPlansFile } from '../control/plans-file.ts'
 import { createControlSession } from '../control/session.ts'
 import { openJournal } from '../journal/options.ts'
@@ -75,13 +76,14 @@ export async function startEngine(
   const plans = createHeldPlans(compile, await plansFile.load())
   started('plans file', { stop: plansFile.settled })
 
+  const lag = (): ReadonlyMap<string, number> => {
+    const lags = [...consumer.lag()].map(([topic, records]) => [parseTopicName(space, topic), records] as const)
+    return new Map(lags.flatMap(([end, records]) => (end?.kind === 'pipeline' ? [[end.name, records]] : [])))
+  }
   const count = createEngineMetrics(registry, {
     running: runner.running,
     reading: () => units.names().length,
-    lag: () => {
-      const lags = [...consumer.lag()].map(([topic, records]) => [parseTopicName(space, topic), records] as const)
-      return new Map(lags.flatMap(([end, records]) => (end?.kind === 'pipeline' ? [[end.name, records]] : [])))
-    },
+    lag,
     connected: () => session.connected,
   })
   const turns = createTurns(config.maxRequests)
@@ -146,12 +148,21 @@ export async function startEngine(
     signal: stopping.signal,
     log,
   })
+  const lagReports = startLagReports({
+    kind: 'PIPELINE',
+    lag,
+    send: (message) => {
+      session.send(message)
+    },
+    signal: stopping.signal,
+  })
   const session = createControlSession({
     scheduler: config.scheduler,
     security: loadCallerSecurity(config, log),
     introduction: () => {
       alive.forget() // until this scheduler says who lives
       heldUnits.onStream()
+      lagReports.onStream()
       return {
         name: config.name,
         role: 'ENGINE',

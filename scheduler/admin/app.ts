@@ -14,6 +14,7 @@ import { nodeRoutes } from './plugins/nodes.ts'
 import { placementRoutes } from './plugins/placement.ts'
 import { resourceRoutes } from './plugins/resources.ts'
 import { watchRoutes } from './plugins/watch.ts'
+import { workerRoutes } from './plugins/workers.ts'
 import { SCHEMAS } from './schemas.ts'
 import { compileValidator } from './validation.ts'
 
@@ -72,6 +73,7 @@ export async function buildAdminApp(options: AdminAppOptions): Promise<FastifyIn
   })
   await app.register(placementRoutes, { prefix: '/v1/placement', source })
   await app.register(nodeRoutes, { prefix: '/v1/nodes', source })
+  await app.register(workerRoutes, { prefix: '/v1/workers', source })
   await app.ready()
   return app
 }

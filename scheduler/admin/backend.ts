@@ -1,6 +1,7 @@
 import type { Kind } from '../../api/resources/resource.ts'
 import { ServingError } from '../../kit/errors.ts'
 import type { ModelResource } from '../../api/resources/resource.ts'
+import type { WorkerReport } from '../dataflow/workers.ts'
 import type { Feed } from '../loop/feed.ts'
 import type { NodeReport } from '../loop/nodes.ts'
 import type { PlacementAnswer } from '../operations/explain-placement.ts'
@@ -17,6 +18,8 @@ export interface Backend {
   readonly position: () => string
   readonly revision: () => number
   readonly nodes: () => readonly NodeReport[]
+  /** Undefined: this scheduler does not lead. */
+  readonly workers: () => readonly WorkerReport[] | undefined
 }
 
 /** Undefined while the scheduler starts. */

@@ -206,6 +206,19 @@ export const SCHEMAS = {
       }),
     ),
   }),
+  Worker: Type.Object({
+    role: Type.Union([Type.Literal('engine'), Type.Literal('model-gateway')]),
+    name: Text,
+    connectedSince: Type.String({ format: 'date-time' }),
+    draining: Type.Boolean(),
+    units: Type.Array(
+      Type.Object({
+        name: Text,
+        lagRecords: Type.Optional(Type.Integer({ description: 'Records of its inputs that are not done.' })),
+      }),
+      { description: 'What it reads: pipelines of an engine, models of a model gateway.' },
+    ),
+  }),
   Placement: Type.Object({
     model: Text,
     version: Count,

@@ -7,7 +7,7 @@ import { type Gateways, type GatewaysDeps, startGateways } from './gateways.ts'
 import { checkIntroduction } from './messages.ts'
 import { type DataflowStream, dispatch } from './streams.ts'
 import { engineRole, modelGatewayRole } from './worker-role.ts'
-import { startWorkers, type Workers } from './workers.ts'
+import { startWorkers, type WorkerReport, type Workers } from './workers.ts'
 
 export interface DataflowDeps extends Omit<GatewaysDeps, 'onAlive'> {
   /** Whether Envoys can check gateways that speak TLS. */
@@ -22,6 +22,7 @@ export interface Dataflow extends Running {
   readonly engines: Workers
   readonly enginesView: EnginesView
   readonly modelGateways: Workers
+  readonly workers: () => readonly WorkerReport[]
 }
 
 export function startDataflow(deps: DataflowDeps): Dataflow {
@@ -75,6 +76,7 @@ export function startDataflow(deps: DataflowDeps): Dataflow {
     engines,
     enginesView: { areHere: engines.areHere, said: engines.said },
     modelGateways,
+    workers: () => [...engines.report(), ...modelGateways.report()],
     stop: async () => {
       await Promise.all([gateways.stop(), engines.stop(), modelGateways.stop()])
     },

@@ -52,6 +52,7 @@ export interface Workers extends Running {
 
 /** One of them, for people. */
 export interface WorkerReport {
+  readonly role: WorkerRole['name']
   readonly name: string
   readonly connectedSinceMs: number
   readonly draining: boolean
@@ -257,6 +258,7 @@ export function startWorkers(deps: WorkersDeps): Workers {
     counts: shares.counts,
     report: () =>
       [...connected.values()].map(({ session, connectedSinceMs, draining, lags }) => ({
+        role: role.name,
         name: session.name,
         connectedSinceMs,
         draining,

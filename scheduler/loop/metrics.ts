@@ -1,4 +1,4 @@
-import type { Workers } from '../dataflow/workers.ts'
+import type { WorkerReport, Workers } from '../dataflow/workers.ts'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
 /** What the scheduler counts; gauges are read when they are asked for. */
@@ -19,6 +19,7 @@ export interface Gauges {
   /** Undefined: it does not lead. */
   readonly engines: () => Pick<Workers, 'count' | 'counts'> | undefined
   readonly modelGateways: () => Pick<Workers, 'count' | 'counts'> | undefined
+  readonly workers: () => readonly WorkerReport[]
   readonly nodes: () => number
   readonly subscribers: () => number
   readonly isLeading: () => boolean
@@ -82,6 +83,18 @@ export function registerGauges(registry: Registry, gauges: Gauges): void {
   const models = () => gauges.modelGateways()?.counts()
   gauge('unread_models', 'Available models that no model gateway reads.', () => models()?.unread ?? 0)
   gauge('moving_models', 'Models that one model gateway hands over to another.', () => models()?.moving ?? 0)
+  const lag = new Gauge({
+    name: `${PREFIX}lag_records`,
+    help: 'Records on the inputs of a pipeline or model that are not done, as those who read them say.',
+    labelNames: ['kind', 'name'],
+    registers: [registry],
+    collect: () => {
+      lag.reset()
+      for (const { role, units } of gauges.workers())
+        for (const { name, lagRecords } of units)
+          if (lagRecords !== undefined) lag.set({ kind: role === 'engine' ? 'pipeline' : 'model', name }, lagRecords)
+    },
+  })
   gauge('counting_nodes', 'Envoys whose ACK counts, of all schedulers.', gauges.nodes)
   gauge('subscribers', 'Open subscriptions and watches.', gauges.subscribers)
   gauge('leading', '1 while this scheduler leads.', () => Number(gauges.isLeading()))

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { PipelineStatus } from '../../api/resources/status.ts'
 import type { FakeGateway } from '../support/fake-gateway.ts'
 import { pipeline } from '../support/manifests.ts'
+import { createRestClient } from '../support/rest.ts'
 import { type LiveScene, useLiveScenes } from '../support/scheduler-live.ts'
 import { aModelResource } from '../support/scheduler-rig.ts'
 import type { Resource } from '../../api/resources/resource.ts'
@@ -17,6 +18,8 @@ const anEngine = (name: string, options: Parameters<LiveScene['gateway']>[0] = {
   scene.gateway({ name, introduction: { role: 'ENGINE' }, ...options })
 const says = (text: string) => (status: PipelineStatus) => status.reason?.includes(text) === true
 const isReady = (status: PipelineStatus): boolean => status.state === 'PipelineReady'
+
+const rest = () => createRestClient(`http://127.0.0.1:${String(scene.rig.ports.http)}`)
 
 /** With a gateway that writes to Kafka, and pipelines that serve. */
 async function aSceneOf(names: readonly string[], spec: (name: string) => object = () => ({})): Promise<void> {
@@ -103,9 +106,20 @@ describe('engines and model gateways', () => {
     const waiting = await scene.rig.untilPipeline('p', says('nobody'))
     expect(waiting.reason).toBe('Version 1 serves; what it takes from nobody waits until that serves')
     const other = anEngine('b')
-    await other.until(() => other.received.some(({ synchronised }) => synchronised))
     const loaded = (engine: FakeGateway) => engine.received.flatMap(({ load }) => (load ? [load.pipeline] : []))
-    for (const engine of [owner, other]) if (engine.units().includes('p')) expect(loaded(engine)).toContain('q')
+    expect(loaded(owner)).toContain('q')
+
+    await other.until(() => other.units().join() === 'q') // by their names; p stays where it was
+    owner.send({ unitLags: { lags: [{ kind: 'PIPELINE', name: 'p', records: 7 }] } })
+    await expect
+      .poll(async () => (await rest().call('GET', '/v1/workers')).body)
+      .toMatchObject({
+        leading: true,
+        items: [
+          { role: 'engine', name: 'a', draining: false, units: [{ name: 'p', lagRecords: 7 }] },
+          { name: 'b', units: [{ name: 'q' }] },
+        ],
+      })
 
     scene.agent() // the same of models, which need no plan
     await scene.rig.admin.apply(aModelResource('iris'))
