@@ -1,7 +1,6 @@
 /** One model gateway, put together from its configuration. */
 import { randomUUID } from 'node:crypto'
 import { Registry } from 'prom-client'
-import { everyMs } from '../../kit/backoff.ts'
 import { ServingError } from '../../kit/errors.ts'
 import { loadCallerSecurity, loadCallerTls } from '../../kit/grpc-security.ts'
 import { type HttpRoutes, serveHttp } from '../../kit/http.ts'
@@ -10,6 +9,7 @@ import type { Logger } from '../../kit/log.ts'
 import { loadSecurity } from '../../kit/security.ts'
 import { startConsumer } from '../consumer/consumer.ts'
 import { createHeldUnits, createUnitsFile } from '../control/held-units.ts'
+import { startLagReports } from '../control/lag-reports.ts'
 import { openJournal } from '../journal/options.ts'
 import { checkedSpace } from '../journal/topics.ts'
 import { connectKafka } from '../kafka/connect.ts'
@@ -20,7 +20,6 @@ import type { ModelGatewayConfig } from './config.ts'
 import { createModelGateway } from './gateway.ts'
 
 const COMMIT_EVERY_MS = 300
-const LAGS_EVERY_MS = 2_000
 
 /** Starts everything, in this order; `started` collects what is to be stopped, in reverse. */
 export async function startModelGateway(
@@ -91,11 +90,20 @@ export async function startModelGateway(
   started('units file', { stop: file.settled })
 
   const epoch = randomUUID()
+  const lagReports = startLagReports({
+    kind: 'MODEL',
+    lag: gateway.lag,
+    send: (message) => {
+      session.send(message)
+    },
+    signal: stopping.signal,
+  })
   const session = createControlSession({
     scheduler: config.scheduler,
     security: loadCallerSecurity(config, log),
     introduction: () => {
       units.onStream()
+      lagReports.onStream()
       return {
         name: config.name,
         role: 'MODEL_GATEWAY',
@@ -134,23 +142,5 @@ export async function startModelGateway(
       await session.stop()
     },
   })
-  reportLags(gateway.lag, session.send.bind(session), stopping.signal)
   return { httpPort: http.port }
-}
-
-/** Every few seconds those that changed. */
-function reportLags(
-  lag: () => ReadonlyMap<string, number>,
-  send: (message: { unitLags: { lags: { kind: 'MODEL'; name: string; records: number }[] } }) => void,
-  signal: AbortSignal,
-): void {
-  let told: ReadonlyMap<string, number> = new Map()
-  void everyMs(LAGS_EVERY_MS, signal, () => {
-    const now = lag()
-    const lags = [...now]
-      .filter(([name, records]) => told.get(name) !== records)
-      .map(([name, records]) => ({ kind: 'MODEL' as const, name, records }))
-    told = now
-    if (lags.length > 0) send({ unitLags: { lags } })
-  })
 }
