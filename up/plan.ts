@@ -74,7 +74,7 @@ const READY_TIMEOUT_MS = 30_000
 /** After a kill -9 it reads everything again. */
 const KAFKA_READY_TIMEOUT_MS = 120_000
 /** Of a pipeline gateway, whose garbage is all young: less of it is copied. */
-const YOUNG_HEAP = '--max-semi-space-size=32'
+const YOUNG_HEAP = '--max-semi-space-size=64'
 /** Of a pipeline gateway: Envoys are told, then requests end; both within its stop time. */
 const GATEWAY_DRAIN_MS = 200
 /** Traffic ends first; the store goes last. The times add up to less than the 5 s that stopping may take. */
