@@ -128,6 +128,62 @@ test('a failing step is named, with its own class by REST and its own code by gR
   expect((await post('/v2/pipelines/chain/infer')).status).toBe(404)
 })
 
+test('37, 57: an outer join with one input missing answers once, at its window’s end, with each request’s own headers', async () => {
+  const spec: PipelineSpec = {
+    steps: [
+      { name: 'add10' },
+      { name: 'silent' },
+      {
+        name: 'mul10',
+        inputs: ['add10.outputs.OUTPUT', 'silent.outputs.OUTPUT'],
+        inputsJoinType: 'outer',
+        joinWindowMs: 200,
+        tensorMap: { 'add10.outputs.OUTPUT': 'INPUT' },
+      },
+    ],
+    output: { steps: ['mul10'] },
+  }
+  let answerLate: () => void = () => undefined
+  const late = new Promise<Record<string, number[]>>((resolve) => {
+    answerLate = () => {
+      resolve({ OUTPUT: [0, 0] })
+    }
+  })
+  rig.ingress.models.set('silent', () => late)
+  await rig.load(subscription, 'outer', 1, spec)
+  const before = rig.ingress.calls.length
+  const ids = ['o1', 'o2']
+  const answers = await Promise.all(
+    ids.map((id) => post('/v2/pipelines/outer/infer', { 'x-request-id': id, 'x-foo': `of ${id}` })),
+  )
+  for (const [index, answer] of answers.entries()) {
+    expect([answer.status, await answer.json()]).toMatchObject([200, { outputs: [{ data: [110, 120] }] }])
+    expect(answer.headers.get('x-foo')).toBe(`of ${String(ids[index])}`)
+  }
+  answerLate() // which changes nothing any more
+  await rig.ingress.until(
+    'the late calls',
+    () => rig.ingress.calls.slice(before).filter(({ model }) => model === 'silent').length === 2,
+  )
+  const joined = rig.ingress.calls.slice(before).filter(({ model }) => model === 'mul10')
+  expect(joined.map(({ metadata }) => String(metadata.get('x-request-id')[0])).toSorted()).toEqual(ids)
+  for (const { metadata } of joined)
+    expect(metadata.get('x-foo')).toEqual([`of ${String(metadata.get('x-request-id')[0])}`])
+})
+
+test('41: a trigger that does not come in time ends at the deadline, and the error says what was waited for', async () => {
+  const spec: PipelineSpec = {
+    steps: [{ name: 'mute' }, { name: 'add10', triggers: ['mute.outputs.OUTPUT'] }],
+    output: { steps: ['add10'] },
+    timeoutMs: 200,
+  }
+  rig.ingress.models.set('mute', () => new Promise(() => undefined))
+  await rig.load(subscription, 'triggered', 1, spec)
+  const answer = await post('/v2/pipelines/triggered/infer')
+  expect(answer.status).toBe(504)
+  expect(await answer.json()).toMatchObject({ error: expect.stringContaining('mute') as string })
+})
+
 test('a step that never answers ends at the deadline of the caller, of the pipeline or of gRPC, and is cancelled', async () => {
   rig.ingress.models.set('add10', () => new Promise(() => undefined))
   const before = rig.ingress.cancelled.length

@@ -2,11 +2,13 @@
  * `npm run soak -- --seed S --minutes M`: random applies, updates, deletions, kills and pauses of every process, against
  * a model of what must be true (invariants I1 to I6; no request fails but those that a killed process had in flight).
  * When something is wrong it prints the seed and the smallest history found that goes wrong again; exit code 1.
+ * `npm run soak -- --pipelines [--requests N] [--brokers 3]`: see pipelines.ts.
  */
 import { parseArgs } from 'node:util'
 import { toServingError } from '../../kit/errors.ts'
 import { setToolPaths } from '../support/tools.ts'
 import { type Failure, play } from './play.ts'
+import { soakPipelines } from './pipelines.ts'
 import { describeStep, randomRounds, type Round } from './plan.ts'
 import { shrink } from './shrink.ts'
 
@@ -26,8 +28,15 @@ async function main(argv: readonly string[]): Promise<boolean> {
     options: {
       seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
       minutes: { type: 'string', default: '10' },
+      pipelines: { type: 'boolean', default: false },
+      requests: { type: 'string', default: '10000' },
+      brokers: { type: 'string', default: '1' },
     },
   })
+  if (values.pipelines) {
+    await setToolPaths()
+    return soakPipelines({ requests: Number(values.requests), brokers: Number(values.brokers), print })
+  }
   const seed = Number(values.seed)
   print(`seed ${String(seed)}, ${values.minutes} minutes`)
   await setToolPaths()
