@@ -60,7 +60,8 @@ export function createOrphans(deps: OrphansDeps): Orphans {
 
   const ask = (pipeline: string, fromMs: number): void => {
     if (!due.has(pipeline)) return
-    due.set(pipeline, Math.min(due.get(pipeline) ?? Infinity, fromMs))
+    // Kafka knows no time before 0.
+    due.set(pipeline, Math.min(due.get(pipeline) ?? Infinity, Math.max(fromMs, 0)))
     if (looking.has(pipeline)) return
     looking.add(pipeline)
     void work(pipeline).finally(() => {

@@ -19,7 +19,7 @@ export function createReader(connection: KafkaConnection, clientId: string): Kaf
       try {
         const ask = (timestamp: bigint) => asking.listOffsets({ topics: [...topics], timestamp })
         if (typeof at !== 'number') return toPositions(await ask(AT[at]))
-        const [since, ends] = await Promise.all([ask(BigInt(Math.floor(at))), ask(AT.latest)])
+        const [since, ends] = await Promise.all([ask(BigInt(Math.max(0, Math.floor(at)))), ask(AT.latest)])
         return toPositions(since).map(({ topic, partition, offset }) => ({
           topic,
           partition,

@@ -84,8 +84,9 @@ export function kafkaInMemory() {
     },
   }
   const reader: KafkaReader = {
-    positions: (names, at) =>
-      Promise.resolve(
+    positions: (names, at) => {
+      if (typeof at === 'number' && at < 0) return Promise.reject(new RangeError('Kafka knows no time before 0'))
+      return Promise.resolve(
         names.map((topic) => {
           const records = recordsOf(topic)
           const found = typeof at === 'number' ? records.findIndex(({ timestampMs }) => timestampMs >= at) : -1
@@ -93,7 +94,8 @@ export function kafkaInMemory() {
           const offset = at === 'earliest' ? 0 : found < 0 ? end : found
           return { topic, partition: 0, offset: BigInt(offset) }
         }),
-      ),
+      )
+    },
     fetch: (positions) => {
       const records = positions.flatMap((at: Position) =>
         recordsOf(at.topic).slice(Number(at.offset), Number(at.offset) + 2),
