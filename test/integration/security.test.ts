@@ -123,15 +123,13 @@ async function restVerdict(port: number, { ca, cert, key, tokenFile: file }: Cal
   const dispatcher = new Agent({ connect })
   const rest = createRestClient(`${ca === undefined ? 'http' : 'https'}://127.0.0.1:${String(port)}`, dispatcher)
   const headers = file === undefined ? {} : { authorization: `Bearer ${readFileSync(file, 'utf8')}` }
-  try {
-    const { status: answered, body } = await rest.call('GET', '/v1/models', undefined, headers)
-    if (answered === 401) expect(body).toMatchObject({ code: 'UNAUTHENTICATED' })
-    return answered === 200 ? 'in' : 'no token'
-  } catch {
-    return 'no connection'
-  } finally {
-    await dispatcher.destroy()
-  }
+  const answer = await rest.call('GET', '/v1/models', undefined, headers).catch((error: unknown) => {
+    expect(error).toMatchObject({ message: 'fetch failed' }) // the handshake was refused
+  })
+  await dispatcher.destroy()
+  if (answer === undefined) return 'no connection'
+  if (answer.status === 401) expect(answer.body).toMatchObject({ code: 'UNAUTHENTICATED' })
+  return answer.status === 200 ? 'in' : 'no token'
 }
 
 const everywhere = (verdict: Verdict) => ({ rest: verdict, admin: verdict, agent: verdict, xds: verdict })

@@ -27,6 +27,7 @@ export async function untilExperiment(
 ): Promise<ExperimentStatus> {
   const deadline = AbortSignal.timeout(deadlineMs)
   let last: ExperimentStatus | undefined
+  let cause: unknown
   while (!deadline.aborted) {
     try {
       for await (const event of admin.watch('Experiment', name, deadline)) {
@@ -34,12 +35,14 @@ export async function untilExperiment(
         last = (event.resource as StoredExperiment).status
         if (last !== undefined && wanted(last)) return last
       }
-    } catch {
+    } catch (error) {
+      cause = error
       await pause(50, deadline) // the scheduler may be down on purpose
     }
   }
   throw new Error(
     `experiment ${name} not as wanted within ${String(deadlineMs)} ms; last status: ${JSON.stringify(last)}`,
+    { cause },
   )
 }
 

@@ -17,7 +17,7 @@ export async function untilAgentConnected(
 ): Promise<void> {
   const late = AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)])
   while (!late.aborted) {
-    const found = await admin.get('Server', server).catch(() => undefined)
+    const found = await admin.get('Server', server).catch(() => undefined) // no scheduler yet: asked again
     if (found !== undefined && isConnected(found.resource, index)) return
     await pause(LOOK_EVERY_MS, late)
   }
