@@ -103,8 +103,6 @@ describe('engines and model gateways', () => {
     })
     await owner.until(() => owner.units().join() === 'p,q')
     await scene.rig.untilPipeline('q', says('could not load it: not this one'))
-    const waiting = await scene.rig.untilPipeline('p', says('nobody'))
-    expect(waiting.reason).toBe('Version 1 serves; what it takes from nobody waits until that serves')
     const other = anEngine('b')
     const loaded = (engine: FakeGateway) => engine.received.flatMap(({ load }) => (load ? [load.pipeline] : []))
     expect(loaded(owner)).toContain('q')

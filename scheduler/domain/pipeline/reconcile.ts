@@ -19,7 +19,7 @@ import { toPipelineStatus } from './status.ts'
 
 export function reconcilePipeline(
   pipeline: PipelineDocument,
-  cluster: Pick<ClusterView, 'model' | 'pipeline'>,
+  cluster: Pick<ClusterView, 'model'>,
   context: PipelineContext,
 ): DependentReconciliation<PipelineDocument> {
   const before = settlePipeline(pipeline)

@@ -12,7 +12,7 @@ import type {
   PipelineVersionDocument,
 } from '../documents.ts'
 import { sameValue } from '../same-value.ts'
-import { cleansTopics, externalPipelines, modelsOf, servingPipelineVersion, wantedPipelineVersion } from './facts.ts'
+import { cleansTopics, modelsOf, servingPipelineVersion, wantedPipelineVersion } from './facts.ts'
 import type { PipelineContext } from './gateways-view.ts'
 
 interface Verdict {
@@ -23,11 +23,11 @@ interface Verdict {
 /** The status of a record as it stands; `changedAtMs` moves only when something else does. */
 export function toPipelineStatus(
   pipeline: PipelineDocument,
-  cluster: Pick<ClusterView, 'model' | 'pipeline'>,
+  cluster: Pick<ClusterView, 'model'>,
   context: PipelineContext,
 ): PipelineStatusDocument {
   const { changedAtMs: _, ...before } = pipeline.status
-  const verdict = decide(pipeline, context, cluster)
+  const verdict = decide(pipeline, context)
   const after = { ...verdict, missingModels: missingModelsOf(pipeline, cluster) }
   return sameValue(before, after) ? pipeline.status : { ...after, changedAtMs: context.nowMs }
 }
@@ -41,7 +41,7 @@ export function missingModelsOf(pipeline: PipelineDocument, cluster: Pick<Cluste
 export const isModelAnswering = (model: ModelDocument | undefined): boolean =>
   model !== undefined && !model.deleted && model.status.availableReplicas > 0
 
-function decide(pipeline: PipelineDocument, context: PipelineContext, cluster: Pick<ClusterView, 'pipeline'>): Verdict {
+function decide(pipeline: PipelineDocument, context: PipelineContext): Verdict {
   if (pipeline.deleted) return terminating(pipeline, context)
   if (pipeline.refused !== undefined)
     return { state: 'PipelineFailed', reason: `Envoy refused its route: ${pipeline.refused}; apply it again` }
@@ -54,7 +54,7 @@ function decide(pipeline: PipelineDocument, context: PipelineContext, cluster: P
       state: 'PipelineCreate',
       reason: `${version} is not served: no pipeline gateway is connected; start one that uses this scheduler`,
     }
-  if (pipeline.serving === wanted.version) return served(pipeline, wanted, context, cluster)
+  if (pipeline.serving === wanted.version) return served(pipeline, wanted, context)
   const said = needed.map((name) => ({ name, answer: gateways.said(name, wanted.uid) }))
   const failed = said.flatMap(({ name, answer }) => (answer.kind === 'failed' ? [{ name, ...answer }] : []))
   const [first] = failed
@@ -68,14 +68,9 @@ function decide(pipeline: PipelineDocument, context: PipelineContext, cluster: P
 }
 
 /** I2: not Ready before every counting Envoy has its route. */
-function served(
-  pipeline: PipelineDocument,
-  wanted: PipelineVersionDocument,
-  context: PipelineContext,
-  cluster: Pick<ClusterView, 'pipeline'>,
-): Verdict {
+function served(pipeline: PipelineDocument, wanted: PipelineVersionDocument, context: PipelineContext): Verdict {
   const version = `Version ${String(wanted.version)}`
-  if (pipeline.route?.ackedAtMs !== undefined) return withEngine(pipeline.name, wanted, context, cluster)
+  if (pipeline.route?.ackedAtMs !== undefined) return withEngine(pipeline.name, wanted, context)
   const isNobodyThere = pipeline.route !== undefined && context.isAcked(pipeline.route.sinceRevision) === 'no-node'
   return {
     state: 'PipelineCreating',
@@ -86,12 +81,7 @@ function served(
 }
 
 /** What its records on topics wait for; a request over the API waits for it too when every step goes over topics. */
-function withEngine(
-  name: string,
-  wanted: PipelineVersionDocument,
-  { gateways, engines }: PipelineContext,
-  cluster: Pick<ClusterView, 'pipeline'>,
-): Verdict {
+function withEngine(name: string, wanted: PipelineVersionDocument, { gateways, engines }: PipelineContext): Verdict {
   const { execution, record } = wanted.spec.dataflow ?? {}
   const serves = `Version ${String(wanted.version)} serves`
   if (record === 'none' || !gateways.haveJournal()) return { state: 'PipelineReady', reason: serves }
@@ -107,9 +97,7 @@ function withEngine(
     const reason = `the engine that reads its input topic could not load it: ${said.reason}`
     return overTopics ? { state: 'PipelineFailed', reason } : { state: 'PipelineReady', reason: `${serves}; ${reason}` }
   }
-  const unknown = externalPipelines(wanted).filter((other) => cluster.pipeline(other)?.serving === undefined)
-  const waits = unknown.length === 0 ? '' : `; what it takes from ${unknown.join(', ')} waits until that serves`
-  return { state: 'PipelineReady', reason: `${serves}${waits}` }
+  return { state: 'PipelineReady', reason: serves }
 }
 
 function terminating(pipeline: PipelineDocument, { gateways }: PipelineContext): Verdict {
