@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Server as HttpServer } from 'node:http'
 import { Registry } from 'prom-client'
+import type { Introduction } from '../../api/generated/millrace/dataflow/Introduction.ts'
 import { loadCallerSecurity, loadCallerTls, toServerCredentials } from '../../kit/grpc-security.ts'
 import { serveGrpc } from '../../kit/grpc.ts'
 import { type HttpRoutes, listen, serveHttp } from '../../kit/http.ts'
@@ -15,6 +16,7 @@ import { createDirectRunner } from '../runner/direct-runner.ts'
 import type { PipelineGatewayConfig } from './config.ts'
 import { createControl } from '../control/control.ts'
 import { createHeldPlans } from '../control/held-plans.ts'
+import { type JournalReports, startJournalReports } from '../control/journal-reports.ts'
 import { createPlansFile } from '../control/plans-file.ts'
 import { createControlSession } from '../control/session.ts'
 import { createGateway } from './gateway.ts'
@@ -82,10 +84,18 @@ export async function startPipelineGateway(
   )
   started('grpc', grpc)
 
+  const journalReports = startJournalReports({
+    journal,
+    send: (message) => {
+      session.send(message)
+    },
+    signal: stopping.signal,
+  })
   const session = createControlSession({
     scheduler: config.scheduler,
     security: loadCallerSecurity(config, log),
     introduction: () => ({
+      ...introduceJournal(journalReports),
       name: config.name,
       role: 'PIPELINE_GATEWAY',
       address: config.address ?? config.host,
@@ -137,6 +147,11 @@ export async function startPipelineGateway(
     },
   })
   return { restPort, grpcPort: grpc.port, httpPort: http.port }
+}
+
+const introduceJournal = (reports: JournalReports): Pick<Introduction, 'journal'> => {
+  const journal = reports.introduce()
+  return journal === undefined ? {} : { journal }
 }
 
 const lapse = (ms: number): Promise<void> =>

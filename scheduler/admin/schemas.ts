@@ -207,7 +207,7 @@ export const SCHEMAS = {
     ),
   }),
   Worker: Type.Object({
-    role: Type.Union([Type.Literal('engine'), Type.Literal('model-gateway')]),
+    role: Type.Enum(['pipeline-gateway', 'engine', 'model-gateway']),
     name: Text,
     connectedSince: Type.String({ format: 'date-time' }),
     draining: Type.Boolean(),
@@ -216,7 +216,12 @@ export const SCHEMAS = {
         name: Text,
         lagRecords: Type.Optional(Type.Integer({ description: 'Records of its inputs that are not done.' })),
       }),
-      { description: 'What it reads: pipelines of an engine, models of a model gateway.' },
+      {
+        description: 'Pipelines that a pipeline gateway answers or an engine reads, models that a model gateway reads.',
+      },
+    ),
+    journalRemark: Type.Optional(
+      Type.String({ description: 'What is wrong with the journal of a pipeline gateway; empty: nothing.' }),
     ),
   }),
   Placement: Type.Object({

@@ -12,7 +12,7 @@ import type { ClusterState } from '../domain/cluster.ts'
 import { desiredChanges } from '../domain/desired.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
 import type { ReplicaKey } from '../domain/documents.ts'
-import { parseReplicaKey } from '../domain/names.ts'
+import { parseInternalName, parseReplicaKey } from '../domain/names.ts'
 import { acceptPeer } from '../grpc/peer-streams.ts'
 import type { Writer } from '../loop/writer.ts'
 import { drainEnd } from './drain.ts'
@@ -113,6 +113,10 @@ export function startAgents(deps: AgentsDeps): Agents {
     const first = introduce({ storeId: deps.storeId, known: ledgers.get(replica), hello, desired })
     ledgers.set(replica, first.ledger)
     kept.keep(replica, first.kept)
+    for (const name of first.kept) {
+      const model = cluster.model(parseInternalName(name).model)
+      if (model !== undefined) kept.follow(model, now()) // it was applied again under another leader
+    }
     if (first.kept.length > 0)
       log.error(
         { replica, models: first.kept.slice(0, 20), count: first.kept.length },

@@ -76,7 +76,7 @@ export function startDataflow(deps: DataflowDeps): Dataflow {
     engines,
     enginesView: { areHere: engines.areHere, said: engines.said },
     modelGateways,
-    workers: () => [...engines.report(), ...modelGateways.report()],
+    workers: () => [...gateways.report(), ...engines.report(), ...modelGateways.report()],
     stop: async () => {
       await Promise.all([gateways.stop(), engines.stop(), modelGateways.stop()])
     },

@@ -7,6 +7,7 @@
  */
 import type { AliveGateway } from '../../api/generated/millrace/dataflow/AliveGateway.ts'
 import type { Introduction__Output } from '../../api/generated/millrace/dataflow/Introduction.ts'
+import type { JournalReport__Output } from '../../api/generated/millrace/dataflow/JournalReport.ts'
 import type { PipelineReport__Output } from '../../api/generated/millrace/dataflow/PipelineReport.ts'
 import { everyMs } from '../../kit/backoff.ts'
 import { toServingError } from '../../kit/errors.ts'
@@ -27,6 +28,7 @@ import { toGatewayDocument } from './messages.ts'
 import { neededGateways, planForget, planLost, planReady, type Presence, writeGateway } from './presence.ts'
 import { createSession, type Session } from './session.ts'
 import type { DataflowStream, Introduce } from './streams.ts'
+import type { WorkerReport } from './workers.ts'
 
 const WATCH_MS = 500
 /** After a start or an outage gateways need a moment to find this scheduler. */
@@ -46,7 +48,7 @@ export interface GatewaysDeps {
   readonly forgetMs: number
   /** Something was said that these pipelines may wait for. */
   readonly onSaid: (pipelines: Iterable<DependentKey>) => void
-  /** The first gateway came, or the last one is gone. */
+  /** The first gateway came, the last one is gone, or how they journal is another matter now. */
   readonly onOutage: () => void
   /** What `alive` answers is another list now. */
   readonly onAlive: () => void
@@ -62,12 +64,16 @@ export interface Gateways extends Running {
   /** Those that live; undefined while this scheduler gives them time to find it. */
   readonly alive: () => readonly AliveGateway[] | undefined
   readonly count: () => number
+  readonly report: () => readonly WorkerReport[]
 }
 
 interface Connected {
   readonly session: Session
   readonly holdings: Holdings
   introduced: boolean
+  readonly connectedSinceMs: number
+  /** What is wrong with its journal; undefined: it has none, or has not said. */
+  journalRemark: string | undefined
   draining: { readonly sinceMs: number; ackedAtMs: number | undefined } | undefined
 }
 
@@ -125,7 +131,14 @@ export function startGateways(deps: GatewaysDeps): Gateways {
       pipeline: cluster.pipeline,
       now,
     })
-    const entry: Connected = { session, holdings, introduced: false, draining: undefined }
+    const entry: Connected = {
+      session,
+      holdings,
+      introduced: false,
+      connectedSinceMs: now(),
+      journalRemark: introduction.journal?.remark,
+      draining: undefined,
+    }
     connected.set(name, entry)
     living.came(name, introduction.epoch)
     stream.on('close', () => {
@@ -167,7 +180,10 @@ export function startGateways(deps: GatewaysDeps): Gateways {
 
   function push(changes: readonly DocumentChange[]): void {
     for (const change of changes) {
-      if (change.kind === 'gateway') sayWhoIsChosen(change.before, change.after)
+      if (change.kind === 'gateway') {
+        sayWhoIsChosen(change.before, change.after)
+        if (change.before?.journalUnreplicated !== change.after?.journalUnreplicated) deps.onOutage()
+      }
       if (change.kind !== 'pipeline') continue
       for (const { session, holdings } of connected.values()) {
         session.changed(change.name)
@@ -200,6 +216,16 @@ export function startGateways(deps: GatewaysDeps): Gateways {
     }
     deps.onSaid([`pipeline/${pipeline}`])
     judgeSoon()
+  }
+
+  function takeJournal(entry: Connected, { unreplicated, remark }: JournalReport__Output): void {
+    entry.journalRemark = remark
+    write(() => {
+      const before = cluster.gateway(entry.session.name)
+      if (before === undefined) return []
+      const { journalUnreplicated: _, ...rest } = before
+      return writeGateway(before, unreplicated ? { ...rest, journalUnreplicated: true } : rest)
+    })
   }
 
   function drain(entry: Connected): void {
@@ -270,7 +296,11 @@ export function startGateways(deps: GatewaysDeps): Gateways {
       [...connected.values()]
         .filter((entry) => entry.introduced)
         .map(({ session, holdings }) => ({ gateway: session.name, ...holdings.unload(pipeline, step) })),
-    haveJournal: () => [...cluster.gateways()].some(({ hasJournal }) => hasJournal),
+    journal: () => {
+      const journals = [...cluster.gateways()].filter(({ hasJournal }) => hasJournal)
+      if (journals.length === 0) return 'none'
+      return journals.some(({ journalUnreplicated }) => journalUnreplicated) ? 'one copy' : 'kept'
+    },
   }
 
   const accept: Introduce = (stream, introduction) => {
@@ -285,6 +315,9 @@ export function startGateways(deps: GatewaysDeps): Gateways {
       },
       released: () => undefined, // it has no units
       lags: () => undefined,
+      journal: (said) => {
+        takeJournal(entry, said)
+      },
     }
   }
 
@@ -295,6 +328,19 @@ export function startGateways(deps: GatewaysDeps): Gateways {
     view,
     alive,
     count: () => connected.size,
+    report: () =>
+      [...connected.values()].map(({ session, holdings, connectedSinceMs, draining, journalRemark }) => ({
+        role: 'pipeline-gateway',
+        name: session.name,
+        connectedSinceMs,
+        draining: draining !== undefined,
+        units: [...cluster.pipelines()]
+          .filter((pipeline) => heldVersions(pipeline).some(({ uid }) => holdings.said(uid).kind === 'loaded'))
+          .map(({ name }) => name)
+          .toSorted()
+          .map((name) => ({ name })),
+        ...(journalRemark === undefined ? {} : { journalRemark }),
+      })),
     stop: async () => {
       abort.abort()
       for (const { session } of connected.values()) session.end()

@@ -40,7 +40,8 @@ export function toGatewayDocument(
   before: GatewayDocument | undefined,
   ready: boolean,
 ): GatewayDocument {
-  const { name, address, restPort, grpcPort, tls, hasJournal } = introduction
+  const { name, address, restPort, grpcPort, tls, hasJournal, journal } = introduction
+  const unreplicated = journal === null ? before?.journalUnreplicated === true : journal.unreplicated
   return {
     schemaVersion: SCHEMA_VERSION,
     revision: before?.revision ?? 0,
@@ -50,6 +51,7 @@ export function toGatewayDocument(
     grpcPort,
     ...(tls ? { tls } : {}),
     hasJournal,
+    ...(hasJournal && unreplicated ? { journalUnreplicated: true } : {}),
     stream: { kind: 'connected' },
     ready,
     draining: false,

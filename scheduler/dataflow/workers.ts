@@ -52,12 +52,14 @@ export interface Workers extends Running {
 
 /** One of them, for people. */
 export interface WorkerReport {
-  readonly role: WorkerRole['name']
+  readonly role: WorkerRole['name'] | 'pipeline-gateway'
   readonly name: string
   readonly connectedSinceMs: number
   readonly draining: boolean
-  /** What it reads, by name, with how far behind it is; without it has not said. */
+  /** What it reads, or answers for, by name, with how far behind it is; without it has not said. */
   readonly units: readonly { readonly name: string; readonly lagRecords?: number }[]
+  /** What is wrong with its journal; of a pipeline gateway that has one. */
+  readonly journalRemark?: string
 }
 
 interface Connected {
@@ -234,6 +236,7 @@ export function startWorkers(deps: WorkersDeps): Workers {
     lags: (lags) => {
       for (const { name, records } of lags) if (owns(entry.session.name)(name)) entry.lags.set(name, records)
     },
+    journal: () => undefined, // a worker's records are told of by whoever waits for them
   })
 
   for (const name of role.names()) shares.want(name, role.isUnit(name))

@@ -320,6 +320,8 @@ export interface GatewayDocument extends Versioned {
   /** These ports speak TLS; absent: plain text. */
   readonly tls?: true
   readonly hasJournal: boolean
+  /** What it records has one copy; absent: more, or it has not said. */
+  readonly journalUnreplicated?: true
   readonly stream: { readonly kind: 'connected' } | { readonly kind: 'lost'; readonly sinceMs: number }
   /** Envoy may choose it: it has what serves, or nobody else is there. */
   readonly ready: boolean

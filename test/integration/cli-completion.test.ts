@@ -20,7 +20,7 @@ it('bash completes commands, flags and the values of closed choices', async () =
   const { code, out } = await runCli(['completion', 'bash'])
   expect(code).toBe(0)
   expect(offersOf(out, 'millrace', 'de')).toEqual(['describe', 'delete'])
-  expect(offersOf(out, 'millrace', 'mo')).toEqual(['model-server'])
+  expect(offersOf(out, 'millrace', 'mo')).toEqual(['model-server', 'model-gateway'])
   expect(offersOf(out, 'millrace', 'apply', '--dr')).toEqual(['--dry-run'])
   expect(offersOf(out, 'millrace', 'apply', '--sch')).toEqual(['--scheduler'])
   expect(offersOf(out, 'millrace', 'get', 'models', '-o', '')).toEqual(['table', 'json', 'yaml', 'name'])

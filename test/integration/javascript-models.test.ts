@@ -241,23 +241,25 @@ describe('a load', () => {
 
 describe('an unload', () => {
   it('ends the thread, once the calls that it has are answered', async () => {
-    const before = threads()
     const begun = join(folder, 'begun')
     const name = await load(
-      `import { writeFileSync } from 'node:fs'
+      `import { readlinkSync, writeFileSync } from 'node:fs'
        import { setTimeout as pause } from 'node:timers/promises'
        export const infer = async ({ x }) => {
-         writeFileSync(${JSON.stringify(begun)}, '')
+         writeFileSync(${JSON.stringify(begun)}, readlinkSync('/proc/thread-self'))
          await pause(400)
          return { y: x.data }
        }`,
     )
-    expect(threads()).toBeGreaterThan(before)
     const answer = infer(name)
-    await expect.poll(() => existsSync(begun), { timeout: 5_000, interval: 10 }).toBe(true)
+    await expect
+      .poll(() => existsSync(begun) && readFileSync(begun, 'utf8'), { timeout: 5_000, interval: 10 })
+      .toBeTruthy()
+    const thread = join('/proc', readFileSync(begun, 'utf8'))
+    expect(existsSync(thread)).toBe(true)
     expect((await unload(name)).status).toBe(200)
     expect(await answer).toEqual(OK)
-    await expect.poll(threads, { timeout: 5_000 }).toBeLessThanOrEqual(before)
+    await expect.poll(() => existsSync(thread), { timeout: 5_000 }).toBe(false)
   })
 })
 

@@ -4,6 +4,7 @@ import type { PipelineStatus } from '../../api/resources/status.ts'
 import { createFakeGateway } from '../support/fake-gateway.ts'
 import { connectFakeEnvoy } from '../support/fake-envoy.ts'
 import { pipeline } from '../support/manifests.ts'
+import { createRestClient } from '../support/rest.ts'
 import { type LiveScene, useLiveScenes } from '../support/scheduler-live.ts'
 import { aModelResource } from '../support/scheduler-rig.ts'
 import type { Resource } from '../../api/resources/resource.ts'
@@ -152,6 +153,27 @@ describe('gateways', () => {
     expect(envoy.events.filter(({ kind }) => kind === 'RDS')).toHaveLength(routes)
     scene.gateway({ name: 'b', restPort: 7_011 })
     await scene.rig.untilPipeline('p', isReady)
+  })
+
+  it('say how they journal: one copy only is told in the status, over a restart of the scheduler too', async () => {
+    scene = await scenes.start()
+    scene.envoy()
+    const gateway = scene.gateway({ introduction: { hasJournal: true } })
+    await scene.rig.admin.apply(aPipelineResource('p'))
+    await scene.rig.untilPipeline('p', isReady)
+    const says = (text: string) => (status: PipelineStatus) => status.reason?.includes(text) === true
+    gateway.send({ journal: { unreplicated: true, remark: 'one copy' } })
+    await scene.rig.untilPipeline('p', says('Version 1 serves; the journal is not replicated'))
+    const rest = () => createRestClient(`http://127.0.0.1:${String(scene.rig.ports.http)}`)
+    expect((await rest().call('GET', '/v1/workers')).body).toMatchObject({
+      items: [{ role: 'pipeline-gateway', journalRemark: 'one copy', draining: false, units: [{ name: 'p' }] }],
+    })
+
+    await scene.restart() // it has reached Kafka, and says the same or nothing yet
+    await gateway.until(() => gateway.received.at(-1)?.message === 'synchronised')
+    expect(says('not replicated')(await scene.rig.untilPipeline('p', isReady))).toBe(true)
+    gateway.send({ journal: { unreplicated: false, remark: '' } })
+    await scene.rig.untilPipeline('p', (status) => isReady(status) && !says('not replicated')(status))
   })
 
   it('with a newer stream of the same name are told everything on it alone', async () => {

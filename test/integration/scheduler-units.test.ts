@@ -114,6 +114,7 @@ describe('engines and model gateways', () => {
       .toMatchObject({
         leading: true,
         items: [
+          { role: 'pipeline-gateway', name: 'gateway-0', units: [{ name: 'p' }, { name: 'q' }] },
           { role: 'engine', name: 'a', draining: false, units: [{ name: 'p', lagRecords: 7 }] },
           { name: 'b', units: [{ name: 'q' }] },
         ],

@@ -45,7 +45,7 @@ export function gatewaysThat(said: Readonly<Record<string, Readonly<Record<strin
     needed: () => Object.keys(said).toSorted(),
     said: (gateway, uid) => said[gateway]?.[uid] ?? { kind: 'nothing' },
     unloads: () => [],
-    haveJournal: () => false,
+    journal: () => 'none',
   }
 }
 

@@ -3,13 +3,13 @@ import { Type } from 'typebox'
 import { type BackendSource, requireBackend } from '../backend.ts'
 import { READ_PROBLEMS, ref } from '../schemas.ts'
 
-/** `/v1/workers`: the engines and model gateways of the leading scheduler. */
+/** `/v1/workers`: the pipeline gateways, engines and model gateways of the leading scheduler. */
 export const workerRoutes: FastifyPluginCallback<{ readonly source: BackendSource }> = (app, { source }, done) => {
   app.get(
     '',
     {
       schema: {
-        summary: 'The engines and model gateways: what each reads from Kafka, and how far behind it is',
+        summary: 'Pipeline gateways, engines and model gateways: what each answers or reads, and how far behind it is',
         tags: ['workers'],
         response: {
           200: Type.Object({

@@ -24,8 +24,8 @@ export interface GatewaysView {
   readonly needed: () => readonly string[]
   readonly said: (gateway: string, uid: string) => Said
   readonly unloads: (pipeline: string, step: UnloadStep) => readonly Unload[]
-  /** Whether a gateway writes to Kafka: without it nothing is there that an engine could read. */
-  readonly haveJournal: () => boolean
+  /** What the gateways write to Kafka: without it nothing is there that an engine could read. */
+  readonly journal: () => 'none' | 'one copy' | 'kept'
 }
 
 /** Those that run the records of a pipeline's input topic. */

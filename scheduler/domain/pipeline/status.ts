@@ -83,8 +83,10 @@ function served(pipeline: PipelineDocument, wanted: PipelineVersionDocument, con
 /** What its records on topics wait for; a request over the API waits for it too when every step goes over topics. */
 function withEngine(name: string, wanted: PipelineVersionDocument, { gateways, engines }: PipelineContext): Verdict {
   const { execution, record } = wanted.spec.dataflow ?? {}
-  const serves = `Version ${String(wanted.version)} serves`
-  if (record === 'none' || !gateways.haveJournal()) return { state: 'PipelineReady', reason: serves }
+  const version = `Version ${String(wanted.version)} serves`
+  const journal = gateways.journal()
+  if (record === 'none' || journal === 'none') return { state: 'PipelineReady', reason: version }
+  const serves = journal === 'kept' ? version : `${version}; the journal is not replicated: one copy of each record`
   const overTopics = execution === 'topics'
   if (!engines.areHere()) {
     const reason = `no engine is connected: ${overTopics ? 'requests, and ' : ''}records on its input topic wait`

@@ -75,7 +75,7 @@ function createSimulation() {
         said: (name, uid) => streams.get(name)?.holdings.said(uid) ?? { kind: 'nothing' },
         unloads: (name, step) =>
           [...streams].map(([key, { holdings }]) => ({ gateway: key, ...holdings.unload(name, step) })),
-        haveJournal: () => false,
+        journal: () => 'none',
       },
     })
 
