@@ -169,7 +169,7 @@ export async function startEngine(
         address: config.host,
         hasJournal: true,
         epoch,
-        held: plans.held().map(({ pipeline, version, uid }) => ({ pipeline, version, uid })),
+        held: plans.completed().map(({ pipeline, version, uid }) => ({ pipeline, version, uid })),
         heldUnits: [...heldUnits.held()],
         storeId: plans.snapshot().storeId,
       }

@@ -14,6 +14,9 @@ beforeAll(async () => {
 })
 afterAll(() => mesh.stop())
 
+/** Far more than 200 requests a second have on the wire to one server, also where a process dies slowly. */
+const MAX_IN_FLIGHT = 40
+
 const warm = (load: Load): Promise<void> => until('the load to be under way', () => load.outcomes.length > 100)
 const runOn = async (load: Load, requests: number): Promise<void> => {
   const seen = load.outcomes.length
@@ -64,7 +67,7 @@ test('kill -9 of a model server that comes back empty while no scheduler runs: n
   const report = await load.stop()
   const late = report.failed.filter((failure) => failure.sentAtMs > killedMs + 1_000)
   expect(late, describeFailures(report)).toEqual([])
-  expect(report.failed.length, describeFailures(report)).toBeLessThanOrEqual(10)
+  expect(report.failed.length, describeFailures(report)).toBeLessThanOrEqual(MAX_IN_FLIGHT)
 })
 
 test('kill -9 of one of two model servers: only requests in flight fail, none after 1 s (3 s here), traffic returns with it', async () => {
@@ -93,7 +96,7 @@ test('kill -9 of one of two model servers: only requests in flight fail, none af
   const late = report.failed.filter((failure) => failure.sentAtMs > killedMs + 3_000)
   expect(late, describeFailures(report)).toEqual([])
   // In flight at the kill: sent before it was noticed. Two servers, so at most half of what was on the wire.
-  expect(report.failed.length, describeFailures(report)).toBeLessThanOrEqual(10)
+  expect(report.failed.length, describeFailures(report)).toBeLessThanOrEqual(MAX_IN_FLIGHT)
   expect(report.failed.every((failure) => failure.sentAtMs < startedMs)).toBe(true)
 })
 
