@@ -4,6 +4,7 @@ import { LOG_LEVELS } from '../../kit/log.ts'
 import { callerOptions, listenerOptions } from '../../kit/security.ts'
 import { journalOptions } from '../journal/options.ts'
 import { kafkaAliases } from '../kafka/options.ts'
+import { ingressOptions } from '../model-client/options.ts'
 
 const count = (standard: number, minimum: number, description: string) =>
   Type.Integer({ minimum, default: standard, description })
@@ -20,12 +21,7 @@ const schema = Type.Object(
       default: '127.0.0.1:9005',
       description: 'Address of the scheduler for agents and gateways.',
     }),
-    ingress: Type.String({
-      minLength: 1,
-      pattern: '^https?://[^/]+$',
-      default: 'http://127.0.0.1:9000',
-      description: "URL of Envoy's ingress, through which the models of the steps are called.",
-    }),
+    ...ingressOptions,
     host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to listen on.' }),
     httpPort: Type.Integer({
       minimum: 0,
@@ -39,11 +35,6 @@ const schema = Type.Object(
       description:
         'File of the pipelines that the scheduler last gave: they are read while it is away, after a restart too.',
     }),
-    ingressConnections: count(
-      2,
-      1,
-      'Connections to the ingress that steps are called over; Envoy keeps each on one thread.',
-    ),
     maxConcurrentPerModel: count(256, 1, 'Calls of one model at the same time.'),
     maxRequests: count(256, 1, 'Requests of all pipelines that run at the same time; the others wait in Kafka.'),
     maxInFlightPerPartition: count(

@@ -4,6 +4,7 @@ import { LOG_LEVELS } from '../../kit/log.ts'
 import { callerOptions, listenerOptions } from '../../kit/security.ts'
 import { journalOptions } from '../journal/options.ts'
 import { kafkaAliases } from '../kafka/options.ts'
+import { ingressOptions } from '../model-client/options.ts'
 
 const MIB = 1024 * 1024
 const count = (standard: number, minimum: number, description: string) =>
@@ -21,12 +22,7 @@ const schema = Type.Object(
       default: '127.0.0.1:9005',
       description: 'Address of the scheduler for agents and gateways.',
     }),
-    ingress: Type.String({
-      minLength: 1,
-      pattern: '^https?://[^/]+$',
-      default: 'http://127.0.0.1:9000',
-      description: "URL of Envoy's ingress, through which models are called.",
-    }),
+    ...ingressOptions,
     host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to listen on.' }),
     httpPort: Type.Integer({
       minimum: 0,
@@ -40,7 +36,6 @@ const schema = Type.Object(
       description:
         'File of the models that the scheduler last gave: they are served while it is away, after a restart too.',
     }),
-    ingressConnections: count(2, 1, 'Connections to the ingress; Envoy keeps each on one thread.'),
     maxConcurrentPerModel: count(32, 1, 'Calls of one model at the same time; its other records wait.'),
     maxRecordsPerPartition: count(
       64,

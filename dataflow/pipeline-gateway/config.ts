@@ -4,6 +4,7 @@ import type { ProcessDefinition } from '../../kit/config.ts'
 import { LOG_LEVELS } from '../../kit/log.ts'
 import { journalOptions } from '../journal/options.ts'
 import { kafkaAliases } from '../kafka/options.ts'
+import { ingressOptions } from '../model-client/options.ts'
 import { callerOptions, listenerOptions } from '../../kit/security.ts'
 
 const port = (standard: number, description: string) =>
@@ -23,12 +24,7 @@ const schema = Type.Object(
       default: '127.0.0.1:9005',
       description: 'Address of the scheduler for agents and gateways.',
     }),
-    ingress: Type.String({
-      minLength: 1,
-      pattern: '^https?://[^/]+$',
-      default: 'http://127.0.0.1:9000',
-      description: "URL of Envoy's ingress, through which the models of the steps are called.",
-    }),
+    ...ingressOptions,
     host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to listen on.' }),
     address: Type.Optional(
       Type.String({
@@ -45,11 +41,6 @@ const schema = Type.Object(
       description:
         'File of the pipelines that the scheduler last gave: they serve while it is away, after a restart too.',
     }),
-    ingressConnections: count(
-      512,
-      1,
-      'Connections to the ingress at the same time; each carries one call of a step, further calls wait.',
-    ),
     maxConcurrentPerModel: count(256, 1, 'Calls of one model at the same time.'),
     maxQueuedPerModel: count(1_024, 0, 'Calls of one model that wait for their turn; more are refused with 429.'),
     maxRequests: count(
