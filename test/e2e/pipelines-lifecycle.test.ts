@@ -106,14 +106,16 @@ test('a model of a step is replaced', async () => {
 })
 
 test('the pipeline is updated and updated back: the old version or the new, then only the new', async () => {
-  const start = load.outcomes.length
   await mesh.admin.apply(pipelineOf(ADD_THEN_MULTIPLY.steps))
   await untilServing(2)
+  await answers(100) // those that ran when it switched have ended
+  const switched = load.outcomes.length
   await answers(100)
-  expect(versionsFrom(start)).toEqual(['1', '2'])
+  expect(versionsFrom(0)).toEqual(['1', '2'])
+  expect(versionsFrom(switched)).toEqual(['2'])
   await mesh.admin.rollback('numbers', 0, 'Pipeline')
   await untilServing(3)
-  await answers(100) // those that ran when it switched have ended
+  await answers(100)
   const settled = load.outcomes.length
   await answers(100)
   expect(versionsFrom(settled)).toEqual(['3'])
