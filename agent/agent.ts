@@ -5,9 +5,10 @@ import { Registry } from 'prom-client'
 import type { WatchedCertificates } from '../kit/certificates.ts'
 import { ServingError } from '../kit/errors.ts'
 import { loadCallerSecurity, loadCallerTls, toChannelCredentials } from '../kit/grpc-security.ts'
-import { type HttpRoutes, serveHttp } from '../kit/http.ts'
+import { serveHttp } from '../kit/http.ts'
 import type { Running } from '../kit/lifecycle.ts'
 import type { Logger } from '../kit/log.ts'
+import { processRoutes } from '../kit/process-routes.ts'
 import { loadDataPathSecurity, loadSecurity } from '../kit/security.ts'
 import type { AgentConfig } from './config.ts'
 import { createAgentMetrics } from './metrics.ts'
@@ -154,15 +155,14 @@ export async function startAgent(
     log,
     nowMs,
   })
-  const routes: HttpRoutes = {
-    '/healthz': () => ({ status: 200, body: '{"status":"alive"}' }),
-    '/readyz': () => {
-      const { server } = state()
-      const ready = connected() && server.kind === 'Serving'
-      return { status: ready ? 200 : 503, body: JSON.stringify({ ready, connected: connected(), server: server.kind }) }
-    },
-    '/metrics': async () => ({ status: 200, body: await registry.metrics(), contentType: registry.contentType }),
-  }
+  const routes = processRoutes(registry, () => {
+    const { server } = state()
+    return {
+      ready: connected() && server.kind === 'Serving',
+      connected: connected(),
+      server: server.kind,
+    }
+  })
   const http = await serveHttp({ host: config.host, port: config.httpPort, routes, log, security })
   started('http', http)
 

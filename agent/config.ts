@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import type { ProcessDefinition } from '../kit/config.ts'
-import { LOG_LEVELS } from '../kit/log.ts'
+import { logLevelOption } from '../kit/options.ts'
 import { callerOptions, listenerOptions } from '../kit/security.ts'
 import { NAME_SOURCES, SERVER_TYPES } from './repository/server-types.ts'
 
@@ -111,7 +111,7 @@ const schema = Type.Object(
       description: "Host of the agent's own HTTP port and of its proxy, which Envoy asks at --server-host.",
     }),
     httpPort: port('Port for /healthz, /readyz and /metrics.'),
-    logLevel: Type.Enum([...LOG_LEVELS], { default: 'info', description: 'Least severe level that is logged.' }),
+    logLevel: logLevelOption,
   },
   { additionalProperties: false },
 )

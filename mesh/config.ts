@@ -1,19 +1,14 @@
 import { type Static, Type } from 'typebox'
 import type { ProcessDefinition } from '../kit/config.ts'
-import { LOG_LEVELS } from '../kit/log.ts'
+import { hostOption, logLevelOption, portOption } from '../kit/options.ts'
 import { callerOptions, listenerOptions } from '../kit/security.ts'
 
 const schema = Type.Object(
   {
-    host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to listen on.' }),
+    host: hostOption,
     ...listenerOptions,
     ...callerOptions,
-    httpPort: Type.Integer({
-      minimum: 0,
-      maximum: 65_535,
-      default: 9003,
-      description: 'Port for /metrics, /ready and /healthz.',
-    }),
+    httpPort: portOption(9003, 'Port for /metrics, /ready and /healthz.'),
     adminUrl: Type.String({
       pattern: '^https?://',
       default: 'http://127.0.0.1:9901',
@@ -38,7 +33,7 @@ const schema = Type.Object(
       default: 64 * 1024 * 1024,
       description: 'Largest answer that is read from Envoy.',
     }),
-    logLevel: Type.Enum([...LOG_LEVELS], { default: 'info', description: 'Least severe level that is logged.' }),
+    logLevel: logLevelOption,
   },
   { additionalProperties: false },
 )

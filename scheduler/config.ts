@@ -2,12 +2,9 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type Static, Type } from 'typebox'
 import type { ProcessDefinition } from '../kit/config.ts'
-import { LOG_LEVELS } from '../kit/log.ts'
+import { logLevelOption, portOption } from '../kit/options.ts'
 import { packageRoot } from '../kit/root.ts'
 import { listenerOptions } from '../kit/security.ts'
-
-const port = (standard: number, description: string) =>
-  Type.Integer({ minimum: 0, maximum: 65_535, default: standard, description })
 
 /** Envoy reads it, not the scheduler. */
 const envoyFile = (description: string) =>
@@ -31,11 +28,11 @@ const schema = Type.Object(
       default: '127.0.0.1',
       description: 'Host under which other schedulers, agents and clients reach this one.',
     }),
-    xdsPort: port(9002, 'Delta xDS for Envoy.'),
-    grpcPort: port(9004, 'The scheduler API and our administration API.'),
-    agentPort: port(9005, 'The API for agents.'),
-    httpPort: port(9006, 'The administration API over REST, health and metrics.'),
-    ingressPort: port(9000, 'The port of Envoy for clients, REST and gRPC; told to Envoy over xDS.'),
+    xdsPort: portOption(9002, 'Delta xDS for Envoy.'),
+    grpcPort: portOption(9004, 'The scheduler API and our administration API.'),
+    agentPort: portOption(9005, 'The API for agents.'),
+    httpPort: portOption(9006, 'The administration API over REST, health and metrics.'),
+    ingressPort: portOption(9000, 'The port of Envoy for clients, REST and gRPC; told to Envoy over xDS.'),
     ingressHost: Type.String({ default: '127.0.0.1', description: 'Address that Envoy listens on for clients.' }),
     ingressTlsCert: envoyFile('Certificate (PEM) of the ingress, which then speaks TLS only.'),
     ingressTlsKey: envoyFile('Key (PEM) of that certificate.'),
@@ -113,10 +110,7 @@ const schema = Type.Object(
       default: 3_000,
       description: 'How soon another scheduler takes over when the leader is gone.',
     }),
-    logLevel: Type.Union(
-      LOG_LEVELS.map((level) => Type.Literal(level)),
-      { default: 'info', description: 'Least severe level that is logged.' },
-    ),
+    logLevel: logLevelOption,
   },
   { additionalProperties: false },
 )

@@ -4,9 +4,10 @@ import { Registry } from 'prom-client'
 import { everyMs } from '../../kit/backoff.ts'
 import { ServingError } from '../../kit/errors.ts'
 import { loadCallerSecurity, loadCallerTls } from '../../kit/grpc-security.ts'
-import { type HttpRoutes, serveHttp } from '../../kit/http.ts'
+import { serveHttp } from '../../kit/http.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
+import { processRoutes } from '../../kit/process-routes.ts'
 import { loadSecurity } from '../../kit/security.ts'
 import { startConsumer } from '../consumer/consumer.ts'
 import { createControl } from '../control/control.ts'
@@ -184,20 +185,13 @@ export async function startEngine(
     log,
     nowMs,
   })
-  const routes: HttpRoutes = {
-    '/healthz': () => ({ status: 200, body: '{"status":"alive"}' }),
-    '/readyz': () => ({
-      status: stopping.signal.aborted ? 503 : 200,
-      body: JSON.stringify({
-        ready: !stopping.signal.aborted,
-        connected: session.connected,
-        reading: units.names().length,
-        running: runner.running(),
-        journal: journal.status(),
-      }),
-    }),
-    '/metrics': async () => ({ status: 200, body: await registry.metrics(), contentType: registry.contentType }),
-  }
+  const routes = processRoutes(registry, () => ({
+    ready: !stopping.signal.aborted,
+    connected: session.connected,
+    reading: units.names().length,
+    running: runner.running(),
+    journal: journal.status(),
+  }))
   const http = await serveHttp({ host: config.host, port: config.httpPort, routes, log, security })
   started('http', http)
   await heldUnits.begin() // what was read last, until a scheduler says otherwise

@@ -1,5 +1,6 @@
 /** What an engine is busy with, and what came of it. */
-import { Counter, Gauge, type Registry } from 'prom-client'
+import { Counter, type Registry } from 'prom-client'
+import { gaugesOf } from '../../kit/gauges.ts'
 import type { Outcome } from './asynchronous.ts'
 
 export interface EngineGauges {
@@ -14,36 +15,24 @@ export interface EngineGauges {
 export type CountEnd = (pipeline: string, outcome: Outcome) => void
 
 export function createEngineMetrics(registry: Registry, gauges: EngineGauges): CountEnd {
-  const registers = [registry]
   const ends = new Counter({
     name: 'millrace_engine_requests_total',
     help: 'Requests from Kafka that ended: answered, failed, poison (no request at all), lost (their gateway died).',
     labelNames: ['pipeline', 'outcome'] as const,
-    registers,
+    registers: [registry],
   })
-  new Gauge({
-    name: 'millrace_engine_lag_records',
-    help: 'Records of the inputs of a pipeline that are not done.',
-    labelNames: ['pipeline'] as const,
-    registers,
-    collect() {
-      this.reset()
-      for (const [pipeline, records] of gauges.lag()) this.set({ pipeline }, records)
-    },
-  })
-  const gauge = (name: string, help: string, value: () => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(value())
-      },
-    })
-  }
-  gauge('millrace_engine_running_requests', 'Requests that run.', gauges.running)
-  gauge('millrace_engine_pipelines', 'Pipelines whose inputs are read.', gauges.reading)
-  gauge('millrace_engine_scheduler_connected', '1 while a scheduler is connected.', () => (gauges.connected() ? 1 : 0))
+  const gauge = gaugesOf(registry)
+  gauge.per(
+    'pipeline',
+    'millrace_engine_lag_records',
+    'Records of the inputs of a pipeline that are not done.',
+    gauges.lag,
+  )
+  gauge.one('millrace_engine_running_requests', 'Requests that run.', gauges.running)
+  gauge.one('millrace_engine_pipelines', 'Pipelines whose inputs are read.', gauges.reading)
+  gauge.one('millrace_engine_scheduler_connected', '1 while a scheduler is connected.', () =>
+    Number(gauges.connected()),
+  )
   return (pipeline, outcome) => {
     ends.inc({ pipeline, outcome })
   }

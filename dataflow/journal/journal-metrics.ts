@@ -1,4 +1,5 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { Counter, Histogram, type Registry } from 'prom-client'
+import { gaugesOf } from '../../kit/gauges.ts'
 
 export interface JournalGauges {
   readonly waitingRecords: () => number
@@ -22,15 +23,7 @@ const ACK_BUCKETS_SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1
 export function createJournalMetrics(registry: Registry, gauges: JournalGauges): JournalMetrics {
   const registers = [registry]
   const counter = (name: string, help: string) => new Counter({ name, help, registers })
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read())
-      },
-    })
+  const gauge = gaugesOf(registry)
   const acknowledged = counter('millrace_journal_records_total', 'Records that Kafka acknowledged.')
   const refused = counter('millrace_journal_refused_total', 'Records that were refused to whoever recorded them.')
   const spilled = counter('millrace_journal_spilled_total', 'Records that went to the spill file.')
@@ -45,11 +38,11 @@ export function createJournalMetrics(registry: Registry, gauges: JournalGauges):
     buckets: ACK_BUCKETS_SECONDS,
     registers,
   })
-  gauge('millrace_journal_waiting_records', 'Records that wait for an acknowledgement.', gauges.waitingRecords)
-  gauge('millrace_journal_waiting_bytes', 'What these take.', gauges.waitingBytes)
-  gauge('millrace_journal_lag_seconds', 'How long the oldest of these waits.', gauges.lagSeconds)
-  gauge('millrace_journal_spill_bytes', 'What the spill file holds that has to be sent.', gauges.spillBytes)
-  gauge('millrace_journal_available', '1: Kafka takes records.', () => Number(gauges.available()))
+  gauge.one('millrace_journal_waiting_records', 'Records that wait for an acknowledgement.', gauges.waitingRecords)
+  gauge.one('millrace_journal_waiting_bytes', 'What these take.', gauges.waitingBytes)
+  gauge.one('millrace_journal_lag_seconds', 'How long the oldest of these waits.', gauges.lagSeconds)
+  gauge.one('millrace_journal_spill_bytes', 'What the spill file holds that has to be sent.', gauges.spillBytes)
+  gauge.one('millrace_journal_available', '1: Kafka takes records.', () => Number(gauges.available()))
   return {
     acknowledged(took) {
       acknowledged.inc()

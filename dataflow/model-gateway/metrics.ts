@@ -1,4 +1,5 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { Counter, Histogram, type Registry } from 'prom-client'
+import { gaugesOf } from '../../kit/gauges.ts'
 
 /** `poison` had no form that we know; `failed` was refused by the model, or waited too long for it. */
 export type RecordOutcome = 'answered' | 'failed' | 'poison'
@@ -17,27 +18,12 @@ export interface ModelGatewayMetrics {
 
 export function createModelGatewayMetrics(registry: Registry, gauges: ModelGatewayGauges): ModelGatewayMetrics {
   const registers = [registry]
-  const perModel = (name: string, help: string, read: () => ReadonlyMap<string, number>) =>
-    new Gauge({
-      name,
-      help,
-      labelNames: ['model'] as const,
-      registers,
-      collect() {
-        this.reset()
-        for (const [model, value] of read()) this.set({ model }, value)
-      },
-    })
-  perModel('millrace_model_gateway_lag_records', "Records on a model's inputs that are not done.", gauges.lag)
-  perModel('millrace_model_gateway_running_calls', 'Calls of a model that run.', gauges.running)
-  new Gauge({
-    name: 'millrace_model_gateway_scheduler_connected',
-    help: '1 while a scheduler is connected.',
-    registers,
-    collect() {
-      this.set(gauges.connected() ? 1 : 0)
-    },
-  })
+  const gauge = gaugesOf(registry)
+  gauge.per('model', 'millrace_model_gateway_lag_records', "Records on a model's inputs that are not done.", gauges.lag)
+  gauge.per('model', 'millrace_model_gateway_running_calls', 'Calls of a model that run.', gauges.running)
+  gauge.one('millrace_model_gateway_scheduler_connected', '1 while a scheduler is connected.', () =>
+    Number(gauges.connected()),
+  )
   const records = new Counter({
     name: 'millrace_model_gateway_records_total',
     help: 'Records that were done, by how they ended: answered, failed, poison.',

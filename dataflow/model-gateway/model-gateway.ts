@@ -3,9 +3,10 @@ import { randomUUID } from 'node:crypto'
 import { Registry } from 'prom-client'
 import { ServingError } from '../../kit/errors.ts'
 import { loadCallerSecurity, loadCallerTls } from '../../kit/grpc-security.ts'
-import { type HttpRoutes, serveHttp } from '../../kit/http.ts'
+import { serveHttp } from '../../kit/http.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
+import { processRoutes } from '../../kit/process-routes.ts'
 import { loadSecurity } from '../../kit/security.ts'
 import { startConsumer } from '../consumer/consumer.ts'
 import { createHeldUnits, createUnitsFile } from '../control/held-units.ts'
@@ -118,19 +119,12 @@ export async function startModelGateway(
     log,
     nowMs,
   })
-  const routes: HttpRoutes = {
-    '/healthz': () => ({ status: 200, body: '{"status":"alive"}' }),
-    '/readyz': () => ({
-      status: stopping.signal.aborted ? 503 : 200,
-      body: JSON.stringify({
-        ready: !stopping.signal.aborted,
-        connected: session.connected,
-        reading: units.held().length,
-        journal: journal.status(),
-      }),
-    }),
-    '/metrics': async () => ({ status: 200, body: await registry.metrics(), contentType: registry.contentType }),
-  }
+  const routes = processRoutes(registry, () => ({
+    ready: !stopping.signal.aborted,
+    connected: session.connected,
+    reading: units.held().length,
+    journal: journal.status(),
+  }))
   const http = await serveHttp({ host: config.host, port: config.httpPort, routes, log, security })
   started('http', http)
   await units.begin() // what the last run held is read while no scheduler answers

@@ -1,5 +1,6 @@
 /** Counts and times of requests, under the names that users know, and what this gateway is busy with. */
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { Counter, Histogram, type Registry } from 'prom-client'
+import { gaugesOf } from '../../kit/gauges.ts'
 import { grpcCodeName } from '../../kit/grpc-codes.ts'
 import type { PipelineEnd } from '../runner/pipeline-request.ts'
 
@@ -67,30 +68,16 @@ export function createGatewayMetrics(registry: Registry, gauges: GatewayGauges):
   counter('seldon_pipeline_infer_seconds_total', 'Their durations.', 'sum', perCode, toCode)
   counter('seldon_pipeline_aggregate_infer_total', 'Requests of all pipelines.', 'count', perMethod, toMethod)
   counter('seldon_pipeline_aggregate_infer_seconds_total', 'Their durations.', 'sum', perMethod, toMethod)
-  new Gauge({
-    name: 'millrace_pipeline_gateway_running_requests',
-    help: 'Requests that run, what goes on after an answer included.',
-    registers,
-    collect() {
-      this.set(gauges.running())
-    },
-  })
-  new Gauge({
-    name: 'millrace_pipeline_gateway_pipelines',
-    help: 'Pipeline versions that are held.',
-    registers,
-    collect() {
-      this.set(gauges.held())
-    },
-  })
-  new Gauge({
-    name: 'millrace_pipeline_gateway_scheduler_connected',
-    help: '1 while a scheduler is connected.',
-    registers,
-    collect() {
-      this.set(gauges.connected() ? 1 : 0)
-    },
-  })
+  const gauge = gaugesOf(registry)
+  gauge.one(
+    'millrace_pipeline_gateway_running_requests',
+    'Requests that run, what goes on after an answer included.',
+    gauges.running,
+  )
+  gauge.one('millrace_pipeline_gateway_pipelines', 'Pipeline versions that are held.', gauges.held)
+  gauge.one('millrace_pipeline_gateway_scheduler_connected', '1 while a scheduler is connected.', () =>
+    Number(gauges.connected()),
+  )
 
   return (method, name, end, durationMs) => {
     const labels = { ...SERVER, pipeline: name ?? UNKNOWN, method, code: codeOf(method, end) }

@@ -5,9 +5,10 @@ import { Registry } from 'prom-client'
 import type { Introduction } from '../../api/generated/millrace/dataflow/Introduction.ts'
 import { loadCallerSecurity, loadCallerTls, toServerCredentials } from '../../kit/grpc-security.ts'
 import { serveGrpc } from '../../kit/grpc.ts'
-import { type HttpRoutes, listen, serveHttp } from '../../kit/http.ts'
+import { listen, serveHttp } from '../../kit/http.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
+import { processRoutes } from '../../kit/process-routes.ts'
 import { loadDataPathSecurity, loadSecurity } from '../../kit/security.ts'
 import { openJournal } from '../journal/options.ts'
 import { createModelClient } from '../model-client/model-client.ts'
@@ -121,20 +122,13 @@ export async function startPipelineGateway(
     log,
     nowMs,
   })
-  const routes: HttpRoutes = {
-    '/healthz': () => ({ status: 200, body: '{"status":"alive"}' }),
-    '/readyz': () => ({
-      status: isAccepting() ? 200 : 503,
-      body: JSON.stringify({
-        ready: isAccepting(),
-        connected: session.connected,
-        pipelines: plans.held().length,
-        running: runner.running(),
-        journal: journal.status(),
-      }),
-    }),
-    '/metrics': async () => ({ status: 200, body: await registry.metrics(), contentType: registry.contentType }),
-  }
+  const routes = processRoutes(registry, () => ({
+    ready: isAccepting(),
+    connected: session.connected,
+    pipelines: plans.held().length,
+    running: runner.running(),
+    journal: journal.status(),
+  }))
   const http = await serveHttp({ host: config.host, port: config.httpPort, routes, log, security })
   started('http', http)
   session.start() // gives the pipelines to hold; those of the file serve until then
