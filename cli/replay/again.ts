@@ -1,24 +1,31 @@
 /** A recorded input as it is fed again: a request of its own, which names the one it repeats. Pure. */
 import {
   compositeKey,
+  ERROR_CODE_HEADER,
+  ERROR_STATUS_HEADER,
   ERRORS_HEADER,
   GATEWAY_HEADER,
   REPLAY_OF_HEADER,
   REPLAYED_HEADER,
   REQUEST_ID_HEADER,
+  RUNNER_HEADER,
   VERSION_HEADER,
+  VISIT_HEADER,
 } from '../../dataflow/journal/topics.ts'
 import type { IncomingRecord, OutgoingRecord } from '../../dataflow/kafka/client.ts'
 
 /** Of the first run: who ran it, which version did, and under which id. */
 const OF_THE_FIRST: ReadonlySet<string> = new Set([
+  ERROR_CODE_HEADER,
+  ERROR_STATUS_HEADER,
   ERRORS_HEADER,
   GATEWAY_HEADER,
   REPLAY_OF_HEADER,
   REPLAYED_HEADER,
   REQUEST_ID_HEADER,
+  RUNNER_HEADER,
   VERSION_HEADER,
-  'x-millrace-runner',
+  VISIT_HEADER,
 ])
 
 export interface Wanted {

@@ -1,8 +1,8 @@
 /** The error records of a request that no runner ended: on the errors topic, and on the pipeline's outputs as its result. */
-import { errorHeaders, journalHeaders } from '../journal/journal-headers.ts'
+import { errorHeaders, failureText, journalHeaders } from '../journal/journal-headers.ts'
 import type { Journal, JournalHeaders } from '../journal/journal.ts'
 import { ERRORS, type TopicEnd } from '../journal/topics.ts'
-import { failureText, type PipelineFailure } from '../runner/pipeline-request.ts'
+import type { PipelineFailure } from '../runner/pipeline-request.ts'
 import type { Identity } from './identity.ts'
 
 /** Resolves when both are acknowledged. @throws ServingError of the journal */
@@ -14,7 +14,7 @@ export async function writeError(
   moreMarks: JournalHeaders = [],
 ): Promise<void> {
   const usual = journalHeaders({ pipeline, version, requestId, callerHeaders })
-  const headers = errorHeaders([...usual, ...marks, ...moreMarks], failure.source)
+  const headers = errorHeaders([...usual, ...marks, ...moreMarks], failure)
   const message = { kind: 'error', text: failureText(failure) } as const
   const write = (topic: TopicEnd): Promise<void> =>
     journal.record({ topic, key, partition, headers, message, onFailure: 'fail-closed', awaited: false })

@@ -1,6 +1,17 @@
 /** Headers of a request's records. Pure. */
+import { status } from '@grpc/grpc-js'
+import type { IncomingRecord } from '../kafka/client.ts'
+import { type SourcedFailure, toModelFailure } from '../model-client/model-failure.ts'
+import { headerOf } from './decode.ts'
 import type { JournalHeaders } from './journal.ts'
-import { ERRORS_HEADER, PIPELINE_HEADER, REQUEST_ID_HEADER, VERSION_HEADER } from './topics.ts'
+import {
+  ERROR_CODE_HEADER,
+  ERROR_STATUS_HEADER,
+  ERRORS_HEADER,
+  PIPELINE_HEADER,
+  REQUEST_ID_HEADER,
+  VERSION_HEADER,
+} from './topics.ts'
 
 export interface RecordOrigin {
   readonly pipeline: string
@@ -22,8 +33,31 @@ export function journalHeaders({ pipeline, version, requestId, callerHeaders }: 
   return [[PIPELINE_HEADER, pipeline], [VERSION_HEADER, String(version)], [REQUEST_ID_HEADER, requestId], ...forwarded]
 }
 
-/** Of an error's record: `source` is the step that failed, or the pipeline. */
-export const errorHeaders = (headers: JournalHeaders, source: string): JournalHeaders => [
-  ...headers.filter(([name]) => name !== ERRORS_HEADER),
+const OF_FAILURES: ReadonlySet<string> = new Set([ERRORS_HEADER, ERROR_CODE_HEADER, ERROR_STATUS_HEADER])
+
+/** Of an error's record: who failed, and how, so that a gateway can answer with the failure's own class. */
+export const errorHeaders = (
+  headers: JournalHeaders,
+  { source, code, grpcStatus }: Omit<SourcedFailure, 'message' | 'httpStatus'>,
+): JournalHeaders => [
+  ...headers.filter(([name]) => !OF_FAILURES.has(name)),
   [ERRORS_HEADER, source],
+  [ERROR_CODE_HEADER, code],
+  [ERROR_STATUS_HEADER, String(grpcStatus)],
 ]
+
+/** What a caller reads: who failed, and its own words. */
+export const failureText = ({ source, message }: Pick<SourcedFailure, 'source' | 'message'>): string =>
+  `${source} : ${message}`
+
+/** The failure that a record tells of; undefined: it is no error. Of errors without a code the class is that of any failure. */
+export function readFailure({ headers, value }: Pick<IncomingRecord, 'headers' | 'value'>): SourcedFailure | undefined {
+  const source = headerOf(headers, ERRORS_HEADER)
+  if (source === undefined) return undefined
+  const text = value.toString('utf8')
+  const begin = failureText({ source, message: '' })
+  const message = text.startsWith(begin) ? text.slice(begin.length) : text
+  const given = headerOf(headers, ERROR_STATUS_HEADER) ?? ''
+  const grpcStatus = /^(?:[1-9]|1[0-6])$/.test(given) ? Number(given) : status.UNKNOWN
+  return { source, ...toModelFailure(grpcStatus, message, headerOf(headers, ERROR_CODE_HEADER)) }
+}

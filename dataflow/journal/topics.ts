@@ -27,6 +27,9 @@ export const VERSION_HEADER = 'x-pipeline-version'
 export const REQUEST_ID_HEADER = 'x-request-id'
 /** Marks the record of an error; names the step that failed, or the pipeline when no step did. */
 export const ERRORS_HEADER = 'seldon-pipeline-errors'
+/** Beside it: the error's code, and the status that a gRPC caller is answered with. */
+export const ERROR_CODE_HEADER = 'x-millrace-error-code'
+export const ERROR_STATUS_HEADER = 'x-millrace-error-status'
 /** On records that were spilled and sent later, or again: they may be there twice. */
 export const REPLAYED_HEADER = 'x-millrace-replayed'
 /** On an input that was fed again by `millrace replay`, under an id of its own: the key of the first. */
@@ -34,8 +37,14 @@ export const REPLAY_OF_HEADER = 'x-millrace-replay-of'
 /** On what a pipeline gateway put on a pipeline's inputs: it runs that itself. `<name>/<epoch>`. */
 export const GATEWAY_HEADER = 'x-millrace-gateway'
 
-/** `direct`, on what a runner put on a step's inputs that asks the model itself: a record to read, not to be answered. */
+/**
+ * Which runner a record is of. `direct`, on a step's inputs: it asks the model itself, so the record is to be read, not to be
+ * answered. `topics`: on a step's inputs, a model gateway answers it; on a pipeline's inputs, an engine runs it.
+ */
 export const RUNNER_HEADER = 'x-millrace-runner'
+export const RUNNERS = { direct: 'direct', topics: 'topics' } as const
+/** In a pipeline with loops: which turn of each a step's record belongs to, `0,-1`. */
+export const VISIT_HEADER = 'x-millrace-visit'
 
 export const ERRORS: TopicEnd = { kind: 'errors' }
 const STANDARD: TopicSpace = { prefix: 'seldon', namespace: 'default' }

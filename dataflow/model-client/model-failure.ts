@@ -11,6 +11,11 @@ export interface ModelFailure {
   readonly message: string
 }
 
+export interface SourcedFailure extends ModelFailure {
+  /** The step that failed, or the pipeline when no step did. */
+  readonly source: string
+}
+
 /** What a status means when the model server sent no code of ours. */
 const CODE_BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   [status.CANCELLED]: 'CANCELLED',

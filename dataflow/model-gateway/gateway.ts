@@ -4,7 +4,7 @@
  */
 import type { Registry } from 'prom-client'
 import { backoffMs, pause } from '../../kit/backoff.ts'
-import { type ServingError, toServingError } from '../../kit/errors.ts'
+import { toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { Consumer, ConsumerOptions, OnRecord } from '../consumer/types.ts'
 import type { Journal, JournalRecord } from '../journal/journal.ts'
@@ -13,7 +13,7 @@ import type { IncomingRecord } from '../kafka/client.ts'
 import type { ModelClient, ModelEnd } from '../model-client/model-client.ts'
 import { createModelGatewayMetrics, type ModelGatewayMetrics, type RecordOutcome } from './metrics.ts'
 import { ModelLine } from './model-line.ts'
-import { callHeaders, errorRecord, marked, isAsked, outputRecord, readAsked } from './records.ts'
+import { callHeaders, errorRecord, marked, isAsked, outputRecord, readAsked, type RecordedFailure } from './records.ts'
 
 const BACKOFF = { minMs: 100, maxMs: 5_000 }
 
@@ -79,9 +79,9 @@ export function createModelGateway(options: ModelGatewayOptions, deps: ModelGate
   }
 
   /** False: nothing was written, so the record is not done. */
-  const fail = async (record: IncomingRecord, model: string, text: string): Promise<boolean> => {
+  const fail = async (record: IncomingRecord, model: string, failure: RecordedFailure): Promise<boolean> => {
     try {
-      return await write(errorRecord(record, model, text))
+      return await write(errorRecord(record, model, failure))
     } catch (error) {
       log.error({ model, error: String(error) }, 'the record of an error cannot be written')
       return false
@@ -104,16 +104,19 @@ export function createModelGateway(options: ModelGatewayOptions, deps: ModelGate
     try {
       asked = readAsked(record)
     } catch (error) {
-      void finish('poison', fail(record, model, toServingError(error).message))
+      void finish('poison', fail(record, model, toServingError(error)))
       return
     }
     const onEnd = async (end: ModelEnd): Promise<void> => {
-      if (end.kind === 'failed') return finish('failed', fail(record, model, end.failure.message))
+      if (end.kind === 'failed') return finish('failed', fail(record, model, end.failure))
       try {
         await finish('answered', write(outputRecord(record, model, asked, end.response, end.routes)))
       } catch (error) {
-        const { message }: ServingError = toServingError(error) // too large for its topic, or for JSON
-        await finish('failed', fail(record, model, `its answer cannot be recorded: ${message}`))
+        const { code, grpcStatus, message } = toServingError(error) // too large for its topic, or for JSON
+        await finish(
+          'failed',
+          fail(record, model, { code, grpcStatus, message: `its answer cannot be recorded: ${message}` }),
+        )
       }
     }
     lines.get(model)?.add({

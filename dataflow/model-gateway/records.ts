@@ -4,9 +4,10 @@ import { toRestResponse } from '../../api/oip/rest-response.ts'
 import { decodeRequest, headerOf, isJson } from '../journal/decode.ts'
 import { errorHeaders } from '../journal/journal-headers.ts'
 import type { JournalMessage, JournalRecord } from '../journal/journal.ts'
-import { ERRORS, REPLAYED_HEADER, RUNNER_HEADER } from '../journal/topics.ts'
+import { ERRORS, REPLAYED_HEADER, RUNNER_HEADER, RUNNERS } from '../journal/topics.ts'
 import type { IncomingRecord, RecordHeaders } from '../kafka/client.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
+import type { ModelFailure } from '../model-client/model-failure.ts'
 
 const ROUTE_HEADER = 'x-seldon-route'
 /** What we say to each other, what a proxy says for one hop, and the route, which an answer has and a request has not. */
@@ -15,7 +16,7 @@ const NOT_PASSED = /^x-(?:millrace-|envoy-|forwarded-|seldon-route$)/
 const MAX_ERROR_CHARS = 16_384
 
 /** Of a runner that asks the model itself: answering its record would ask twice. */
-export const isAsked = ({ headers }: IncomingRecord): boolean => headerOf(headers, RUNNER_HEADER) === 'direct'
+export const isAsked = ({ headers }: IncomingRecord): boolean => headerOf(headers, RUNNER_HEADER) === RUNNERS.direct
 
 export interface Asked {
   readonly request: InferenceRequest
@@ -56,11 +57,13 @@ export function outputRecord(
 }
 
 /** The record of a failure, with its words alone, as in the answer to a call. */
-export const errorRecord = (record: IncomingRecord, model: string, text: string): JournalRecord => ({
+export type RecordedFailure = Pick<ModelFailure, 'code' | 'grpcStatus' | 'message'>
+
+export const errorRecord = (record: IncomingRecord, model: string, failure: RecordedFailure): JournalRecord => ({
   ...common(record),
   topic: ERRORS,
-  headers: errorHeaders(record.headers, model),
-  message: { kind: 'error', text: text.slice(0, MAX_ERROR_CHARS) },
+  headers: errorHeaders(record.headers, { ...failure, source: model }),
+  message: { kind: 'error', text: failure.message.slice(0, MAX_ERROR_CHARS) },
 })
 
 /** Of a record that a broker may have already. */

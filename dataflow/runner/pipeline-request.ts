@@ -4,7 +4,7 @@ import type { ServingError } from '../../kit/errors.ts'
 import type { Failure } from '../executor/types.ts'
 import type { JournalFailure, JournalHeaders } from '../journal/journal.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
-import { type ModelFailure, ownFailure } from '../model-client/model-failure.ts'
+import { type ModelFailure, ownFailure, type SourcedFailure } from '../model-client/model-failure.ts'
 import type { Plan } from '../plan/plan.ts'
 
 /** Of a pipeline's `spec.dataflow`, with its defaults. */
@@ -40,10 +40,7 @@ export interface PipelineRequest {
   readonly origin?: TopicOrigin
 }
 
-export interface PipelineFailure extends ModelFailure {
-  /** The step that failed, or the pipeline when no step did. */
-  readonly source: string
-}
+export type PipelineFailure = SourcedFailure
 
 export type PipelineEnd =
   | {
@@ -53,9 +50,6 @@ export type PipelineEnd =
       readonly routes: readonly string[]
     }
   | { readonly kind: 'failed'; readonly failure: PipelineFailure }
-
-/** What a caller reads: who failed, and its own words. */
-export const failureText = ({ source, message }: PipelineFailure): string => `${source} : ${message}`
 
 export const toPipelineFailure = (pipeline: string, { code, message }: ServingError): PipelineFailure => ({
   source: pipeline,

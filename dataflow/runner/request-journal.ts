@@ -5,11 +5,11 @@
  */
 import { ServingError, toServingError } from '../../kit/errors.ts'
 import type { EdgeMessage } from '../executor/types.ts'
-import { errorHeaders, journalHeaders } from '../journal/journal-headers.ts'
+import { errorHeaders, failureText, journalHeaders } from '../journal/journal-headers.ts'
 import type { Journal, JournalHeaders } from '../journal/journal.ts'
-import { compositeKey, ERRORS, GATEWAY_HEADER, RUNNER_HEADER, type TopicEnd } from '../journal/topics.ts'
+import { compositeKey, ERRORS, GATEWAY_HEADER, RUNNER_HEADER, RUNNERS, type TopicEnd } from '../journal/topics.ts'
 import type { DataEnd } from '../plan/reference.ts'
-import { failureText, type PipelineFailure, type PipelineRequest } from './pipeline-request.ts'
+import type { PipelineFailure, PipelineRequest } from './pipeline-request.ts'
 
 export interface RequestJournal {
   readonly edge: (edge: number, end: DataEnd, message: EdgeMessage) => void
@@ -48,7 +48,7 @@ export function createRequestJournal(deps: RequestJournalDeps, request: Pipeline
   const key = origin?.key ?? compositeKey(partition, pipeline, requestId)
   const headers = [...journalHeaders({ pipeline, version, requestId, callerHeaders }), ...(origin?.marks ?? [])]
   const inputHeaders: JournalHeaders = deps.mark === undefined ? headers : [...headers, [GATEWAY_HEADER, deps.mark]]
-  const askedHeaders: JournalHeaders = [...headers, [RUNNER_HEADER, 'direct']]
+  const askedHeaders: JournalHeaders = [...headers, [RUNNER_HEADER, RUNNERS.direct]]
   const headersOf = (edge: number, end: DataEnd): JournalHeaders => {
     if (edge === plan.inputEdge) return inputHeaders
     return end.kind === 'model' && end.side === 'inputs' ? askedHeaders : headers
@@ -81,7 +81,7 @@ export function createRequestJournal(deps: RequestJournalDeps, request: Pipeline
     return written
   }
   const writeError = (failure: PipelineFailure, topic: TopicEnd): Promise<void> =>
-    write(topic, errorHeaders(headers, failure.source), { kind: 'error', text: failureText(failure) }, false)
+    write(topic, errorHeaders(headers, failure), { kind: 'error', text: failureText(failure) }, false)
 
   return {
     edge: (edge, end, message) => {

@@ -11,6 +11,7 @@ import type { Journal, JournalMessage } from '../../dataflow/journal/journal.ts'
 import { openJournal } from '../../dataflow/journal/options.ts'
 import { compositeKey, type TopicEnd } from '../../dataflow/journal/topics.ts'
 import type { KafkaClient, OutgoingRecord, Position } from '../../dataflow/kafka/client.ts'
+import { ownFailure } from '../../dataflow/model-client/model-failure.ts'
 import { connectKafka } from '../../dataflow/kafka/connect.ts'
 import { parseConnection } from '../../dataflow/kafka/connection.ts'
 import { silentLogger } from '../../kit/log.ts'
@@ -120,7 +121,10 @@ describe('millrace inspect', () => {
       topic,
       key: compositeKey(0, pipeline, requestId),
       partition: 0,
-      headers: failed === undefined ? headers : errorHeaders(headers, failed),
+      headers:
+        failed === undefined
+          ? headers
+          : errorHeaders(headers, { source: failed, ...ownFailure('INFERENCE_FAILED', '') }),
       message,
       onFailure: 'fail-closed',
     })

@@ -11,7 +11,7 @@ import { ERROR_CODE_KEY, toGrpcStatus } from '../../../kit/grpc.ts'
 import { goneSignal, unary, type UnaryCall } from '../../../kit/grpc-unary.ts'
 import type { Logger } from '../../../kit/log.ts'
 import type { CallHeaders } from '../../model-client/model-client.ts'
-import { failureText } from '../../runner/pipeline-request.ts'
+import { failureText } from '../../journal/journal-headers.ts'
 import {
   echoed,
   type HeaderValues,

@@ -13,7 +13,8 @@ import { ERROR_CODE_KEY } from '../../../kit/grpc.ts'
 import { type BodyLimits, type BodyReader, createBodyReader } from '../../../kit/http-body.ts'
 import type { Logger } from '../../../kit/log.ts'
 import type { CallHeaders } from '../../model-client/model-client.ts'
-import { failureText, type PipelineFailure } from '../../runner/pipeline-request.ts'
+import type { PipelineFailure } from '../../runner/pipeline-request.ts'
+import { failureText } from '../../journal/journal-headers.ts'
 import {
   echoed,
   type HeaderValues,

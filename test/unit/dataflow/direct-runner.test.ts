@@ -214,7 +214,11 @@ test('a step that fails is named; the error is recorded for the pipeline and amo
   expect(await ended).toMatchObject({ kind: 'failed', failure: { source: 'a', httpStatus: 400, grpcStatus: 3 } })
   await until('the records of the error', () => records.length === 4)
   expect(topics(records).slice(2)).toEqual(['errors.errors', 'pipeline.p.outputs'])
-  expect(records[2]?.record.headers.at(-1)).toEqual(['seldon-pipeline-errors', 'a'])
+  expect(records[2]?.record.headers.slice(-3)).toEqual([
+    ['seldon-pipeline-errors', 'a'],
+    ['x-millrace-error-code', 'TENSOR_INVALID'],
+    ['x-millrace-error-status', '3'],
+  ])
   expect(records[2]?.record.message).toEqual({ kind: 'error', text: 'a : wrong shape' })
 })
 

@@ -8,7 +8,8 @@
  *   version it began with, and its records say which (`x-pipeline-version`, below).
  */
 import { describe, expect, it } from 'vitest'
-import { errorHeaders, journalHeaders } from '../../../dataflow/journal/journal-headers.ts'
+import { errorHeaders, failureText, journalHeaders, readFailure } from '../../../dataflow/journal/journal-headers.ts'
+import { toModelFailure } from '../../../dataflow/model-client/model-failure.ts'
 import {
   checkedSpace,
   compositeKey,
@@ -113,10 +114,30 @@ describe('headers', () => {
   })
 
   it('an error names the step that failed, once', () => {
-    const headers = errorHeaders(errorHeaders([['pipeline', 'p']], 'a'), 'b')
-    expect(headers).toEqual([
+    const first = errorHeaders([['pipeline', 'p']], { source: 'a', code: 'REQUEST_INVALID', grpcStatus: 3 })
+    expect(errorHeaders(first, { source: 'b', code: 'SERVER_OVERLOADED', grpcStatus: 8 })).toEqual([
       ['pipeline', 'p'],
       ['seldon-pipeline-errors', 'b'],
+      ['x-millrace-error-code', 'SERVER_OVERLOADED'],
+      ['x-millrace-error-status', '8'],
     ])
+  })
+
+  it('a failure is read as it was written, with its text as a gateway writes it or alone', () => {
+    const failure = { source: 'a', ...toModelFailure(12, 'no such method', undefined) }
+    const headers = errorHeaders([['x-foo', 'bar']], failure)
+    for (const text of [failureText(failure), failure.message])
+      expect(readFailure({ headers, value: Buffer.from(text) })).toEqual(failure)
+    expect(readFailure({ headers: [['x-foo', 'bar']], value: Buffer.from('a : b') })).toBeUndefined()
+  })
+
+  it('an error of another program has the class of any failure', () => {
+    for (const more of [[], [['x-millrace-error-code', 'constructor']], [['x-millrace-error-status', '99']]])
+      expect(
+        readFailure({
+          headers: [['seldon-pipeline-errors', 'm'], ...(more as [string, string][])],
+          value: Buffer.from('why'),
+        }),
+      ).toEqual({ source: 'm', code: 'INFERENCE_FAILED', grpcStatus: 2, httpStatus: 500, message: 'why' })
   })
 })
