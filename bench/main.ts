@@ -12,6 +12,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   scale: async () => (await import('./scale/scale.ts')).scale,
   pipelines: async () => (await import('./pipelines/pipelines.ts')).pipelines,
   'many-pipelines': async () => (await import('./pipelines/many.ts')).manyPipelines,
+  stream: async () => (await import('./stream/stream.ts')).stream,
   consume: async () => (await import('./consume/consume.ts')).consume,
   experiments: async () => (await import('./experiments/experiments.ts')).experiments,
   restart: async () => (await import('./restart/restart.ts')).restart,

@@ -1,7 +1,7 @@
 /** A whole Millrace with an instant model server, three models, one pipeline gateway, and pipelines of three shapes. */
 import type { PipelineSpec } from '../../api/resources/pipeline.ts'
 import { waitFor } from '../../cli/wait.ts'
-import { startMesh, type TestMesh } from '../../test/support/mesh.ts'
+import { startMesh, type TestMesh, type TestMeshOptions } from '../../test/support/mesh.ts'
 import { applyAvailable } from '../../test/support/models.ts'
 import { setToolPaths } from '../../test/support/tools.ts'
 import type { NativeTools } from '../support/native.ts'
@@ -13,6 +13,7 @@ export const WAITS = ['none', 'input', 'all'] as const
 export type Wait = (typeof WAITS)[number]
 
 export const MODEL = 'm1'
+const MODELS = [MODEL, 'm2', 'm3'] as const
 const READY_MS = 60_000
 const STEPS: Readonly<Record<Shape, PipelineSpec>> = {
   one: { steps: [{ name: 'm1' }], output: { steps: ['m1'] } },
@@ -28,29 +29,50 @@ const STEPS: Readonly<Record<Shape, PipelineSpec>> = {
 
 export const pipelineName = (shape: Shape, wait: Wait): string => `${shape}-${wait}`
 
-/** Of a running arena; without Kafka only `none` is there. */
-export async function openArena(tools: NativeTools, bootstrapServers: string | undefined): Promise<TestMesh> {
+export interface ArenaPipeline {
+  readonly name: string
+  readonly shape: Shape
+  readonly dataflow: NonNullable<PipelineSpec['dataflow']>
+}
+
+/** Every shape with every wait; without Kafka only `none` is there. */
+export const pipelinesWith = (waits: readonly Wait[]): readonly ArenaPipeline[] =>
+  SHAPES.flatMap((shape) =>
+    waits.map((wait) => ({
+      name: pipelineName(shape, wait),
+      shape,
+      dataflow: wait === 'none' ? { record: 'none' } : { record: 'all', wait },
+    })),
+  )
+
+export async function openArena(
+  tools: NativeTools,
+  bootstrapServers: string | undefined,
+  pipelines: readonly ArenaPipeline[],
+  workers: Pick<TestMeshOptions, 'engines' | 'modelGateways'> = {},
+): Promise<TestMesh> {
   await setToolPaths()
+  const kafkaFlags = bootstrapServers === undefined ? [] : ['--kafka-bootstrap-servers', bootstrapServers]
   const mesh = await startMesh({
+    ...workers,
     replicas: 1,
     pipelineGateways: 1,
     modelServer: [tools.server, '-raw'], // as model servers answer a gateway, which sends raw contents
-    pipelineGatewayFlags: bootstrapServers === undefined ? [] : ['--kafka-bootstrap-servers', bootstrapServers],
+    pipelineGatewayFlags: kafkaFlags,
+    engineFlags: kafkaFlags,
+    modelGatewayFlags: kafkaFlags,
   })
   try {
-    for (const name of ['m1', 'm2', 'm3']) await applyAvailable(mesh.admin, name, { replicas: 1 })
-    for (const shape of SHAPES)
-      for (const wait of bootstrapServers === undefined ? (['none'] as const) : WAITS) {
-        const name = pipelineName(shape, wait)
-        const dataflow = wait === 'none' ? ({ record: 'none' } as const) : ({ record: 'all', wait } as const)
-        await mesh.admin.apply({
-          apiVersion: 'mlops.seldon.io/v1alpha1',
-          kind: 'Pipeline',
-          metadata: { name },
-          spec: { ...STEPS[shape], dataflow },
-        })
-        await waitFor(mesh.admin, { kind: 'Pipeline', name }, 'available', READY_MS)
-      }
+    for (const name of MODELS) await applyAvailable(mesh.admin, name, { replicas: 1 })
+    for (const { name, shape, dataflow } of pipelines) {
+      await mesh.admin.apply({
+        apiVersion: 'mlops.seldon.io/v1alpha1',
+        kind: 'Pipeline',
+        metadata: { name },
+        spec: { ...STEPS[shape], dataflow },
+      })
+      await waitFor(mesh.admin, { kind: 'Pipeline', name }, 'available', READY_MS)
+    }
     return mesh
   } catch (error) {
     process.stderr.write(mesh.logTails())

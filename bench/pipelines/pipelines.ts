@@ -10,7 +10,7 @@ import type { Bench } from '../main.ts'
 import { buildNative, type NativeTools } from '../support/native.ts'
 import { say } from '../support/progress.ts'
 import { median } from '../support/statistics.ts'
-import { openArena, pipelineName, type Shape, type Wait, WAITS } from './arena.ts'
+import { openArena, pipelineName, pipelinesWith, type Shape, type Wait, WAITS } from './arena.ts'
 import { startAckProbe } from './produce-ack.ts'
 import {
   BY_HAND,
@@ -64,7 +64,7 @@ async function measureArena(
   const wait = waits.includes('input') ? 'input' : 'none'
   const kafka = brokers === 0 ? undefined : await startKafkaCluster(brokers)
   try {
-    const mesh = await openArena(tools, kafka?.bootstrapServers)
+    const mesh = await openArena(tools, kafka?.bootstrapServers, pipelinesWith(kafka === undefined ? ['none'] : WAITS))
     try {
       say(kafka === undefined ? 'without Kafka' : `brokers and copies of a record: ${String(brokers)}`)
       const arena = { tools, mesh, brokers: kafka?.brokers ?? [] }

@@ -1,0 +1,152 @@
+/**
+ * Pipelines and models as streams: from a record on an input topic to its result on the output topic, one at a time and many at
+ * once, beside one hop of our own client, a record produced and consumed with nobody between. All ways take turns, so that the
+ * machine's moods meet them alike; figures are medians of rounds.
+ */
+import { parseArgs } from 'node:util'
+import { startKafka, type TestKafka } from '../../test/support/kafka.ts'
+import type { TestMesh } from '../../test/support/mesh.ts'
+import type { TopicEnd } from '../../dataflow/journal/topics.ts'
+import type { Bench } from '../main.ts'
+import { type ArenaPipeline, MODEL, openArena, type Shape } from '../pipelines/arena.ts'
+import { cpuSeconds } from '../support/cpu.ts'
+import { buildNative } from '../support/native.ts'
+import { median } from '../support/statistics.ts'
+import { startStreamClient, type StreamClient, type StreamLoad, type Way } from './stream-client.ts'
+
+const EXECUTIONS = ['direct'] as const
+type Execution = (typeof EXECUTIONS)[number]
+const SHAPES: readonly Shape[] = ['one', 'chain3']
+const MANY = 256
+const WARM_UP_SECONDS = 3
+const PROCESSES = ['engine-0', 'model-gateway-0', 'envoy-0', 'embedded-0'] as const
+
+interface Contender {
+  /** Of its figures. */
+  readonly key: string
+  readonly way: Way
+}
+
+interface Round extends StreamLoad {
+  readonly key: string
+  readonly underWay: number
+  /** Milliseconds per record, by process. */
+  readonly cpuMs: Readonly<Record<string, number>>
+}
+
+interface Length {
+  readonly rounds: number
+  readonly seconds: number
+}
+
+interface Arena {
+  readonly mesh: TestMesh
+  readonly broker: TestKafka
+  readonly client: StreamClient
+}
+
+const end = (kind: 'model' | 'pipeline', name: string, side: 'inputs' | 'outputs'): TopicEnd => ({ kind, name, side })
+const through = (kind: 'model' | 'pipeline', name: string): Way => ({
+  from: end(kind, name, 'inputs'),
+  to: end(kind, name, 'outputs'),
+})
+const HOP = end('model', 'bench-hop', 'inputs')
+
+const pipelineName = (shape: Shape, execution: Execution): string => `${shape}-${execution}`
+const PIPELINES = EXECUTIONS.flatMap((execution) =>
+  SHAPES.map((shape): ArenaPipeline => ({ name: pipelineName(shape, execution), shape, dataflow: { record: 'all' } })),
+)
+/** `stream` is one step with the direct runner. */
+const CONTENDERS: readonly Contender[] = [
+  { key: 'hop', way: { from: HOP, to: HOP } },
+  { key: 'stream_model', way: through('model', MODEL) },
+  ...EXECUTIONS.flatMap((execution) =>
+    SHAPES.map((shape) => ({
+      key: `stream${shape === 'one' ? '' : `_${shape}`}`,
+      way: through('pipeline', pipelineName(shape, execution)),
+    })),
+  ),
+]
+
+export const stream: Bench = {
+  summary: 'records from input topics to output topics: models and pipelines [--rounds 3] [--seconds 2]',
+  run: async (argv) => {
+    const { values } = parseArgs({
+      args: [...argv],
+      options: { rounds: { type: 'string', default: '3' }, seconds: { type: 'string', default: '2' } },
+    })
+    const length = { rounds: Number(values.rounds), seconds: Number(values.seconds) }
+    const tools = await buildNative()
+    const broker = await startKafka()
+    try {
+      const mesh = await openArena(tools, broker.bootstrapServers, PIPELINES, { engines: 1, modelGateways: 1 })
+      const client = startStreamClient(broker.bootstrapServers, mesh.folder)
+      try {
+        return toFigures(await measure({ mesh, broker, client }, length))
+      } catch (error) {
+        process.stderr.write(`${mesh.logTails()}\n`)
+        throw error
+      } finally {
+        await client.close()
+        await mesh.stop()
+      }
+    } finally {
+      await broker.stop()
+    }
+  },
+}
+
+async function measure(arena: Arena, { rounds, seconds }: Length): Promise<readonly Round[]> {
+  for (const { way } of CONTENDERS) await arena.client.watch(way.to)
+  for (const contender of CONTENDERS) await oneRound(arena, contender, MANY, WARM_UP_SECONDS)
+  const measured: Round[] = []
+  for (const underWay of [1, MANY]) {
+    for (let round = 0; round < rounds; round += 1)
+      for (const contender of CONTENDERS) measured.push(await oneRound(arena, contender, underWay, seconds))
+    for (const { key } of CONTENDERS) describe(of(measured, key, underWay))
+  }
+  return measured
+}
+
+async function oneRound(
+  { mesh, broker, client }: Arena,
+  { key, way }: Contender,
+  underWay: number,
+  seconds: number,
+): Promise<Round> {
+  const pids = new Map([...PROCESSES.map((name) => [name, mesh.pid(name)] as const), ['kafka', broker.pid] as const])
+  const used = () => [...pids].map(([name, pid]) => [name, cpuSeconds(pid)] as const)
+  const before = new Map<string, number>(used())
+  const load = await client.load(way, { underWay, seconds })
+  const cpuMs = used().map(
+    ([name, after]) => [name, (1_000 * (after - (before.get(name) ?? 0))) / load.records] as const,
+  )
+  return { ...load, key, underWay, cpuMs: Object.fromEntries(cpuMs) }
+}
+
+const of = (rounds: readonly Round[], key: string, underWay: number): readonly Round[] =>
+  rounds.filter((one) => one.key === key && one.underWay === underWay)
+const rate = ({ records, seconds }: Round): number => records / seconds
+
+function toFigures(rounds: readonly Round[]): Readonly<Record<string, number>> {
+  const figures: Record<string, number> = {}
+  for (const { key } of CONTENDERS) {
+    const alone = of(rounds, key, 1)
+    figures[key === 'hop' ? 'hop_ms' : `${key}_p50_ms`] = median(alone.map(({ p50Ms }) => p50Ms))
+    figures[`${key}_p99_ms`] = median(alone.map(({ p99Ms }) => p99Ms))
+    figures[`${key}_rps`] = median(of(rounds, key, MANY).map(rate))
+  }
+  return figures
+}
+
+function describe(rounds: readonly Round[]): void {
+  const { key = '', underWay = 0, cpuMs = {} } = rounds[0] ?? {}
+  const names = Object.keys(cpuMs)
+  const cpu = names.map((name) => `${name} ${median(rounds.map((one) => one.cpuMs[name] ?? Number.NaN)).toFixed(3)}`)
+  process.stderr.write(
+    `  x${String(underWay).padEnd(3)} ${key.padEnd(22)}` +
+      ` p50 ${median(rounds.map(({ p50Ms }) => p50Ms)).toFixed(3)} ms` +
+      `  p99 ${median(rounds.map(({ p99Ms }) => p99Ms)).toFixed(3)} ms` +
+      ` ${median(rounds.map(rate)).toFixed(0).padStart(7)} records/s  CPU ms/record: ${cpu.join(', ')}\n`,
+  )
+}
