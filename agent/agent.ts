@@ -6,7 +6,7 @@ import type { WatchedCertificates } from '../kit/certificates.ts'
 import { ServingError } from '../kit/errors.ts'
 import { loadCallerSecurity, loadCallerTls, toChannelCredentials } from '../kit/grpc-security.ts'
 import { serveHttp } from '../kit/http.ts'
-import type { Running } from '../kit/lifecycle.ts'
+import type { Started } from '../kit/lifecycle.ts'
 import type { Logger } from '../kit/log.ts'
 import { processRoutes } from '../kit/process-routes.ts'
 import { loadDataPathSecurity, loadSecurity } from '../kit/security.ts'
@@ -29,7 +29,7 @@ const INDEX_DEADLINE_MS = 5_000
 export async function startAgent(
   config: AgentConfig,
   log: Logger,
-  started: (name: string, running: Running) => void,
+  started: Started,
 ): Promise<{ readonly httpPort: number }> {
   const { serverName, replicaIndex, memoryBytes, overcommitPercentage, repository: folder } = config
   const { tls } = loadDataPathSecurity(config, config.host, "the agent's proxy", log)

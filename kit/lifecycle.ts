@@ -6,6 +6,9 @@ export interface Running {
   stop(): Promise<void>
 }
 
+/** Takes what was started and is to be stopped, in reverse order. */
+export type Started = (name: string, running: Running) => void
+
 const STOP_DEADLINE_MS = 10_000
 
 /**
@@ -14,7 +17,7 @@ const STOP_DEADLINE_MS = 10_000
  */
 export async function runProcess(
   log: Logger,
-  start: (started: (name: string, running: Running) => void) => Promise<void>,
+  start: (started: Started) => Promise<void>,
   stopDeadlineMs = STOP_DEADLINE_MS,
 ): Promise<void> {
   const stack: { name: string; running: Running }[] = []

@@ -3,7 +3,7 @@ import { Registry } from 'prom-client'
 import { Admin, AgentService, Dataflow, HealthCheckService, Measurements, Scheduler } from '../api/grpc.ts'
 import type { ServingError } from '../kit/errors.ts'
 import { toServerCredentials, toServerOptions } from '../kit/grpc-security.ts'
-import type { Running } from '../kit/lifecycle.ts'
+import type { Started } from '../kit/lifecycle.ts'
 import type { Logger } from '../kit/log.ts'
 import { loadSecurity } from '../kit/security.ts'
 import { createXdsServer, type ListenerOptions } from '../xds/index.ts'
@@ -52,7 +52,7 @@ export interface SchedulerDeps {
   readonly log: Logger
   readonly now: () => number
   /** Parts are stopped in the reverse order. */
-  readonly started: (name: string, running: Running) => void
+  readonly started: Started
   readonly onFatal: (error: ServingError) => void
 }
 

@@ -7,7 +7,7 @@ import type { Logger } from '../../kit/log.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { TopicEnd } from '../journal/topics.ts'
 import type { DirectRunner } from '../runner/direct-runner.ts'
-import type { HeldPlan, HeldPlans, PlanName, PlanSource } from './held-plans.ts'
+import { type HeldPlan, type HeldPlans, type PlanName, type PlanSource, toName } from './held-plans.ts'
 import type { PlansFile } from './plans-file.ts'
 
 export interface ControlDeps {
@@ -95,8 +95,6 @@ export function createControl(deps: ControlDeps): (message: SchedulerMessage__Ou
     }
   }
 }
-
-const toName = ({ pipeline, version, uid }: PlanName): PlanName => ({ pipeline, version, uid })
 
 const ownTopics = (pipeline: string): readonly TopicEnd[] => [
   { kind: 'pipeline', name: pipeline, side: 'inputs' },

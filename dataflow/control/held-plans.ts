@@ -56,6 +56,8 @@ export interface HeldPlans {
   readonly complete: (held: HeldPlan) => void
   /** Those of `held` that are complete. */
   readonly completed: () => readonly HeldPlan[]
+  /** For the scheduler: those that are complete, and who gave them. */
+  readonly introduce: () => { readonly held: PlanName[]; readonly storeId: string }
   readonly snapshot: () => PlansSnapshot
 }
 
@@ -96,9 +98,9 @@ export function createHeldPlans(compile: Compile, saved: PlansSnapshot): HeldPla
     }
   }
 
-  const serve = ({ pipeline, version, uid }: PlanName): void => {
-    const found = pipelines.get(pipeline)
-    if (found !== undefined) found.serving = { pipeline, version, uid }
+  const serve = (name: PlanName): void => {
+    const found = pipelines.get(name.pipeline)
+    if (found !== undefined) found.serving = toName(name)
   }
 
   const unload = (name: string, version: number): HeldPlan | undefined => {
@@ -148,6 +150,7 @@ export function createHeldPlans(compile: Compile, saved: PlansSnapshot): HeldPla
       incomplete.delete(one)
     },
     completed,
+    introduce: () => ({ held: completed().map(toName), storeId }),
     snapshot: () => ({
       storeId,
       plans: completed().map(toSource),
@@ -155,6 +158,8 @@ export function createHeldPlans(compile: Compile, saved: PlansSnapshot): HeldPla
     }),
   }
 }
+
+export const toName = ({ pipeline, version, uid }: PlanName): PlanName => ({ pipeline, version, uid })
 
 /** Nothing else of a message. */
 const toSource = ({ pipeline, version, uid, specJson }: PlanSource): PlanSource => ({

@@ -1,27 +1,15 @@
 /** One engine, put together from its configuration. */
-import { randomUUID } from 'node:crypto'
-import { Registry } from 'prom-client'
+import type { GatewayMessage } from '../../api/generated/millrace/dataflow/GatewayMessage.ts'
 import { everyMs } from '../../kit/backoff.ts'
-import { ServingError } from '../../kit/errors.ts'
-import { loadCallerSecurity, loadCallerTls } from '../../kit/grpc-security.ts'
-import { serveHttp } from '../../kit/http.ts'
-import type { Running } from '../../kit/lifecycle.ts'
+import type { Started } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
-import { processRoutes } from '../../kit/process-routes.ts'
-import { loadSecurity } from '../../kit/security.ts'
 import { startConsumer } from '../consumer/consumer.ts'
 import { createControl } from '../control/control.ts'
-import { createHeldPlans } from '../control/held-plans.ts'
 import { createHeldUnits, createUnitsFile } from '../control/held-units.ts'
 import { startLagReports } from '../control/lag-reports.ts'
-import { createPlansFile } from '../control/plans-file.ts'
-import { createControlSession } from '../control/session.ts'
-import { openJournal } from '../journal/options.ts'
-import { checkedSpace, parseTopicName } from '../journal/topics.ts'
-import { connectKafka } from '../kafka/connect.ts'
-import { isKafkaGiven, loadKafkaConnection } from '../kafka/connection.ts'
-import { createModelClient } from '../model-client/model-client.ts'
-import { compile } from '../plan/compile.ts'
+import { needTopics } from '../journal/options.ts'
+import { parseTopicName } from '../journal/topics.ts'
+import { createSession, startHttp, startParts, startPlans } from '../process/parts.ts'
 import { createDirectRunner } from '../runner/direct-runner.ts'
 import { toPipelineFailure } from '../runner/pipeline-request.ts'
 import { createAsynchronous } from './asynchronous.ts'
@@ -43,39 +31,18 @@ const RUNNING_PER_TURN = 4
 export async function startEngine(
   config: EngineConfig,
   log: Logger,
-  started: (name: string, running: Running) => void,
+  started: Started,
 ): Promise<{ readonly httpPort: number }> {
-  const given = { bootstrapServers: config.kafkaBootstrapServers, configFile: config.kafkaConfig }
-  if (!isKafkaGiven(given))
-    throw new ServingError(
-      'CONFIG_INVALID',
-      'an engine reads from Kafka: give --kafka-bootstrap-servers or --kafka-config',
-    )
-  const kafka = connectKafka(loadKafkaConnection(given), config.name)
-  const space = checkedSpace({ prefix: config.topicPrefix, namespace: config.namespace })
+  const { kafka, space } = needTopics(config, config.name, 'an engine')
   const group = `${space.prefix}.${space.namespace}.engine`
-  const security = loadSecurity(config, config.host, log)
-  const callerTls = loadCallerTls(config, log)
-  const nowMs = (): number => performance.now()
-  const stopping = new AbortController()
-
-  const registry = new Registry()
-  const journal = openJournal(config, { clientId: config.name, registry, log })
-  started('journal', { stop: () => journal.close() }) // after everything that records
+  const maxRequests = RUNNING_PER_TURN * config.maxRequests
+  const limits = { concurrent: config.maxConcurrentPerModel, queued: maxRequests }
+  const parts = startParts(config, limits, log, started)
+  const { journal, registry, stopping, models, nowMs } = parts
   const reader = kafka.reader()
   started('reader', { stop: () => reader.close() })
-  const models = createModelClient({
-    ingress: config.ingress,
-    tls: () => callerTls?.current(),
-    connections: config.ingressConnections,
-    limits: { concurrent: config.maxConcurrentPerModel, queued: RUNNING_PER_TURN * config.maxRequests },
-  })
-  started('model client', { stop: async () => Promise.resolve(models.close()) })
-  const maxRequests = RUNNING_PER_TURN * config.maxRequests
   const runner = createDirectRunner({ models, journal, maxRequests, log, nowMs })
-  const plansFile = createPlansFile(config.plansFile, log)
-  const plans = createHeldPlans(compile, await plansFile.load())
-  started('plans file', { stop: plansFile.settled })
+  const { plans, file } = await startPlans(config.plansFile, parts)
 
   const lag = (): ReadonlyMap<string, number> => {
     const lags = [...consumer.lag()].map(([topic, records]) => [parseTopicName(space, topic), records] as const)
@@ -124,6 +91,9 @@ export async function startEngine(
     },
     { kafka, onRecord: units.onRecord, registry, log, nowMs },
   )
+  const send = (message: GatewayMessage): void => {
+    session.send(message)
+  }
   const unitsFile = createUnitsFile(`${config.plansFile}.units`, log)
   started('units file', { stop: unitsFile.settled })
   const heldUnits = createHeldUnits({
@@ -131,69 +101,45 @@ export async function startEngine(
     file: unitsFile,
     onAssign: units.begin,
     onRevoke: (pipeline) => units.end(pipeline, config.drainTimeoutMs),
-    report: (message) => {
-      session.send(message)
-    },
+    report: send,
     log,
   })
 
-  const epoch = randomUUID()
   const control = createControl({
     plans,
-    file: plansFile,
+    file,
     journal,
     runner,
-    report: (message) => {
-      session.send(message)
-    },
+    report: send,
     signal: stopping.signal,
     log,
   })
   const lagReports = startLagReports({
     kind: 'PIPELINE',
     lag,
-    send: (message) => {
-      session.send(message)
-    },
+    send,
     signal: stopping.signal,
   })
-  const session = createControlSession({
-    scheduler: config.scheduler,
-    security: loadCallerSecurity(config, log),
-    introduction: () => {
+  const session = createSession(
+    parts,
+    () => {
       alive.forget() // until this scheduler says who lives
       heldUnits.onStream()
       lagReports.onStream()
-      return {
-        name: config.name,
-        role: 'ENGINE',
-        address: config.host,
-        hasJournal: true,
-        epoch,
-        held: plans.completed().map(({ pipeline, version, uid }) => ({ pipeline, version, uid })),
-        heldUnits: [...heldUnits.held()],
-        storeId: plans.snapshot().storeId,
-      }
+      return { ...plans.introduce(), role: 'ENGINE', hasJournal: true, heldUnits: [...heldUnits.held()] }
     },
-    onMessage: (message) => {
+    (message) => {
       control(message)
       heldUnits.onMessage(message)
       if (!message.gatewaysAlive) return
-      alive.told(message.gatewaysAlive.gateways.map(({ name, epoch: of }) => `${name}/${of}`))
+      alive.told(message.gatewaysAlive.gateways.map(({ name, epoch }) => `${name}/${epoch}`))
       orphans.look()
     },
-    log,
-    nowMs,
-  })
-  const routes = processRoutes(registry, () => ({
-    ready: !stopping.signal.aborted,
-    connected: session.connected,
+  )
+  const httpPort = await startHttp(parts, session, () => ({
     reading: units.names().length,
     running: runner.running(),
-    journal: journal.status(),
   }))
-  const http = await serveHttp({ host: config.host, port: config.httpPort, routes, log, security })
-  started('http', http)
   await heldUnits.begin() // what was read last, until a scheduler says otherwise
   void everyMs(TICK_MS, stopping.signal, alive.tick)
   session.start() // gives the pipelines to hold and to read
@@ -205,5 +151,5 @@ export async function startEngine(
       await session.stop()
     },
   })
-  return { httpPort: http.port }
+  return { httpPort }
 }

@@ -1,14 +1,15 @@
 /** The options of a process that journals, and the journal that they make. */
 import type { Registry } from 'prom-client'
 import { type Static, Type } from 'typebox'
+import { ServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
-import { COMPRESSIONS } from '../kafka/client.ts'
+import { COMPRESSIONS, type KafkaClient } from '../kafka/client.ts'
 import { connectKafka } from '../kafka/connect.ts'
 import { isKafkaGiven, loadKafkaConnection } from '../kafka/connection.ts'
 import { kafkaOptions } from '../kafka/options.ts'
 import { type Journal, nullJournal } from './journal.ts'
 import { createKafkaJournal } from './kafka-journal.ts'
-import { checkedSpace } from './topics.ts'
+import { checkedSpace, type TopicSpace } from './topics.ts'
 
 const MIB = 1024 * 1024
 const bytes = (standard: number, minimum: number, description: string) =>
@@ -63,14 +64,33 @@ export interface OpenJournalDeps {
   readonly log: Logger
 }
 
+export interface GivenTopics {
+  readonly kafka: KafkaClient
+  readonly space: TopicSpace
+}
+
+/** Undefined: no Kafka in the options. `clientId` is how brokers name us in their logs. @throws ServingError CONFIG_INVALID */
+function openTopics(config: JournalConfig, clientId: string): GivenTopics | undefined {
+  const given = { bootstrapServers: config.kafkaBootstrapServers, configFile: config.kafkaConfig }
+  if (!isKafkaGiven(given)) return undefined
+  const kafka = connectKafka(loadKafkaConnection(given), clientId)
+  return { kafka, space: checkedSpace({ prefix: config.topicPrefix, namespace: config.namespace }) }
+}
+
+/** For those who cannot do without; `who` they are is for the error. @throws ServingError CONFIG_INVALID */
+export function needTopics(config: JournalConfig, clientId: string, who: string): GivenTopics {
+  const topics = openTopics(config, clientId)
+  if (topics !== undefined) return topics
+  throw new ServingError('CONFIG_INVALID', `${who} reads from Kafka: give --kafka-bootstrap-servers or --kafka-config`)
+}
+
 /** Without Kafka in the options the journal keeps nothing. @throws ServingError CONFIG_INVALID */
 export function openJournal(config: JournalConfig, { clientId, registry, log }: OpenJournalDeps): Journal {
-  const given = { bootstrapServers: config.kafkaBootstrapServers, configFile: config.kafkaConfig }
-  if (!isKafkaGiven(given)) return nullJournal
-  const connection = loadKafkaConnection(given)
+  const topics = openTopics(config, clientId)
+  if (topics === undefined) return nullJournal
   return createKafkaJournal(
     {
-      space: checkedSpace({ prefix: config.topicPrefix, namespace: config.namespace }),
+      space: topics.space,
       partitions: config.topicPartitions,
       replicationFactor: config.topicReplicationFactor,
       maxRecordBytes: config.journalMaxRecordBytes,
@@ -83,6 +103,6 @@ export function openJournal(config: JournalConfig, { clientId, registry, log }: 
       spillFile: config.journalSpillFile,
       maxSpillBytes: config.journalMaxSpillBytes,
     },
-    { kafka: connectKafka(connection, clientId), registry, log, now: Date.now },
+    { kafka: topics.kafka, registry, log, now: Date.now },
   )
 }

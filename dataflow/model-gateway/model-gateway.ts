@@ -1,22 +1,12 @@
 /** One model gateway, put together from its configuration. */
-import { randomUUID } from 'node:crypto'
-import { Registry } from 'prom-client'
-import { ServingError } from '../../kit/errors.ts'
-import { loadCallerSecurity, loadCallerTls } from '../../kit/grpc-security.ts'
-import { serveHttp } from '../../kit/http.ts'
-import type { Running } from '../../kit/lifecycle.ts'
+import type { GatewayMessage } from '../../api/generated/millrace/dataflow/GatewayMessage.ts'
+import type { Started } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
-import { processRoutes } from '../../kit/process-routes.ts'
-import { loadSecurity } from '../../kit/security.ts'
 import { startConsumer } from '../consumer/consumer.ts'
 import { createHeldUnits, createUnitsFile } from '../control/held-units.ts'
 import { startLagReports } from '../control/lag-reports.ts'
-import { openJournal } from '../journal/options.ts'
-import { checkedSpace } from '../journal/topics.ts'
-import { connectKafka } from '../kafka/connect.ts'
-import { isKafkaGiven, loadKafkaConnection } from '../kafka/connection.ts'
-import { createModelClient } from '../model-client/model-client.ts'
-import { createControlSession } from '../control/session.ts'
+import { needTopics } from '../journal/options.ts'
+import { createSession, startHttp, startParts } from '../process/parts.ts'
 import type { ModelGatewayConfig } from './config.ts'
 import { createModelGateway } from './gateway.ts'
 
@@ -26,31 +16,12 @@ const COMMIT_EVERY_MS = 300
 export async function startModelGateway(
   config: ModelGatewayConfig,
   log: Logger,
-  started: (name: string, running: Running) => void,
+  started: Started,
 ): Promise<{ readonly httpPort: number }> {
-  const given = { bootstrapServers: config.kafkaBootstrapServers, configFile: config.kafkaConfig }
-  if (!isKafkaGiven(given))
-    throw new ServingError(
-      'CONFIG_INVALID',
-      'kafkaBootstrapServers and kafkaConfig are empty: a model gateway needs Kafka',
-    )
-  const kafka = connectKafka(loadKafkaConnection(given), config.name)
-  const security = loadSecurity(config, config.host, log)
-  const callerTls = loadCallerTls(config, log)
-  const space = checkedSpace({ prefix: config.topicPrefix, namespace: config.namespace })
-  const nowMs = (): number => performance.now()
-  const stopping = new AbortController()
-  const registry = new Registry()
-
-  const journal = openJournal(config, { clientId: config.name, registry, log })
-  started('journal', { stop: () => journal.close() }) // after everything that records
-  const models = createModelClient({
-    ingress: config.ingress,
-    tls: () => callerTls?.current(),
-    connections: config.ingressConnections,
-    limits: { concurrent: config.maxConcurrentPerModel, queued: 0 },
-  })
-  started('model client', { stop: async () => Promise.resolve(models.close()) })
+  const { kafka, space } = needTopics(config, config.name, 'a model gateway')
+  const limits = { concurrent: config.maxConcurrentPerModel, queued: 0 }
+  const parts = startParts(config, limits, log, started)
+  const { journal, registry, stopping, models, nowMs } = parts
   const gateway = createModelGateway(
     {
       space,
@@ -77,56 +48,36 @@ export async function startModelGateway(
     },
   )
   started('gateway', { stop: gateway.stop })
+  const send = (message: GatewayMessage): void => {
+    session.send(message)
+  }
   const file = createUnitsFile(config.unitsFile, log)
   const units = createHeldUnits({
     kind: 'MODEL',
     file,
     onAssign: gateway.assign,
     onRevoke: gateway.revoke,
-    report: (message) => {
-      session.send(message)
-    },
+    report: send,
     log,
   })
   started('units file', { stop: file.settled })
 
-  const epoch = randomUUID()
   const lagReports = startLagReports({
     kind: 'MODEL',
     lag: gateway.lag,
-    send: (message) => {
-      session.send(message)
-    },
+    send,
     signal: stopping.signal,
   })
-  const session = createControlSession({
-    scheduler: config.scheduler,
-    security: loadCallerSecurity(config, log),
-    introduction: () => {
+  const session = createSession(
+    parts,
+    () => {
       units.onStream()
       lagReports.onStream()
-      return {
-        name: config.name,
-        role: 'MODEL_GATEWAY',
-        address: config.host,
-        hasJournal: true,
-        epoch,
-        heldUnits: [...units.held()],
-        storeId: units.storeId(),
-      }
+      return { role: 'MODEL_GATEWAY', hasJournal: true, heldUnits: [...units.held()], storeId: units.storeId() }
     },
-    onMessage: units.onMessage,
-    log,
-    nowMs,
-  })
-  const routes = processRoutes(registry, () => ({
-    ready: !stopping.signal.aborted,
-    connected: session.connected,
-    reading: units.held().length,
-    journal: journal.status(),
-  }))
-  const http = await serveHttp({ host: config.host, port: config.httpPort, routes, log, security })
-  started('http', http)
+    units.onMessage,
+  )
+  const httpPort = await startHttp(parts, session, () => ({ reading: units.held().length }))
   await units.begin() // what the last run held is read while no scheduler answers
   session.start()
   started('session', {
@@ -136,5 +87,5 @@ export async function startModelGateway(
       await session.stop()
     },
   })
-  return { httpPort: http.port }
+  return { httpPort }
 }

@@ -1,25 +1,18 @@
 /** One pipeline gateway, put together from its configuration. */
-import { randomUUID } from 'node:crypto'
 import type { Server as HttpServer } from 'node:http'
-import { Registry } from 'prom-client'
+import type { GatewayMessage } from '../../api/generated/millrace/dataflow/GatewayMessage.ts'
 import type { Introduction } from '../../api/generated/millrace/dataflow/Introduction.ts'
-import { loadCallerSecurity, loadCallerTls, toServerCredentials } from '../../kit/grpc-security.ts'
+import { toServerCredentials } from '../../kit/grpc-security.ts'
 import { serveGrpc } from '../../kit/grpc.ts'
-import { listen, serveHttp } from '../../kit/http.ts'
-import type { Running } from '../../kit/lifecycle.ts'
+import { listen } from '../../kit/http.ts'
+import type { Started } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
-import { processRoutes } from '../../kit/process-routes.ts'
-import { loadDataPathSecurity, loadSecurity } from '../../kit/security.ts'
-import { openJournal } from '../journal/options.ts'
-import { createModelClient } from '../model-client/model-client.ts'
-import { compile } from '../plan/compile.ts'
+import { loadDataPathSecurity } from '../../kit/security.ts'
+import { createControl } from '../control/control.ts'
+import { type JournalReports, startJournalReports } from '../control/journal-reports.ts'
+import { createSession, startHttp, startParts, startPlans } from '../process/parts.ts'
 import { createDirectRunner } from '../runner/direct-runner.ts'
 import type { PipelineGatewayConfig } from './config.ts'
-import { createControl } from '../control/control.ts'
-import { createHeldPlans } from '../control/held-plans.ts'
-import { type JournalReports, startJournalReports } from '../control/journal-reports.ts'
-import { createPlansFile } from '../control/plans-file.ts'
-import { createControlSession } from '../control/session.ts'
 import { createGateway } from './gateway.ts'
 import { createGrpcServer } from './grpc/server.ts'
 import { createGatewayMetrics } from './metrics.ts'
@@ -35,26 +28,14 @@ export interface GatewayPorts {
 export async function startPipelineGateway(
   config: PipelineGatewayConfig,
   log: Logger,
-  started: (name: string, running: Running) => void,
+  started: Started,
 ): Promise<GatewayPorts> {
   const { tls } = loadDataPathSecurity(config, config.host, 'a pipeline gateway', log)
-  const security = loadSecurity(config, config.host, log)
-  const callerTls = loadCallerTls(config, log)
-  const nowMs = (): number => performance.now()
-  const stopping = new AbortController()
-  const epoch = randomUUID()
+  const limits = { concurrent: config.maxConcurrentPerModel, queued: config.maxQueuedPerModel }
+  const parts = startParts(config, limits, log, started)
+  const { journal, registry, stopping, models, epoch, nowMs } = parts
   const isAccepting = (): boolean => !stopping.signal.aborted
 
-  const registry = new Registry()
-  const journal = openJournal(config, { clientId: config.name, registry, log })
-  started('journal', { stop: () => journal.close() }) // after everything that records
-  const models = createModelClient({
-    ingress: config.ingress,
-    tls: () => callerTls?.current(),
-    connections: config.ingressConnections,
-    limits: { concurrent: config.maxConcurrentPerModel, queued: config.maxQueuedPerModel },
-  })
-  started('model client', { stop: async () => Promise.resolve(models.close()) })
   const runner = createDirectRunner({
     models,
     journal,
@@ -63,9 +44,7 @@ export async function startPipelineGateway(
     log,
     nowMs,
   })
-  const file = createPlansFile(config.plansFile, log)
-  const plans = createHeldPlans(compile, await file.load())
-  started('plans file', { stop: file.settled })
+  const { plans, file } = await startPlans(config.plansFile, parts)
 
   const count = createGatewayMetrics(registry, {
     running: runner.running,
@@ -85,52 +64,28 @@ export async function startPipelineGateway(
   )
   started('grpc', grpc)
 
-  const journalReports = startJournalReports({
-    journal,
-    send: (message) => {
-      session.send(message)
-    },
-    signal: stopping.signal,
-  })
-  const session = createControlSession({
-    scheduler: config.scheduler,
-    security: loadCallerSecurity(config, log),
-    introduction: () => ({
+  const send = (message: GatewayMessage): void => {
+    session.send(message)
+  }
+  const journalReports = startJournalReports({ journal, send, signal: stopping.signal })
+  const session = createSession(
+    parts,
+    () => ({
       ...introduceJournal(journalReports),
-      name: config.name,
+      ...plans.introduce(),
       role: 'PIPELINE_GATEWAY',
       address: config.address ?? config.host,
       restPort,
       grpcPort: grpc.port,
       tls: tls !== undefined,
       hasJournal: journal.status().kind !== 'none',
-      epoch,
-      held: plans.completed().map(({ pipeline, version, uid }) => ({ pipeline, version, uid })),
-      storeId: plans.snapshot().storeId,
     }),
-    onMessage: createControl({
-      plans,
-      file,
-      journal,
-      runner,
-      report: (message) => {
-        session.send(message)
-      },
-      signal: stopping.signal,
-      log,
-    }),
-    log,
-    nowMs,
-  })
-  const routes = processRoutes(registry, () => ({
-    ready: isAccepting(),
-    connected: session.connected,
+    createControl({ plans, file, journal, runner, report: send, signal: stopping.signal, log }),
+  )
+  const httpPort = await startHttp(parts, session, () => ({
     pipelines: plans.held().length,
     running: runner.running(),
-    journal: journal.status(),
   }))
-  const http = await serveHttp({ host: config.host, port: config.httpPort, routes, log, security })
-  started('http', http)
   session.start() // gives the pipelines to hold; those of the file serve until then
   started('session', {
     stop: async () => {
@@ -140,7 +95,7 @@ export async function startPipelineGateway(
       await session.stop()
     },
   })
-  return { restPort, grpcPort: grpc.port, httpPort: http.port }
+  return { restPort, grpcPort: grpc.port, httpPort }
 }
 
 const introduceJournal = (reports: JournalReports): Pick<Introduction, 'journal'> => {

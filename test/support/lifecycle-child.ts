@@ -1,7 +1,7 @@
 /** A process for the tests of kit/lifecycle.ts: `argv[2]` says how it behaves; lines on standard output say what it did. */
 import { createServer } from 'node:net'
 import { ServingError } from '../../kit/errors.ts'
-import { type Running, runProcess } from '../../kit/lifecycle.ts'
+import { runProcess, type Started } from '../../kit/lifecycle.ts'
 import { createLogger } from '../../kit/log.ts'
 
 const STOP_DEADLINE_MS = 1_000
@@ -12,7 +12,7 @@ const never = new Promise<void>(() => undefined)
 
 await runProcess(createLogger('test', 'info'), start, STOP_DEADLINE_MS)
 
-async function start(started: (name: string, running: Running) => void): Promise<void> {
+async function start(started: Started): Promise<void> {
   for (const name of ['first', 'second', 'third'])
     started(name, {
       stop: async () => {
