@@ -14,6 +14,7 @@ import type { DocumentChange } from '../domain/document-change.ts'
 import type { ReplicaKey } from '../domain/documents.ts'
 import { parseInternalName, parseReplicaKey } from '../domain/names.ts'
 import { acceptPeer } from '../grpc/peer-streams.ts'
+import { PeerTable } from '../grpc/peer-table.ts'
 import type { Writer } from '../loop/writer.ts'
 import { drainEnd } from './drain.ts'
 import { introduce } from './introduction.ts'
@@ -61,7 +62,7 @@ interface Connected {
 export function startAgents(deps: AgentsDeps): Agents {
   const { cluster, log, now } = deps
   const abort = new AbortController()
-  const connected = new Map<ReplicaKey, Connected>()
+  const connected = new PeerTable<ReplicaKey, Connected>()
   const ledgers = new Map<ReplicaKey, Ledger>()
   const lastSession = new Map<ReplicaKey, string>()
   const kept = createKeptCopies(deps.keptDrainTimeMs)
@@ -69,11 +70,7 @@ export function startAgents(deps: AgentsDeps): Agents {
 
   function connect(stream: AgentStream, hello: Hello__Output): Connected {
     const replica = replicaKeyOf(hello, deps.trustsTls)
-    const older = connected.get(replica)
-    if (older !== undefined) {
-      log.info({ replica }, 'a newer session of this agent takes over')
-      older.session.end()
-    }
+    if (connected.has(replica)) log.info({ replica }, 'a newer session of this agent takes over')
     const closed = new AbortController()
     const session = createSession(stream, hello, replica, ({ model, version }) => cluster.memoryBytesOf(model, version))
     const reporter = createReporter({
@@ -92,11 +89,10 @@ export function startAgents(deps: AgentsDeps): Agents {
       log: log.child({ replica }),
     })
     const entry: Connected = { session, reporter, introduced: false, draining: undefined }
-    connected.set(replica, entry)
     stream.on('close', () => {
       closed.abort()
-      if (connected.get(replica) !== entry) return
-      connected.delete(replica)
+    })
+    connected.enter(replica, entry, stream, () => {
       log.warn({ replica }, 'agent lost')
       markLost(replica)
     })
@@ -205,8 +201,7 @@ export function startAgents(deps: AgentsDeps): Agents {
     count: () => connected.size,
     stop: async () => {
       abort.abort()
-      for (const { session } of connected.values()) session.end()
-      connected.clear()
+      connected.end()
       await watching
     },
   }

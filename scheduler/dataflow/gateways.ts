@@ -21,6 +21,7 @@ import { heldVersions } from '../domain/pipeline/facts.ts'
 import type { GatewaysView } from '../domain/pipeline/gateways-view.ts'
 import { sameValue } from '../domain/same-value.ts'
 import type { Write } from '../domain/store.ts'
+import { PeerTable } from '../grpc/peer-table.ts'
 import type { Writer } from '../loop/writer.ts'
 import { createAliveGateways } from './alive.ts'
 import { createHoldings, type Holdings } from './holdings.ts'
@@ -80,7 +81,7 @@ interface Connected {
 export function startGateways(deps: GatewaysDeps): Gateways {
   const { cluster, log, now } = deps
   const abort = new AbortController()
-  const connected = new Map<string, Connected>()
+  const connected = new PeerTable<string, Connected>()
   const living = createAliveGateways()
   const startedAtMs = now()
   let toldAlive: readonly AliveGateway[] | undefined
@@ -117,11 +118,7 @@ export function startGateways(deps: GatewaysDeps): Gateways {
 
   function connect(stream: DataflowStream, introduction: Introduction__Output): Connected {
     const { name } = introduction
-    const older = connected.get(name)
-    if (older !== undefined) {
-      log.info({ gateway: name }, 'a newer session of this gateway takes over')
-      older.session.end()
-    }
+    if (connected.has(name)) log.info({ gateway: name }, 'a newer session of this gateway takes over')
     const holdings = createHoldings(introduction.held.map(({ uid }) => uid))
     const session = createSession({
       stream,
@@ -139,11 +136,8 @@ export function startGateways(deps: GatewaysDeps): Gateways {
       journalRemark: introduction.journal?.remark,
       draining: undefined,
     }
-    connected.set(name, entry)
     living.came(name, introduction.epoch)
-    stream.on('close', () => {
-      if (connected.get(name) !== entry) return
-      connected.delete(name)
+    connected.enter(name, entry, stream, () => {
       living.went(name, entry.draining !== undefined, now())
       log.warn({ gateway: name }, entry.draining === undefined ? 'gateway lost' : 'gateway left')
       write(() => lost(name))
@@ -343,8 +337,7 @@ export function startGateways(deps: GatewaysDeps): Gateways {
       })),
     stop: async () => {
       abort.abort()
-      for (const { session } of connected.values()) session.end()
-      connected.clear()
+      connected.end()
       await watching
     },
   }

@@ -12,6 +12,7 @@ import type { Logger } from '../../kit/log.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
 import type { PipelineDocument } from '../domain/documents.ts'
 import type { Said } from '../domain/pipeline/gateways-view.ts'
+import { PeerTable } from '../grpc/peer-table.ts'
 import { createHoldings, type Holdings } from './holdings.ts'
 import { createSession, type Session } from './session.ts'
 import { createShares, type ShareCounts } from './shares.ts'
@@ -74,7 +75,7 @@ interface Connected {
 export function startWorkers(deps: WorkersDeps): Workers {
   const { role, now, log } = deps
   const abort = new AbortController()
-  const connected = new Map<string, Connected>()
+  const connected = new PeerTable<string, Connected>()
   const shares = createShares()
   const startedAtMs = now()
   let settling = false
@@ -92,11 +93,7 @@ export function startWorkers(deps: WorkersDeps): Workers {
 
   function connect(stream: DataflowStream, introduction: Introduction__Output): Connected {
     const { name, heldUnits } = introduction
-    const older = connected.get(name)
-    if (older !== undefined) {
-      log.info({ worker: name }, 'a newer session of this one takes over')
-      older.session.end()
-    }
+    if (connected.has(name)) log.info({ worker: name }, 'a newer session of this one takes over')
     const holdings = createHoldings(introduction.held.map(({ uid }) => uid))
     const session = createSession({
       stream,
@@ -112,10 +109,7 @@ export function startWorkers(deps: WorkersDeps): Workers {
       now,
     })
     const entry: Connected = { session, holdings, connectedSinceMs: now(), lags: new Map(), draining: false }
-    connected.set(name, entry)
-    stream.on('close', () => {
-      if (connected.get(name) !== entry) return
-      connected.delete(name)
+    connected.enter(name, entry, stream, () => {
       shares.away(name, now())
       log.warn({ worker: name, units: shares.unitsOf(name).size }, entry.draining ? 'worker left' : 'worker lost')
       settleSoon()
@@ -272,8 +266,7 @@ export function startWorkers(deps: WorkersDeps): Workers {
       })),
     stop: async () => {
       abort.abort()
-      for (const { session } of connected.values()) session.end()
-      connected.clear()
+      connected.end()
       await watching
     },
   }
