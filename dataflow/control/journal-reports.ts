@@ -1,7 +1,7 @@
 /** Tells the scheduler how the journal of this process stands: when a stream begins, and whenever that changes. */
 import type { GatewayMessage } from '../../api/generated/millrace/dataflow/GatewayMessage.ts'
 import type { JournalReport } from '../../api/generated/millrace/dataflow/JournalReport.ts'
-import { everyMs } from '../../kit/backoff.ts'
+import { everyMs, pause } from '../../kit/backoff.ts'
 import type { Journal } from '../journal/journal.ts'
 
 const EVERY_MS = 1_000
@@ -19,12 +19,14 @@ export interface JournalReports {
 
 export function startJournalReports({ journal, send, signal }: JournalReportsDeps): JournalReports {
   let told: JournalReport | undefined
-  void everyMs(EVERY_MS, signal, () => {
+  const look = (): void => {
     const report = toReport(journal)
     if (report === undefined || (report.remark === told?.remark && report.unreplicated === told?.unreplicated)) return
     told = report
     send({ journal: report })
-  })
+  }
+  // Not at once: whoever starts this has no stream yet, and what there is to tell by then goes with the introduction.
+  void pause(EVERY_MS, signal).then(() => everyMs(EVERY_MS, signal, look))
   return {
     introduce: () => {
       told = toReport(journal)
