@@ -17,6 +17,6 @@ export async function writeError(
   const headers = errorHeaders([...usual, ...marks, ...moreMarks], failure)
   const message = { kind: 'error', text: failureText(failure) } as const
   const write = (topic: TopicEnd): Promise<void> =>
-    journal.record({ topic, key, partition, headers, message, onFailure: 'fail-closed', awaited: false })
+    journal.record({ topic, key, partition, headers, message, onFailure: 'fail-closed', awaited: false, urgent: true })
   await Promise.all([write(ERRORS), write({ kind: 'pipeline', name: pipeline, side: 'outputs' })])
 }

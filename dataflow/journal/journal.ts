@@ -37,6 +37,8 @@ export interface JournalRecord {
    * it may wait a moment for company, and through an absence of Kafka, as long as the journal's memory allows.
    */
   readonly awaited?: boolean
+  /** It is sent at once although no answer waits for it: it is a result, or an error in place of one. Default `awaited`. */
+  readonly urgent?: boolean
 }
 
 /** Facts for a status and a health page. */

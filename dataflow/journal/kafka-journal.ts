@@ -38,6 +38,8 @@ export interface KafkaJournalDeps {
 interface Entry extends Pending {
   readonly topic: TopicEnd
   readonly lane: Lane<Entry>
+  /** Somebody's answer waits for it. */
+  readonly awaited: boolean
   readonly onFailure: JournalFailure
   settle: (error?: ServingError) => void
 }
@@ -115,6 +117,7 @@ class KafkaJournal implements Journal {
     if (this.#closed) throw new ServingError('CANCELLED', 'the journal is closed')
     if (bytes > maxRecordBytes) throw this.#refuse(tooLarge(bytes, `maxRecordBytes ${String(maxRecordBytes)}`))
     const awaited = record.awaited ?? true
+    const urgent = record.urgent ?? awaited
     const enqueuedAtMs = this.#deps.now()
     const encode = (attempted: boolean): OutgoingRecord =>
       markedIf(attempted, toOutgoing(this.#options.space, record, enqueuedAtMs))
@@ -145,7 +148,7 @@ class KafkaJournal implements Journal {
       }
       const state = { alone: false, topicEnsured: false, attempts: 0 }
       const lane = this.#laneOf(record.topic)
-      lane.add({ topic: record.topic, bytes, awaited, enqueuedAtMs, encode, onFailure, settle, lane, ...state })
+      lane.add({ topic: record.topic, bytes, awaited, urgent, enqueuedAtMs, encode, onFailure, settle, lane, ...state })
     })
   }
 

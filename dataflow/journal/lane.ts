@@ -9,8 +9,8 @@ import type { Compression, KafkaProducer, OutgoingRecord, SendResult } from '../
 /** A record on its way. */
 export interface Pending {
   readonly bytes: number
-  /** Somebody's answer waits for it. */
-  readonly awaited: boolean
+  /** It does not wait for company. */
+  readonly urgent: boolean
   readonly enqueuedAtMs: number
   /** Made when it is sent; marked when a broker may have it already. */
   readonly encode: (attempted: boolean) => OutgoingRecord
@@ -126,7 +126,7 @@ export class Lane<P extends Pending> {
     let bytes = 0
     for (const pending of this.#queue) {
       bytes += pending.bytes
-      if (pending.awaited || bytes >= batchBytes) return false
+      if (pending.urgent || bytes >= batchBytes) return false
     }
     return true
   }

@@ -30,6 +30,9 @@ export interface RequestJournalDeps {
   readonly onRefused: (error: ServingError) => void
 }
 
+/** Who waits for a record: the caller's answer, whoever fed the pipeline through Kafka, or nobody. */
+type Awaiting = 'answer' | 'reader' | 'nobody'
+
 const NOTHING: RequestJournal = {
   edge: () => undefined,
   error: () => undefined,
@@ -56,13 +59,15 @@ export function createRequestJournal(deps: RequestJournalDeps, request: Pipeline
   const outputs: TopicEnd = { kind: 'pipeline', name: pipeline, side: 'outputs' }
   const awaited: Promise<void>[] = []
   let refused = false
+  const forReader: Awaiting = origin === undefined ? 'nobody' : 'reader'
 
   const write = (
     topic: TopicEnd,
     recordHeaders: JournalHeaders,
     message: EdgeMessage | { kind: 'error'; text: string },
-    isAwaited: boolean,
+    awaiting: Awaiting,
   ): Promise<void> => {
+    const isAwaited = awaiting === 'answer'
     const written = journal.record({
       topic,
       key,
@@ -71,6 +76,7 @@ export function createRequestJournal(deps: RequestJournalDeps, request: Pipeline
       message,
       onFailure,
       awaited: isAwaited,
+      urgent: awaiting !== 'nobody',
     })
     if (isAwaited) awaited.push(written)
     written.catch((error: unknown) => {
@@ -81,7 +87,12 @@ export function createRequestJournal(deps: RequestJournalDeps, request: Pipeline
     return written
   }
   const writeError = (failure: PipelineFailure, topic: TopicEnd): Promise<void> =>
-    write(topic, errorHeaders(headers, failure), { kind: 'error', text: failureText(failure) }, false)
+    write(
+      topic,
+      errorHeaders(headers, failure),
+      { kind: 'error', text: failureText(failure) },
+      topic === outputs ? forReader : 'nobody',
+    )
 
   return {
     edge: (edge, end, message) => {
@@ -89,8 +100,10 @@ export function createRequestJournal(deps: RequestJournalDeps, request: Pipeline
       const isInput = edge === plan.inputEdge
       if (isInput && origin !== undefined) return
       const isAwaited = origin === undefined && (wait === 'all' || (wait === 'input' && isInput))
-      const written = write(end, headersOf(edge, end), message, isAwaited)
-      if (end.kind === 'pipeline' && end.side === 'outputs') origin?.onTerminal(written)
+      const isTerminal = end.kind === 'pipeline' && end.side === 'outputs'
+      const awaiting = isAwaited ? 'answer' : isTerminal ? forReader : 'nobody'
+      const written = write(end, headersOf(edge, end), message, awaiting)
+      if (isTerminal) origin?.onTerminal(written)
     },
     error: (failure) => {
       void writeError(failure, ERRORS)

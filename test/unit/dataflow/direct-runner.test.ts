@@ -334,6 +334,7 @@ test('a request from a topic is not written there again, and waits for nothing',
     expect(record.headers).toContainEqual(['x-millrace-key', 'theirs'])
     expect(record.headers.map(([name]) => name)).not.toContain('x-millrace-gateway')
   }
+  expect(records.map(({ record }) => record.urgent)).toEqual([false, false, false, false, true])
   expect(terminals).toHaveLength(1)
   records.at(-1)?.acknowledge()
   await terminals[0]

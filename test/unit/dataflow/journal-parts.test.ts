@@ -163,9 +163,9 @@ describe('a lane', () => {
         return Promise.resolve()
       },
     )
-    const add = (key: string, awaited: boolean, bytes = 10): Pending => {
+    const add = (key: string, urgent: boolean, bytes = 10): Pending => {
       const state = { alone: false, topicEnsured: false, attempts: 0 }
-      const pending: Pending = { bytes, awaited, enqueuedAtMs: 0, encode: () => recordOf(key), ...state }
+      const pending: Pending = { bytes, urgent, enqueuedAtMs: 0, encode: () => recordOf(key), ...state }
       lane.add(pending)
       return pending
     }
@@ -262,7 +262,7 @@ describe('a lane', () => {
     add('b', false)
     await turn()
     expect(batches).toHaveLength(0)
-    expect(lane.drain(({ awaited }) => awaited)).toHaveLength(1)
+    expect(lane.drain(({ urgent }) => urgent)).toHaveLength(1)
     lane.resume()
     await vi.advanceTimersByTimeAsync(5)
     expect(batches.map(({ keys }) => keys)).toEqual([['b']])
