@@ -105,6 +105,10 @@ class RunningConsumer implements Consumer {
     this.#releasing.delete(topic)
   }
 
+  position(topic: string, partition: number): bigint | undefined {
+    return this.#topics.get(topic)?.partitions.get(partition)?.position
+  }
+
   lag(): ReadonlyMap<string, number> {
     return new Map(
       [...this.#topics].map(([topic, { partitions }]) => [

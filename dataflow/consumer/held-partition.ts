@@ -44,6 +44,11 @@ export class HeldPartition {
     return this.#point
   }
 
+  /** Of what is handed over next. */
+  get position(): bigint {
+    return this.#waiting[0]?.offset ?? this.#point.offset
+  }
+
   get heldBytes(): number {
     return this.#tracker.bytes + this.#waitingBytes
   }
@@ -131,5 +136,6 @@ export class HeldPartition {
   }
 }
 
-const bytesOf = ({ value, key, headers }: IncomingRecord): number =>
+/** In memory, about. */
+export const bytesOf = ({ value, key, headers }: IncomingRecord): number =>
   headers.reduce((sum, [name, text]) => sum + name.length + text.length, value.byteLength + key.length + OVERHEAD_BYTES)

@@ -30,8 +30,36 @@ export interface Consumer {
    * is done later is not committed any more: whoever reads next runs it again.
    */
   release(topic: string, waitMs: number): Promise<void>
+  /** Of an assigned topic's partition: the offset from which on records are yet to be handed over. Undefined: not known yet. */
+  position(topic: string, partition: number): bigint | undefined
   /** Of each assigned topic: records in Kafka that are not done, as of what brokers last said. */
   lag(): ReadonlyMap<string, number>
   /** As `release` for everything, then disconnects. */
+  stop(waitMs: number): Promise<void>
+}
+
+/** Who reads a topic that others of the same process read too. */
+export interface Subscription {
+  readonly topic: string
+  /** Its positions are committed under this name; each subscriber of a topic has its own. */
+  readonly group: string
+  /** It takes the records whose header `pipeline` is one of these; undefined: all. */
+  readonly takes: ReadonlySet<string> | undefined
+  /** May be called again for a record that was done, when that was not committed. */
+  readonly onRecord: OnRecord
+}
+
+/**
+ * Topics that many in one process read, fetched once. A subscriber begins where its group's commits ended (without one: at the
+ * present end, which is committed at once) and reads alone until it is where the others are; it does so again when it takes
+ * records more slowly than they come, so it holds up nobody.
+ */
+export interface SharedReading {
+  /** Resolves when its reading begins, which waits for a topic that is not there. Once for each topic and group. */
+  subscribe(subscription: Subscription): Promise<void>
+  /** As a consumer's `release`. */
+  unsubscribe(topic: string, group: string, waitMs: number): Promise<void>
+  /** By group: records that are there and, as far as is known, not done. */
+  lag(): ReadonlyMap<string, number>
   stop(waitMs: number): Promise<void>
 }

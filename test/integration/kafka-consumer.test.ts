@@ -5,8 +5,15 @@ import { EventEmitter } from 'node:events'
 import { Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startConsumer } from '../../dataflow/consumer/consumer.ts'
+import { startSharedReading } from '../../dataflow/consumer/shared-reading.ts'
 import type { Consumer, ConsumerOptions } from '../../dataflow/consumer/types.ts'
-import type { IncomingRecord, KafkaAdmin, KafkaClient, KafkaProducer } from '../../dataflow/kafka/client.ts'
+import type {
+  IncomingRecord,
+  KafkaAdmin,
+  KafkaClient,
+  KafkaProducer,
+  RecordHeaders,
+} from '../../dataflow/kafka/client.ts'
 import { connectKafka } from '../../dataflow/kafka/connect.ts'
 import { parseConnection } from '../../dataflow/kafka/connection.ts'
 import { silentLogger } from '../../kit/log.ts'
@@ -45,8 +52,19 @@ async function newTopic(): Promise<string> {
   return topic
 }
 
-async function produce(topic: string, texts: readonly string[], partition = 0): Promise<void> {
-  const records = texts.map((text) => ({ topic, partition, key: text, value: Buffer.from(text), headers: [] }))
+async function produce(
+  topic: string,
+  texts: readonly string[],
+  partition = 0,
+  headersOf: (text: string) => RecordHeaders = () => [],
+): Promise<void> {
+  const records = texts.map((text) => ({
+    topic,
+    partition,
+    key: text,
+    value: Buffer.from(text),
+    headers: headersOf(text),
+  }))
   for (const result of await producer.send(records, { compression: 'none', timeoutMs: 10_000 }))
     expect(result).toEqual({ kind: 'acknowledged' })
 }
@@ -196,5 +214,71 @@ describe('a consumer', () => {
     expect(textsOf(reading)).toEqual(['before', ...numbers(20)])
     expect(textsOf(latest)).toEqual(numbers(20))
     await Promise.all([reading.consumer.stop(5_000), latest.consumer.stop(5_000)])
+  })
+})
+
+describe('200 pipelines that share a model', () => {
+  const PIPELINES = numbers(200)
+  const ownerOf = (text: string): string => String(Number(text) % PIPELINES.length)
+  const groups = randomUUID()
+
+  /** Reads for all of them in one process. */
+  function readShared(topic: string) {
+    const registry = new Registry()
+    const arrivals = new EventEmitter()
+    const seen: { readonly pipeline: string; readonly text: string }[] = []
+    const shared = startSharedReading(
+      { maxInFlight: 16, maxInFlightBytes: 1_000_000, maxHeldBytes: 10_000_000, commitEveryMs: 100 },
+      { kafka, registry, log: silentLogger, nowMs: () => performance.now() },
+    )
+    const subscribe = (pipeline: string): Promise<void> =>
+      shared.subscribe({
+        topic,
+        group: `${groups}.${pipeline}`,
+        takes: new Set([pipeline]),
+        onRecord: (record, done) => {
+          seen.push({ pipeline, text: record.value.toString() })
+          done()
+          arrivals.emit('record')
+        },
+      })
+    const metricOf = async (way: string): Promise<number> => {
+      const metric = await registry.getSingleMetric('millrace_consumer_shared_records_total')?.get()
+      return metric?.values.find(({ labels }) => labels['way'] === way)?.value ?? 0
+    }
+    return {
+      shared,
+      seen,
+      subscribeAll: () => Promise.all(PIPELINES.map(subscribe)),
+      until: async (count: number) => {
+        while (seen.length < count) await once(arrivals, 'record')
+      },
+      metricOf,
+    }
+  }
+
+  it('read each record of it once per process, each its own; who comes back goes on where it was', async () => {
+    const topic = await newTopic()
+    const first = readShared(topic)
+    await first.subscribeAll()
+    const produceFor = (texts: readonly string[]): Promise<void> =>
+      produce(topic, texts, 1, (text) => [['pipeline', ownerOf(text)]])
+    await produceFor(numbers(2_000))
+    await first.until(2_000)
+    expect(first.seen.every(({ pipeline, text }) => pipeline === ownerOf(text))).toBe(true)
+    expect(new Set(first.seen.map(({ text }) => text)).size).toBe(2_000)
+    expect(await first.metricOf('shared')).toBe(2_000)
+    expect(await first.metricOf('alone')).toBe(0)
+    await first.shared.stop(5_000)
+
+    await produceFor(numbers(200, 2_000)) // while nobody reads
+    const second = readShared(topic)
+    await second.subscribeAll()
+    await second.until(200)
+    await produceFor(numbers(400, 2_200))
+    await second.until(600)
+    expect(new Set(second.seen.map(({ text }) => text))).toEqual(new Set(numbers(600, 2_000)))
+    expect(second.seen).toHaveLength(600)
+    await second.shared.stop(5_000)
   })
 })
