@@ -6,7 +6,8 @@ import { toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { TopicEnd } from '../journal/topics.ts'
-import type { DirectRunner } from '../runner/direct-runner.ts'
+import type { Plan } from '../plan/plan.ts'
+import type { PipelineRunner } from '../runner/pipeline-request.ts'
 import { type HeldPlan, type HeldPlans, type PlanName, type PlanSource, toName } from './held-plans.ts'
 import type { PlansFile } from './plans-file.ts'
 
@@ -14,16 +15,29 @@ export interface ControlDeps {
   readonly plans: HeldPlans
   readonly file: PlansFile
   readonly journal: Journal
-  readonly runner: Pick<DirectRunner, 'untilIdle'>
+  readonly runner: Pick<PipelineRunner, 'untilIdle'>
+  /** Of who waits for answers over topics. */
+  readonly listening?: Listening
   readonly report: (message: GatewayMessage) => void
   /** Nothing is reported any more. */
   readonly signal: AbortSignal
   readonly log: Logger
 }
 
+/** To the results of pipelines that are executed over topics. */
+export interface Listening {
+  /** Resolves when results of requests from now on are seen; at once for a plan that needs none of it. @throws ServingError */
+  readonly begin: (plan: Plan) => Promise<void>
+  /** Of pipelines that are not among these, nothing is read any more. */
+  readonly keep: (plans: readonly Plan[]) => void
+}
+
 /** Returns what takes the scheduler's messages. */
 export function createControl(deps: ControlDeps): (message: SchedulerMessage__Output) => void {
-  const { plans, file, journal, runner, signal, log } = deps
+  const { plans, file, journal, runner, listening, signal, log } = deps
+  const keepListening = (): void => {
+    listening?.keep(plans.held().map(({ plan }) => plan))
+  }
 
   const report = (
     { pipeline, version, uid }: PlanName,
@@ -50,6 +64,7 @@ export function createControl(deps: ControlDeps): (message: SchedulerMessage__Ou
     const name = toName(held)
     try {
       if (held.journal.record !== 'none') await journal.ensureTopics(topicsOf(held))
+      await listening?.begin(held.plan)
       plans.complete(held)
       file.save(plans.snapshot)
       report(name, 'LOADED', '')
@@ -87,9 +102,11 @@ export function createControl(deps: ControlDeps): (message: SchedulerMessage__Ou
     } else if (unloaded) {
       const { pipeline, version, keepTopics } = unloaded
       const held = plans.unload(pipeline, version)
+      keepListening()
       void unload({ pipeline, version, uid: held?.uid ?? '' }, held, keepTopics)
     } else if (synchronised) {
       const dropped = plans.synchronise(synchronised.held, synchronised.storeId)
+      keepListening()
       for (const one of dropped) log.info(toName(one), 'pipeline dropped: the scheduler does not know it any more')
       file.save(plans.snapshot)
     }

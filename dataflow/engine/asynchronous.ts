@@ -12,14 +12,18 @@ import { REPLAYED_HEADER } from '../journal/topics.ts'
 import type { IncomingRecord } from '../kafka/client.ts'
 import type { HeldPlan } from '../control/held-plans.ts'
 import { timeoutOf } from '../pipeline-gateway/call.ts'
-import type { DirectRunner } from '../runner/direct-runner.ts'
-import { type JournalSettings, type PipelineEnd, toPipelineFailure } from '../runner/pipeline-request.ts'
+import {
+  type JournalSettings,
+  type PipelineEnd,
+  type PipelineRunner,
+  toPipelineFailure,
+} from '../runner/pipeline-request.ts'
 import { writeError } from './error-record.ts'
 import { type Identity, identify, valuesOf } from './identity.ts'
 import type { Turns } from './turns.ts'
 
 export interface AsynchronousDeps {
-  readonly runner: Pick<DirectRunner, 'run'>
+  readonly runner: Pick<PipelineRunner, 'run'>
   readonly journal: Journal
   readonly turns: Turns
   readonly log: Logger

@@ -8,7 +8,7 @@ export type HeaderValues = (name: string) => readonly string[]
 export const REQUEST_ID_HEADER = 'x-request-id'
 export const VERSION_HEADER = 'x-pipeline-version'
 export const ROUTE_HEADER = 'x-seldon-route'
-const TIMEOUT_HEADER = 'x-request-timeout-ms'
+export const TIMEOUT_HEADER = 'x-request-timeout-ms'
 const NAME_HEADERS = ['seldon-internal-model', 'seldon-model'] as const
 const SUFFIX = '.pipeline'
 

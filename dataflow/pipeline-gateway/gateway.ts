@@ -5,8 +5,7 @@ import type { ModelMetadata } from '../../api/oip/metadata.ts'
 import { ServingError, toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { CallHeaders, ModelClient } from '../model-client/model-client.ts'
-import type { DirectRunner } from '../runner/direct-runner.ts'
-import { type PipelineEnd, toPipelineFailure } from '../runner/pipeline-request.ts'
+import { type PipelineEnd, type PipelineRunner, toPipelineFailure } from '../runner/pipeline-request.ts'
 import { type HeaderValues, requestIdOf, timeoutOf } from './call.ts'
 import { type HeldPlan, type HeldPlans, unknownPipeline } from '../control/held-plans.ts'
 import type { CountRequest, MethodType } from './metrics.ts'
@@ -14,7 +13,7 @@ import { composeMetadata, stepModels } from './pipeline-metadata.ts'
 
 export interface GatewayDeps {
   readonly plans: Pick<HeldPlans, 'serving'>
-  readonly runner: DirectRunner
+  readonly runner: PipelineRunner
   readonly models: ModelClient
   readonly count: CountRequest
   /** False while the gateway drains. */
@@ -95,6 +94,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
         const held = find(call.pipeline)
         version = held.version
         end = await run(held, call, requestId, read)
+        version = end.version ?? version
       } catch (error) {
         const failure = toServingError(error)
         if (failure.code === 'INVARIANT_BROKEN')

@@ -11,11 +11,11 @@ import { loadDataPathSecurity } from '../../kit/security.ts'
 import { createControl } from '../control/control.ts'
 import { type JournalReports, startJournalReports } from '../control/journal-reports.ts'
 import { createSession, startHttp, startParts, startPlans } from '../process/parts.ts'
-import { createDirectRunner } from '../runner/direct-runner.ts'
 import type { PipelineGatewayConfig } from './config.ts'
 import { createGateway } from './gateway.ts'
 import { createGrpcServer } from './grpc/server.ts'
 import { createGatewayMetrics } from './metrics.ts'
+import { startRunners } from './runners.ts'
 import { createRestServer } from './rest/server.ts'
 
 export interface GatewayPorts {
@@ -33,18 +33,12 @@ export async function startPipelineGateway(
   const { tls } = loadDataPathSecurity(config, config.host, 'a pipeline gateway', log)
   const limits = { concurrent: config.maxConcurrentPerModel, queued: config.maxQueuedPerModel }
   const parts = startParts(config, limits, log, started)
-  const { journal, registry, stopping, models, epoch, nowMs } = parts
+  const { journal, registry, stopping, models, nowMs } = parts
   const isAccepting = (): boolean => !stopping.signal.aborted
 
-  const runner = createDirectRunner({
-    models,
-    journal,
-    maxRequests: config.maxRequests,
-    mark: `${config.name}/${epoch}`,
-    log,
-    nowMs,
-  })
+  const { runner, answers } = startRunners(config, parts)
   const { plans, file } = await startPlans(config.plansFile, parts)
+  answers.resume(plans.held().map(({ plan }) => plan))
 
   const count = createGatewayMetrics(registry, {
     running: runner.running,
@@ -80,7 +74,7 @@ export async function startPipelineGateway(
       tls: tls !== undefined,
       hasJournal: journal.status().kind !== 'none',
     }),
-    createControl({ plans, file, journal, runner, report: send, signal: stopping.signal, log }),
+    createControl({ plans, file, journal, runner, listening: answers, report: send, signal: stopping.signal, log }),
   )
   const httpPort = await startHttp(parts, session, () => ({
     pipelines: plans.held().length,

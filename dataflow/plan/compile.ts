@@ -24,6 +24,7 @@ export function compile(name: string, version: number, spec: PipelineSpec): Plan
     pipeline: name,
     version,
     timeoutMs: spec.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    execution: spec.dataflow?.execution ?? 'direct',
     nodes,
     edges: toEdges(name, wiring, nodes),
     inputEdge: 0,

@@ -13,6 +13,8 @@ export interface Plan {
   readonly version: number
   /** How long a request may take, unless it says less itself. */
   readonly timeoutMs: number
+  /** `direct`: whoever has the request calls the models; `topics`: every edge goes through Kafka. */
+  readonly execution: 'direct' | 'topics'
   readonly nodes: readonly PlanNode[]
   readonly edges: readonly PlanEdge[]
   /** Of `edges`: the pipeline's own inputs, where a synchronous call puts its request. */

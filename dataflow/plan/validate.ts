@@ -26,6 +26,7 @@ export function validatePipeline(
     ...circularIssues(name, sections, known),
     ...cycleIssues(name, spec),
     ...limitIssues(spec),
+    ...executionIssues(spec),
   ]
 }
 
@@ -167,4 +168,11 @@ function limitIssues({ maxStepRevisits = 0 }: PipelineSpec): readonly Issue[] {
   return maxStepRevisits <= MAX_STEP_REVISITS
     ? []
     : [{ path: 'spec.maxStepRevisits', message: `must be at most ${String(MAX_STEP_REVISITS)}` }]
+}
+
+/** Over topics the records are what runs a request. */
+function executionIssues({ dataflow: { execution, record = 'all' } = {} }: PipelineSpec): readonly Issue[] {
+  if (execution !== 'topics' || record === 'all') return []
+  const message = `must be all, not ${record}, with execution: topics, where every edge goes through Kafka: leave record out, or use execution: direct`
+  return [{ path: 'spec.dataflow.record', message }]
 }

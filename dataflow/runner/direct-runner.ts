@@ -11,7 +11,14 @@ import type { Effect, ExecutorEvent } from '../executor/types.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { CallHeaders, ModelClient } from '../model-client/model-client.ts'
 import type { Plan } from '../plan/plan.ts'
-import { type PipelineEnd, type PipelineRequest, toCallersFailure, toPipelineFailure } from './pipeline-request.ts'
+import {
+  type PipelineEnd,
+  type PipelineRequest,
+  type PipelineRunner,
+  toCallersFailure,
+  tooMany,
+  toPipelineFailure,
+} from './pipeline-request.ts'
 import { createRequestJournal, type RequestJournal } from './request-journal.ts'
 
 export interface RunnerDeps {
@@ -25,15 +32,7 @@ export interface RunnerDeps {
   readonly nowMs: () => number
 }
 
-export interface DirectRunner {
-  /** Never rejects: how a request ends is a value. Resolves when the caller may be answered; side branches may go on. */
-  readonly run: (request: PipelineRequest) => Promise<PipelineEnd>
-  readonly running: () => number
-  /** Resolves when nothing of this plan runs any more. */
-  readonly untilIdle: (plan?: Plan) => Promise<void>
-}
-
-export function createDirectRunner(deps: RunnerDeps): DirectRunner {
+export function createDirectRunner(deps: RunnerDeps): PipelineRunner {
   const running = new Set<RunningRequest>()
   const batcher = createBatcher(deps)
   let waiters: { readonly plan: Plan | undefined; readonly resolve: () => void }[] = []
@@ -53,7 +52,7 @@ export function createDirectRunner(deps: RunnerDeps): DirectRunner {
   return {
     run: (request) => {
       const { pipeline } = request.plan
-      if (running.size >= deps.maxRequests) return Promise.resolve(refused(pipeline, deps.maxRequests))
+      if (running.size >= deps.maxRequests) return Promise.resolve(tooMany(pipeline, deps.maxRequests))
       turn = (turn + 1) % deps.journal.partitions
       return new Promise((resolve) => {
         const one = new RunningRequest(deps, batcher, request, turn, resolve, () => {
@@ -72,17 +71,6 @@ export function createDirectRunner(deps: RunnerDeps): DirectRunner {
       }),
   }
 }
-
-const refused = (pipeline: string, maxRequests: number): PipelineEnd => ({
-  kind: 'failed',
-  failure: toPipelineFailure(
-    pipeline,
-    new ServingError(
-      'SERVER_OVERLOADED',
-      `${String(maxRequests)} requests run in this gateway already (--max-requests)`,
-    ),
-  ),
-})
 
 type State = ReturnType<typeof start>['state']
 

@@ -1,6 +1,6 @@
 /** One request to a pipeline and how it ended, for those who receive requests and those who run them. */
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
-import type { ServingError } from '../../kit/errors.ts'
+import { ServingError } from '../../kit/errors.ts'
 import type { Failure } from '../executor/types.ts'
 import type { JournalFailure, JournalHeaders } from '../journal/journal.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
@@ -48,8 +48,31 @@ export type PipelineEnd =
       readonly response: InferenceResponse
       /** Values of `x-seldon-route` that the steps' answers had, in the order they came. */
       readonly routes: readonly string[]
+      /** The version that ran, where somebody else chose it. */
+      readonly version?: number
     }
-  | { readonly kind: 'failed'; readonly failure: PipelineFailure }
+  | { readonly kind: 'failed'; readonly failure: PipelineFailure; readonly version?: number }
+
+/** Runs requests in one way or another. */
+export interface PipelineRunner {
+  /** Never rejects: how a request ends is a value. Resolves when the caller may be answered; side branches may go on. */
+  readonly run: (request: PipelineRequest) => Promise<PipelineEnd>
+  readonly running: () => number
+  /** Resolves when nothing of this plan runs any more. */
+  readonly untilIdle: (plan?: Plan) => Promise<void>
+}
+
+/** Of one that would be too many. */
+export const tooMany = (pipeline: string, maxRequests: number): PipelineEnd => ({
+  kind: 'failed',
+  failure: toPipelineFailure(
+    pipeline,
+    new ServingError(
+      'SERVER_OVERLOADED',
+      `${String(maxRequests)} requests run in this gateway already (--max-requests)`,
+    ),
+  ),
+})
 
 export const toPipelineFailure = (pipeline: string, { code, message }: ServingError): PipelineFailure => ({
   source: pipeline,

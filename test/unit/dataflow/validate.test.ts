@@ -273,6 +273,20 @@ describe('cycles', () => {
   })
 })
 
+describe('pipelines that are executed over topics', () => {
+  it('record every edge', () => {
+    const message = (record: string) =>
+      `must be all, not ${record}, with execution: topics, where every edge goes through Kafka: leave record out, or use execution: direct`
+    for (const record of ['none', 'boundary'] as const)
+      expect(issuesOf({ steps: [a], dataflow: { execution: 'topics', record } })).toEqual([
+        { path: 'spec.dataflow.record', message: message(record) },
+      ])
+    expect(issuesOf({ steps: [a], dataflow: { execution: 'topics', record: 'all' } })).toEqual([])
+    expect(issuesOf({ steps: [a], dataflow: { execution: 'topics' } })).toEqual([])
+    expect(issuesOf({ steps: [a], dataflow: { execution: 'direct', record: 'none' } })).toEqual([])
+  })
+})
+
 describe('pipelines that feed each other in a circle', () => {
   const taking = (...externalInputs: string[]): PipelineSpec => ({ steps: [a], input: { externalInputs } })
   it('are refused as far as they are known', () => {
