@@ -14,7 +14,7 @@ import type { Terminal } from '../terminal.ts'
 import { formatBytes } from './format.ts'
 import { decisionTable, experimentTargetTable, pipelineVersionTable, rolloutLines } from './dependent-description.ts'
 import { ageText, createdAt, versionText } from './model-table.ts'
-import { modelsText } from './pipeline-table.ts'
+import { modelsText, runnerText } from './pipeline-table.ts'
 import { stateColour } from './state.ts'
 import { type Column, toTable } from './table.ts'
 
@@ -70,6 +70,7 @@ function headOf(resource: StoredResource, terminal: Terminal, nowMs: number): Li
     ['Reason', status?.reason],
     ['Replicas', replicasText(resource)],
     ['Models', resource.kind === 'Pipeline' ? `${modelsText(resource)} available` : undefined],
+    ['Runner', resource.kind === 'Pipeline' ? runnerText(resource) : undefined],
     ['Version', resource.kind === 'Model' || resource.kind === 'Pipeline' ? versionText(resource) : undefined],
     ['Server', resource.kind === 'Model' ? resource.status?.server : undefined],
   ]

@@ -13,11 +13,15 @@ export function pipelineColumns(terminal: Terminal, nowMs: number): readonly Col
       paint: (text, pipeline) => terminal.paint(stateColour(pipeline.status?.state), text),
     },
     { title: 'MODELS', cell: modelsText },
+    { title: 'RUNNER', cell: runnerText },
     { title: 'VERSION', cell: versionText },
     { title: 'AGE', cell: (pipeline) => ageText(pipeline.status?.versions?.[0]?.at, nowMs) },
     { title: 'REASON', cell: (pipeline) => briefReason(pipeline.status?.reason) },
   ]
 }
+
+/** How its requests run: `direct` or `topics`. */
+export const runnerText = ({ spec }: Pick<StoredPipeline, 'spec'>): string => spec.dataflow?.execution ?? 'direct'
 
 /** `1/2`: how many of the models that it names are available. */
 export function modelsText({ spec, status }: StoredPipeline): string {

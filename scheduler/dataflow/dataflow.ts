@@ -1,7 +1,10 @@
 /** Everybody who runs pipelines for the leading scheduler, by role: pipeline gateways, engines, model gateways. */
 import type { Running } from '../../kit/lifecycle.ts'
+import type { ClusterState } from '../domain/cluster.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
-import type { EnginesView } from '../domain/pipeline/gateways-view.ts'
+import type { DependentKey } from '../domain/index/dependents.ts'
+import { isOverTopics, wantedPipelineVersion } from '../domain/pipeline/facts.ts'
+import type { EnginesView, ModelGatewaysView } from '../domain/pipeline/gateways-view.ts'
 import { acceptPeer } from '../grpc/peer-streams.ts'
 import { type Gateways, type GatewaysDeps, startGateways } from './gateways.ts'
 import { checkIntroduction } from './messages.ts'
@@ -22,6 +25,7 @@ export interface Dataflow extends Running {
   readonly engines: Workers
   readonly enginesView: EnginesView
   readonly modelGateways: Workers
+  readonly modelGatewaysView: ModelGatewaysView
   readonly workers: () => readonly WorkerReport[]
 }
 
@@ -49,8 +53,10 @@ export function startDataflow(deps: DataflowDeps): Dataflow {
     role: modelGatewayRole(cluster),
     storeId,
     aliveGateways: () => undefined,
-    onSaid: () => undefined,
-    onOutage: () => undefined,
+    onSaid: (models) => {
+      deps.onSaid(models.flatMap((model) => pipelinesOverTopics(cluster, model)))
+    },
+    onOutage: deps.onOutage,
     now,
     log: log.child({ part: 'model gateways' }),
   })
@@ -74,11 +80,20 @@ export function startDataflow(deps: DataflowDeps): Dataflow {
     },
     gateways,
     engines,
-    enginesView: { areHere: engines.areHere, said: engines.said },
+    enginesView: { areHere: engines.areHere, readerOf: engines.readerOf, said: engines.said },
     modelGateways,
+    modelGatewaysView: { areHere: modelGateways.areHere, readerOf: modelGateways.readerOf },
     workers: () => [...gateways.report(), ...engines.report(), ...modelGateways.report()],
     stop: async () => {
       await Promise.all([gateways.stop(), engines.stop(), modelGateways.stop()])
     },
   }
 }
+
+/** Pipelines whose steps wait for whoever reads this model's inputs. */
+const pipelinesOverTopics = (cluster: ClusterState, model: string): readonly DependentKey[] =>
+  [...cluster.dependentsOf('model', model)].filter((key) => {
+    const [kind, name = ''] = key.split('/')
+    const pipeline = kind === 'pipeline' ? cluster.pipeline(name) : undefined
+    return pipeline !== undefined && isOverTopics(wantedPipelineVersion(pipeline))
+  })

@@ -28,8 +28,8 @@ export interface WorkersDeps {
   readonly storeId: string
   /** Undefined: not known yet, or of no use to this role. */
   readonly aliveGateways: () => readonly AliveGateway[] | undefined
-  /** Something was said of these pipelines. */
-  readonly onSaid: (pipelines: readonly string[]) => void
+  /** Something was said of these units, or others read them now. */
+  readonly onSaid: (units: readonly string[]) => void
   /** The first of them came, or the last one is gone. */
   readonly onOutage: () => void
   readonly now: () => number
@@ -44,6 +44,8 @@ export interface Workers extends Running {
   readonly sayAlive: () => void
   /** Whether one is here, or is expected back. */
   readonly areHere: () => boolean
+  /** Who reads this unit. */
+  readonly readerOf: (unit: string) => string | undefined
   /** What the one that reads this pipeline said of a version of it. */
   readonly said: (pipeline: string, uid: string) => Said
   readonly count: () => number
@@ -145,7 +147,9 @@ export function startWorkers(deps: WorkersDeps): Workers {
 
   function settle(): void {
     const touched = new Set<Connected>()
-    for (const { member, unit } of shares.settle(now(), mayMove())) {
+    const tells = shares.settle(now(), mayMove())
+    if (tells.length > 0) deps.onSaid([...new Set(tells.map(({ unit }) => unit))])
+    for (const { member, unit } of tells) {
       const entry = connected.get(member)
       if (entry === undefined) continue
       touched.add(entry)
@@ -246,6 +250,7 @@ export function startWorkers(deps: WorkersDeps): Workers {
       }
     },
     areHere,
+    readerOf: shares.owner,
     said: (pipeline, uid) => {
       const owner = shares.owner(pipeline)
       const entry = owner === undefined ? undefined : connected.get(owner)

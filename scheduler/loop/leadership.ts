@@ -85,6 +85,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     place,
     gateways: dataflow.gateways.view,
     engines: dataflow.enginesView,
+    modelGateways: dataflow.modelGatewaysView,
   })
   const schedule = (due: readonly WakeUp[]): void => {
     wakeUps.schedule(due)

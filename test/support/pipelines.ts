@@ -5,7 +5,13 @@ import {
   type PipelineVersionDocument,
   SCHEMA_VERSION,
 } from '../../scheduler/domain/documents.ts'
-import type { EnginesView, GatewaysView, PipelineContext, Said } from '../../scheduler/domain/pipeline/gateways-view.ts'
+import type {
+  EnginesView,
+  GatewaysView,
+  ModelGatewaysView,
+  PipelineContext,
+  Said,
+} from '../../scheduler/domain/pipeline/gateways-view.ts'
 
 export const aPipelineVersion = (version: number, ...models: readonly string[]): PipelineVersionDocument => ({
   version,
@@ -49,7 +55,12 @@ export function gatewaysThat(said: Readonly<Record<string, Readonly<Record<strin
   }
 }
 
-export const NO_ENGINES: EnginesView = { areHere: () => false, said: () => ({ kind: 'nothing' }) }
+export const NO_ENGINES: EnginesView = {
+  areHere: () => false,
+  readerOf: () => undefined,
+  said: () => ({ kind: 'nothing' }),
+}
+export const NO_MODEL_GATEWAYS: ModelGatewaysView = { areHere: () => false, readerOf: () => undefined }
 
 export const LOADED: Said = { kind: 'loaded' }
 export const failedFor = (reason: string, retrying = true): Said => ({ kind: 'failed', reason, retrying })
@@ -61,5 +72,6 @@ export const pipelineContext = (fields: Partial<PipelineContext> = {}): Pipeline
   noNodeDrainTimeMs: 5_000,
   gateways: gatewaysThat({}),
   engines: NO_ENGINES,
+  modelGateways: NO_MODEL_GATEWAYS,
   ...fields,
 })

@@ -21,7 +21,7 @@ import { reconcileModel } from '../../scheduler/domain/reconcile/model.ts'
 import type { Write } from '../../scheduler/domain/store.ts'
 import { parseModelDraft, type ModelDraft } from '../../scheduler/domain/validate.ts'
 import { place } from '../../scheduler/placement/place.ts'
-import { gatewaysThat, NO_ENGINES } from './pipelines.ts'
+import { gatewaysThat, NO_ENGINES, NO_MODEL_GATEWAYS } from './pipelines.ts'
 
 export const DRAIN_MS = 2_000
 export const GRACE_MS = 60_000
@@ -112,6 +112,7 @@ export function createSchedulerScene(): SchedulerScene {
     place,
     gateways: gatewaysThat({}),
     engines: NO_ENGINES,
+    modelGateways: NO_MODEL_GATEWAYS,
     ...fields,
   })
   const step = (name: string, fields: Partial<ReconcileContext> = {}): Reconciliation => {

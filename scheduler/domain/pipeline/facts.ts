@@ -25,6 +25,9 @@ export function heldVersions(pipeline: PipelineDocument): readonly PipelineVersi
 export const cleansTopics = (pipeline: PipelineDocument): boolean =>
   wantedPipelineVersion(pipeline).spec.dataflow?.cleanTopicsOnDelete === true
 
+/** Whether every edge of it goes through Kafka: engines and model gateways run it. */
+export const isOverTopics = ({ spec }: PipelineVersionDocument): boolean => spec.dataflow?.execution === 'topics'
+
 /** Models that the steps of a version call, each once, sorted. */
 export const modelsOf = ({ spec }: PipelineVersionDocument): readonly string[] =>
   [...new Set(spec.steps.map(({ name }) => name))].toSorted()

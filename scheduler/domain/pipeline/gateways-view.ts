@@ -32,11 +32,20 @@ export interface GatewaysView {
 export interface EnginesView {
   /** Whether one is connected, or is expected back in a moment. */
   readonly areHere: () => boolean
+  /** Who reads this pipeline's inputs. */
+  readonly readerOf: (pipeline: string) => string | undefined
   /** What the one that reads this pipeline said of a version of it. */
   readonly said: (pipeline: string, uid: string) => Said
 }
 
+/** Those that answer the records of models' input topics. */
+export interface ModelGatewaysView {
+  /** Whether one is connected, or is expected back in a moment. */
+  readonly areHere: () => boolean
+  readonly readerOf: (model: string) => string | undefined
+}
+
 export type PipelineContext = Pick<
   ReconcileContext,
-  'nowMs' | 'isAcked' | 'drainTimeMs' | 'noNodeDrainTimeMs' | 'gateways' | 'engines'
+  'nowMs' | 'isAcked' | 'drainTimeMs' | 'noNodeDrainTimeMs' | 'gateways' | 'engines' | 'modelGateways'
 >

@@ -12,8 +12,8 @@ import type {
   PipelineVersionDocument,
 } from '../documents.ts'
 import { sameValue } from '../same-value.ts'
-import { cleansTopics, modelsOf, servingPipelineVersion, wantedPipelineVersion } from './facts.ts'
-import type { PipelineContext } from './gateways-view.ts'
+import { cleansTopics, isOverTopics, modelsOf, servingPipelineVersion, wantedPipelineVersion } from './facts.ts'
+import type { GatewaysView, PipelineContext } from './gateways-view.ts'
 
 interface Verdict {
   readonly state: PipelineState
@@ -81,26 +81,61 @@ function served(pipeline: PipelineDocument, wanted: PipelineVersionDocument, con
 }
 
 /** What its records on topics wait for; a request over the API waits for it too when every step goes over topics. */
-function withEngine(name: string, wanted: PipelineVersionDocument, { gateways, engines }: PipelineContext): Verdict {
-  const { execution, record } = wanted.spec.dataflow ?? {}
+function withEngine(name: string, wanted: PipelineVersionDocument, context: PipelineContext): Verdict {
+  if (isOverTopics(wanted)) return overTopics(name, wanted, context)
+  const { gateways, engines } = context
   const version = `Version ${String(wanted.version)} serves`
   const journal = gateways.journal()
-  if (record === 'none' || journal === 'none') return { state: 'PipelineReady', reason: version }
-  const serves = journal === 'kept' ? version : `${version}; the journal is not replicated: one copy of each record`
-  const overTopics = execution === 'topics'
-  if (!engines.areHere()) {
-    const reason = `no engine is connected: ${overTopics ? 'requests, and ' : ''}records on its input topic wait`
-    return overTopics
-      ? { state: 'PipelineCreating', reason }
-      : { state: 'PipelineReady', reason: `${serves}; ${reason}` }
-  }
+  if (wanted.spec.dataflow?.record === 'none' || journal === 'none') return { state: 'PipelineReady', reason: version }
+  const serves = withCopies(version, journal)
+  if (!engines.areHere())
+    return {
+      state: 'PipelineReady',
+      reason: `${serves}; no engine is connected: records on its input topic wait`,
+    }
   const said = engines.said(name, wanted.uid)
   if (said.kind === 'failed') {
     const reason = `the engine that reads its input topic could not load it: ${said.reason}`
-    return overTopics ? { state: 'PipelineFailed', reason } : { state: 'PipelineReady', reason: `${serves}; ${reason}` }
+    return { state: 'PipelineReady', reason: `${serves}; ${reason}` }
   }
   return { state: 'PipelineReady', reason: serves }
 }
+
+/** Over topics a request needs all three: who waits for its result, who leads it from step to step, who asks the models. */
+function overTopics(name: string, wanted: PipelineVersionDocument, context: PipelineContext): Verdict {
+  const { gateways, engines, modelGateways } = context
+  const version = `Version ${String(wanted.version)}`
+  const said = engines.said(name, wanted.uid)
+  if (said.kind === 'failed')
+    return { state: 'PipelineFailed', reason: `the engine that reads its inputs could not load it: ${said.reason}` }
+  const unread = modelsOf(wanted).filter((model) => modelGateways.readerOf(model) === undefined)
+  const reader = engines.readerOf(name)
+  const missing = [
+    gateways.journal() === 'none' && 'no pipeline gateway with a Kafka is connected',
+    !gateways.needed().some((gateway) => gateways.said(gateway, wanted.uid).kind === 'loaded') &&
+      'no pipeline gateway waits for its results',
+    engineMissing(engines.areHere(), reader, said.kind === 'loaded'),
+    unread.length > 0 &&
+      (modelGateways.areHere()
+        ? `no model gateway reads the inputs of ${unread.join(', ')}`
+        : 'no model gateway is connected'),
+  ].filter((text) => typeof text === 'string')
+  if (missing.length > 0)
+    return {
+      state: 'PipelineCreating',
+      reason: `${version} is executed over topics, where requests wait for what is missing: ${missing.join('; ')}`,
+    }
+  return { state: 'PipelineReady', reason: withCopies(`${version} serves, over topics`, gateways.journal()) }
+}
+
+function engineMissing(areHere: boolean, reader: string | undefined, isLoaded: boolean): string | false {
+  if (!areHere) return 'no engine is connected'
+  if (reader === undefined) return 'no engine reads its inputs'
+  return isLoaded ? false : `engine ${reader} has not loaded it`
+}
+
+const withCopies = (text: string, journal: ReturnType<GatewaysView['journal']>): string =>
+  journal === 'one copy' ? `${text}; the journal is not replicated: one copy of each record` : text
 
 function terminating(pipeline: PipelineDocument, { gateways }: PipelineContext): Verdict {
   if (pipeline.unloading !== true)

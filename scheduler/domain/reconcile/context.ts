@@ -1,7 +1,7 @@
 /** What a reconciliation may know besides the documents; everything that is not pure is asked here. */
 import type { ClusterView } from '../cluster.ts'
 import type { EventDocument, ModelDocument } from '../documents.ts'
-import type { EnginesView, GatewaysView } from '../pipeline/gateways-view.ts'
+import type { EnginesView, GatewaysView, ModelGatewaysView } from '../pipeline/gateways-view.ts'
 import type { Place } from '../placement-request.ts'
 
 export interface RetryPolicy {
@@ -34,6 +34,7 @@ export interface ReconcileContext {
   readonly place: Place
   readonly gateways: GatewaysView
   readonly engines: EnginesView
+  readonly modelGateways: ModelGatewaysView
 }
 
 export interface Reconciliation {

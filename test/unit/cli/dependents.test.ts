@@ -25,8 +25,8 @@ const told = (...shares: readonly number[]): typeof splitExperiment => ({
 describe('lists', () => {
   it('show pipelines with their models and versions', () => {
     expect(toTable(pipelineColumns(terminal, now), [joinedPipeline])).toEqual([
-      'NAME     STATE              MODELS   VERSION   AGE   REASON',
-      'joined   PipelineCreating   2/3      1 -> 2    3h    Version 2 is loading on gateway-0',
+      'NAME     STATE              MODELS   RUNNER   VERSION   AGE   REASON',
+      'joined   PipelineCreating   2/3      direct   1 -> 2    3h    Version 2 is loading on gateway-0',
     ])
   })
 
@@ -44,12 +44,18 @@ describe('descriptions', () => {
     const text = descriptionOf(joinedPipeline, [], terminal, now).join('\n')
     for (const line of [
       /^Models: +2\/3 available$/m,
+      /^Runner: +direct$/m,
       /^Version: +1 -> 2$/m,
       /^ {2}1 +yes +\S+ +first +a$/m,
       /^ {2}2 +- +\S+ +second +a,b,c$/m,
     ])
       expect(text).toMatch(line)
     expect(text).not.toContain('Replicas')
+    const overTopics = {
+      ...joinedPipeline,
+      spec: { ...joinedPipeline.spec, dataflow: { execution: 'topics' } },
+    } as const
+    expect(descriptionOf(overTopics, [], terminal, now).join('\n')).toMatch(/^Runner: +topics$/m)
   })
 
   it('show weight, share and readiness of everybody in an experiment', () => {

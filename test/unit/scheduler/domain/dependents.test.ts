@@ -8,7 +8,7 @@ import { createDependentsReconciler } from '../../../../scheduler/loop/dependent
 import { NOTHING_MEASURED } from '../../../../scheduler/domain/experiment/measurement.ts'
 import { DEFAULT_RETRY_POLICY } from '../../../../scheduler/domain/reconcile/context.ts'
 import { aModel, anExperiment, aPipeline, writeModel } from '../../../support/documents.ts'
-import { gatewaysThat, NO_ENGINES } from '../../../support/pipelines.ts'
+import { gatewaysThat, NO_ENGINES, NO_MODEL_GATEWAYS } from '../../../support/pipelines.ts'
 
 const writePipeline = (name: string, ...models: string[]): Write => ({
   kind: 'pipeline',
@@ -51,6 +51,7 @@ function reconcilerOf(cluster: ReturnType<typeof createClusterState>) {
       retry: DEFAULT_RETRY_POLICY,
       gateways: gatewaysThat({}),
       engines: NO_ENGINES,
+      modelGateways: NO_MODEL_GATEWAYS,
       place: () => {
         throw new Error('nothing is placed here')
       },

@@ -82,6 +82,62 @@ describe('a pipeline that was applied', () => {
   })
 })
 
+describe('a pipeline that is executed over topics', () => {
+  const { spec, ...version } = aPipelineVersion(1, 'a', 'b')
+  const pipeline = pipelineWith('p', {
+    versions: [{ ...version, spec: { ...spec, dataflow: { execution: 'topics' } } }],
+  })
+  const gateways = { ...loadedBy('gateway-0'), journal: () => 'kept' as const }
+  const engines = { areHere: () => true, readerOf: () => 'engine-0', said: () => LOADED }
+  const modelGateways = { areHere: () => true, readerOf: () => 'model-gateway-0' }
+  const all = { gateways, engines, modelGateways }
+  const statusWith = (fields: Partial<PipelineContext>) => settle(pipeline, { ...all, ...fields }).status
+
+  it('is ready when an engine owns it, a model gateway reads each of its models, and a gateway waits for its results', () => {
+    expect(statusWith({})).toMatchObject({ state: 'PipelineReady', reason: 'Version 1 serves, over topics' })
+    const oneCopy = statusWith({ gateways: { ...gateways, journal: () => 'one copy' } })
+    expect(oneCopy).toMatchObject({
+      state: 'PipelineReady',
+      reason: expect.stringContaining('one copy of each') as string,
+    })
+  })
+
+  it.each<readonly [string, Partial<PipelineContext>]>([
+    ['no engine is connected', { engines: { ...engines, areHere: () => false } }],
+    ['no engine reads its inputs', { engines: { ...engines, readerOf: () => undefined } }],
+    ['engine engine-0 has not loaded it', { engines: { ...engines, said: () => ({ kind: 'nothing' }) } }],
+    ['no model gateway is connected', { modelGateways: { areHere: () => false, readerOf: () => undefined } }],
+    [
+      'no model gateway reads the inputs of b',
+      { modelGateways: { ...modelGateways, readerOf: (model) => (model === 'a' ? 'model-gateway-0' : undefined) } },
+    ],
+    ['no pipeline gateway with a Kafka is connected', { gateways: { ...gateways, journal: () => 'none' } }],
+  ])('says that %s', (missing, fields) => {
+    const { state, reason } = statusWith(fields)
+    expect(state).toBe('PipelineCreating')
+    expect(reason).toBe(`Version 1 is executed over topics, where requests wait for what is missing: ${missing}`)
+  })
+
+  it('names everything that is missing at once', () => {
+    const { reason } = statusWith({
+      engines: pipelineContext().engines,
+      modelGateways: pipelineContext().modelGateways,
+    })
+    expect(reason).toContain('no engine is connected; no model gateway is connected')
+  })
+
+  it('has failed when its engine could not load it', () => {
+    const said = statusWith({ engines: { ...engines, said: () => failedFor('no such thing') } })
+    expect(said).toMatchObject({ state: 'PipelineFailed', reason: expect.stringContaining('no such thing') as string })
+  })
+
+  it('keeps its route while something is missing: requests wait in Kafka', () => {
+    const ready = settle(pipeline, all)
+    const after = settle(ready, { ...all, engines: { ...engines, areHere: () => false, readerOf: () => undefined } })
+    expect(after).toMatchObject({ serving: 1, route: ready.route as object, status: { state: 'PipelineCreating' } })
+  })
+})
+
 describe('a route that Envoy refused', () => {
   it('is taken back and said, and given again with the next version', () => {
     const refused = refusePipelineRoute(serving({ versions: [aPipelineVersion(1)] }), 'no such cluster (node envoy)')

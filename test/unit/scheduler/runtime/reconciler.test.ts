@@ -5,7 +5,7 @@ import { createBatch } from '../../../../scheduler/loop/batch.ts'
 import { createReconciler } from '../../../../scheduler/loop/reconciler.ts'
 import { BATCH_TARGET_WRITES } from '../../../../scheduler/loop/writer.ts'
 import { place } from '../../../../scheduler/placement/place.ts'
-import { gatewaysThat, NO_ENGINES } from '../../../support/pipelines.ts'
+import { gatewaysThat, NO_ENGINES, NO_MODEL_GATEWAYS } from '../../../support/pipelines.ts'
 import { createSchedulerScene } from '../../../support/scheduler-scene.ts'
 
 const MANY = Array.from({ length: 2 * BATCH_TARGET_WRITES }, (_, index) => `old-${String(index)}`)
@@ -29,6 +29,7 @@ function sceneOfMany() {
       place,
       gateways: gatewaysThat({}),
       engines: NO_ENGINES,
+      modelGateways: NO_MODEL_GATEWAYS,
     }),
     schedule: () => undefined,
     onReconciled: () => undefined,
