@@ -2,7 +2,7 @@
  * `npm run soak -- --seed S --minutes M`: random applies, updates, deletions, kills and pauses of every process, against
  * a model of what must be true (invariants I1 to I6; no request fails but those that a killed process had in flight).
  * When something is wrong it prints the seed and the smallest history found that goes wrong again; exit code 1.
- * `npm run soak -- --pipelines [--requests N] [--brokers 3]`: see pipelines.ts.
+ * `npm run soak -- --pipelines [--requests N] [--brokers 3]`: see pipelines.ts; `-- --streams [--requests N]`: see streams.ts.
  */
 import { parseArgs } from 'node:util'
 import { toServingError } from '../../kit/errors.ts'
@@ -11,6 +11,7 @@ import { type Failure, play } from './play.ts'
 import { soakPipelines } from './pipelines.ts'
 import { describeStep, randomRounds, type Round } from './plan.ts'
 import { shrink } from './shrink.ts'
+import { soakStreams } from './streams.ts'
 
 const MINUTE_MS = 60_000
 const SHRINK_MS = 3 * MINUTE_MS
@@ -29,6 +30,7 @@ async function main(argv: readonly string[]): Promise<boolean> {
       seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
       minutes: { type: 'string', default: '10' },
       pipelines: { type: 'boolean', default: false },
+      streams: { type: 'boolean', default: false },
       requests: { type: 'string', default: '10000' },
       brokers: { type: 'string', default: '1' },
     },
@@ -36,6 +38,10 @@ async function main(argv: readonly string[]): Promise<boolean> {
   if (values.pipelines) {
     await setToolPaths()
     return soakPipelines({ requests: Number(values.requests), brokers: Number(values.brokers), print })
+  }
+  if (values.streams) {
+    await setToolPaths()
+    return soakStreams({ requests: Number(values.requests), print })
   }
   const seed = Number(values.seed)
   print(`seed ${String(seed)}, ${values.minutes} minutes`)

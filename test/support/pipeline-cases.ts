@@ -47,6 +47,13 @@ function resourcesOf(folder: string, file: string): readonly Resource[] {
   return parseManifests(text, { name: file, folder }).map(({ resource }) => resource as Resource)
 }
 
+/** A model of `samples/models`, alone in its file. */
+export function sampleModel(name: string): ModelResource {
+  const [model] = resourcesOf(MODELS, `${name}.yaml`)
+  if (model?.kind !== 'Model') throw new Error(`samples/models/${name}.yaml has no model`)
+  return model
+}
+
 export const samplePipelines = (name: string): readonly Resource[] => resourcesOf(PIPELINES, `${name}.yaml`)
 
 const pipeline = (name: string, spec: PipelineResource['spec']): PipelineResource => ({
