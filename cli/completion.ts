@@ -13,7 +13,7 @@ interface Completable {
 
 /** What follows these commands. */
 const KIND_WORDS: Readonly<Record<string, string>> = {
-  get: 'models servers pipelines experiments',
+  get: 'models servers pipelines experiments workers',
   describe: 'model server pipeline experiment',
   delete: 'model server pipeline experiment',
   rollback: 'model pipeline',

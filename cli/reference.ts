@@ -25,6 +25,15 @@ export function parseKind(text: string): Kind {
   throw new ServingError('CONFIG_INVALID', `${JSON.stringify(text)} is no kind of resource; ${hint}`)
 }
 
+const WORKERS = ['worker', 'workers']
+
+/** Workers are no resources: they can only be looked at. Undefined: something else is named. */
+export function parseWorkers(first: string, second?: string): { readonly name: string | undefined } | undefined {
+  const [word = '', name, ...rest] = first.split('/')
+  if (!WORKERS.includes(word.toLowerCase()) || rest.length > 0) return undefined
+  return { name: name === '' ? second : (name ?? second) }
+}
+
 /** Two words (`model iris`) or one (`model/iris`). @throws ServingError CONFIG_INVALID */
 export function parseReference(first: string, second?: string): Reference {
   const slash = first.indexOf('/')

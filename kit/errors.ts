@@ -58,6 +58,7 @@ export const catalogue = {
     retryable: false,
     help: 'Check the name with `millrace get experiments`.',
   },
+  WORKER_NOT_FOUND: { grpc: 5, http: 404, retryable: false, help: 'Check the name with `millrace get workers`.' },
   VERSION_NOT_FOUND: {
     grpc: 5,
     http: 404,

@@ -182,12 +182,13 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
   ) // feeds the control plane with what agents and gateways report, and with what is measured beside Envoys
   started('agent api', agentApi)
   const schedulerService = createSchedulerService({ controlPlane, feed, version: deps.version, now })
+  const workers = () => leading(controlPlane)?.dataflow.workers()
   const operations = createOperations({ controlPlane, store, now })
   const api = await serveServices(
     [
       { definition: Scheduler.service, handlers: { ...schedulerService } },
       { definition: HealthCheckService.service, handlers: { ...healthService }, isOpen: true },
-      { definition: Admin.service, handlers: { ...createAdminService(operations, feed) } },
+      { definition: Admin.service, handlers: { ...createAdminService(operations, feed, workers) } },
     ],
     host,
     config.grpcPort,
@@ -204,7 +205,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
     ...watchPositions(recent, snapshot.storeId, controlPlane.revision),
     revision: controlPlane.revision,
     nodes: () => toNodeReports(acks.nodes()),
-    workers: () => leading(controlPlane)?.dataflow.workers(),
+    workers,
   }
 
   const address = (port: number): string => `${config.advertisedHost}:${String(port)}`

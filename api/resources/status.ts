@@ -67,6 +67,8 @@ export interface ModelStatus {
   readonly versions?: readonly VersionStatus[]
   /** Present while no place was found. */
   readonly placement?: PlacementStatus
+  /** Records on its inputs in Kafka that are not done; absent while no model gateway has told. */
+  readonly lagRecords?: number
   /** Versions that can be rolled back to; newest last. */
   readonly history?: readonly { readonly version: number; readonly storageUri: string; readonly at?: string }[]
 }
@@ -121,6 +123,8 @@ export interface PipelineStatus {
   /** Whether every model of the wanted version is available, and those that are not. */
   readonly modelsReady?: boolean
   readonly missingModels?: readonly string[]
+  /** Records on its inputs in Kafka that are not done; absent while no engine has told. */
+  readonly lagRecords?: number
   /** The wanted version last; earlier ones can be rolled back to. */
   readonly versions?: readonly PipelineVersionStatus[]
 }

@@ -3,10 +3,13 @@ import type { CallOptions, requestCallback } from '@grpc/grpc-js'
 import type { ApplyResponse__Output as ApplyReply } from '../../api/generated/millrace/admin/v1/ApplyResponse.ts'
 import type { GetResponse__Output as GetReply } from '../../api/generated/millrace/admin/v1/GetResponse.ts'
 import type { ListResponse__Output as ListReply } from '../../api/generated/millrace/admin/v1/ListResponse.ts'
+import type { ListWorkersResponse__Output as ListWorkersReply } from '../../api/generated/millrace/admin/v1/ListWorkersResponse.ts'
 import type { WatchResponse__Output as WatchReply } from '../../api/generated/millrace/admin/v1/WatchResponse.ts'
 import { Admin, GRPC_OPTIONS } from '../../api/grpc.ts'
 import type { Kind, Resource } from '../../api/resources/resource.ts'
 import { parseStoredResource, type ResourceEvent, type StoredResource } from '../../api/resources/status.ts'
+import type { Worker } from '../../api/resources/worker.ts'
+import { ServingError } from '../../kit/errors.ts'
 import { fromGrpcError } from '../../kit/grpc.ts'
 import { PLAIN } from '../../kit/grpc-security.ts'
 
@@ -39,6 +42,8 @@ export interface AdminClient {
   delete(kind: Kind, name: string, options?: { force?: boolean }): Promise<void>
   /** Version 0 is the one before the latest. */
   rollback(name: string, version: number, kind?: 'Model' | 'Pipeline'): Promise<RolledBack>
+  /** Pipeline gateways, engines and model gateways. @throws ServingError when another scheduler leads */
+  workers(): Promise<readonly Worker[]>
   /** The current state, then every change, until the signal aborts. Throws when the stream breaks. */
   watch(kind: Kind, name: string, signal: AbortSignal): AsyncIterable<WatchEvent>
   close(): void
@@ -92,6 +97,13 @@ export function createAdminClient(address: string, deadlineMs: number = DEADLINE
     },
     rollback: (name, version, kind = 'Model') =>
       unary<RolledBack>((options, done) => client.rollback({ kind, name, version }, options, done)),
+    async workers() {
+      const { leading, workerJson } = await unary<ListWorkersReply>((options, done) =>
+        client.listWorkers({}, options, done),
+      )
+      if (leading) return workerJson.map((json) => JSON.parse(json) as Worker)
+      throw new ServingError('NOT_LEADER', `${peer} does not lead: workers are connected to the one that does`)
+    },
     async *watch(kind, name, signal) {
       const call = client.watch({ kind, name })
       const cancel = (): void => {

@@ -18,6 +18,7 @@ import {
   sortRates,
   SORTS,
 } from '../top/rates.ts'
+import { lagsOf, withLags } from '../top/lags.ts'
 import { type MetricSample, parseSamples } from '../top/samples.ts'
 
 interface TopOptions {
@@ -28,14 +29,15 @@ interface TopOptions {
   readonly metrics: readonly string[]
 }
 
-/** `top`: the busiest models, by rate and latency. */
+/** `top`: the busiest models, by rate and latency, and how far behind their readers in Kafka are. */
 export function addTop(program: Command, run: Run): void {
   program
     .command('top')
-    .summary('show the busiest models, by rate and latency')
+    .summary('show the busiest models, by rate and latency, and what waits in Kafka')
     .description(
       'Shows per model what was asked between two readings of the metrics beside Envoy: requests per second, mean time, ' +
-        'share of failures. A terminal is refreshed until Ctrl-C; anything else gets one table.',
+        'share of failures; and, of models and pipelines that are fed through Kafka, the records that are not done (LAG), as ' +
+        'the scheduler was told last. A terminal is refreshed until Ctrl-C; anything else gets one table.',
     )
     .addOption(new Option('--sort <column>', 'what comes first').choices(SORTS).default('rate'))
     .option('--interval <time>', 'time between readings', '2s')
@@ -58,10 +60,15 @@ async function top(session: Session, options: TopOptions): Promise<ExitCode> {
   const count = parseCount(options.models)
   const isWatched = terminal.isWatched && options.once !== true && (session.format ?? 'table') === 'table'
   let before = await readAll(urls, session)
+  let isTold = false
   for (;;) {
     await sleep(intervalMs)
     const after = await readAll(urls, session)
-    const rates = sortRates(ratesBetween(before, after), options.sort).slice(0, count)
+    const lags = await readLags(session)
+    if (lags === undefined && !isTold) terminal.note('no scheduler says how many records wait in Kafka')
+    isTold = lags === undefined
+    const all = withLags(ratesBetween(before, after), lags ?? new Map<string, number>())
+    const rates = sortRates(all, options.sort).slice(0, count)
     if (isWatched) terminal.clear()
     show(session, rates)
     if (!isWatched) return EXIT.ok
@@ -75,6 +82,15 @@ const NAMES: ReadonlySet<string> = new Set([REQUESTS, SECONDS])
 async function readAll(urls: readonly URL[], session: Session): Promise<Reading> {
   const samples = (await Promise.all(urls.map((url) => read(url, session)))).flat()
   return { atMs: session.now(), samples }
+}
+
+/** Undefined: nobody who knows answers; what Envoy counts is shown all the same. */
+async function readLags({ admin }: Session): Promise<ReadonlyMap<string, number> | undefined> {
+  try {
+    return lagsOf(await admin.workers())
+  } catch {
+    return undefined
+  }
 }
 
 async function read(url: URL, session: Session): Promise<readonly MetricSample[]> {
@@ -102,6 +118,7 @@ const COLUMNS: readonly Column<ModelRate>[] = [
   { title: 'MEAN MS', cell: ({ meanMs }) => meanMs?.toFixed(2) ?? '' },
   { title: 'FAILED %', cell: ({ failedPercent }) => failedPercent.toFixed(1) },
   { title: 'TOTAL', cell: ({ total }) => String(total) },
+  { title: 'LAG', cell: ({ lagRecords }) => (lagRecords === undefined ? '' : String(lagRecords)) },
 ]
 
 function parseMetricsUrl(text: string): URL {

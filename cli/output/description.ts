@@ -73,6 +73,7 @@ function headOf(resource: StoredResource, terminal: Terminal, nowMs: number): Li
     ['Runner', resource.kind === 'Pipeline' ? runnerText(resource) : undefined],
     ['Version', resource.kind === 'Model' || resource.kind === 'Pipeline' ? versionText(resource) : undefined],
     ['Server', resource.kind === 'Model' ? resource.status?.server : undefined],
+    ['Lag', lagText(resource)],
   ]
   const shown = facts.filter((fact): fact is readonly [string, string] => Boolean(fact[1]))
   return shown.map(([label, value]) => `${`${label}:`.padEnd(LABEL_WIDTH)}${value}`)
@@ -83,6 +84,12 @@ function replicasText(resource: StoredResource): string | undefined {
   if (resource.kind !== 'Model' && resource.kind !== 'Server') return undefined
   const { status, spec } = resource
   return `${String(status?.availableReplicas ?? 0)} of ${String(status?.replicas ?? spec.replicas ?? 1)} available`
+}
+
+function lagText(resource: StoredResource): string | undefined {
+  if (resource.kind !== 'Model' && resource.kind !== 'Pipeline') return undefined
+  const lag = resource.status?.lagRecords
+  return lag === undefined ? undefined : `${String(lag)} records in Kafka are not done`
 }
 
 function section(terminal: Terminal, title: string, lines: Lines): Lines {

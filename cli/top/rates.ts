@@ -18,9 +18,11 @@ export interface ModelRate {
   readonly failedPercent: number
   /** Since Envoy started to count. */
   readonly total: number
+  /** Records on its inputs in Kafka that are not done; absent: nobody reads them, or has told. */
+  readonly lagRecords?: number
 }
 
-export const SORTS = ['rate', 'latency', 'errors', 'total', 'name'] as const
+export const SORTS = ['rate', 'latency', 'errors', 'total', 'lag', 'name'] as const
 export type Sort = (typeof SORTS)[number]
 
 const isGood = (code: string | undefined): boolean => code === 'OK' || /^[123]\d\d$/.test(code ?? '')
@@ -72,6 +74,7 @@ const SORT_KEYS: Readonly<Record<Exclude<Sort, 'name'>, (rate: ModelRate) => num
   latency: (rate) => rate.meanMs ?? -1,
   errors: (rate) => rate.failedPercent,
   total: (rate) => rate.total,
+  lag: (rate) => rate.lagRecords ?? -1,
 }
 
 /** The largest first, equals by name. */

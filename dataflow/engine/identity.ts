@@ -4,7 +4,7 @@
  */
 import { headerOf } from '../journal/decode.ts'
 import type { JournalHeaders } from '../journal/journal.ts'
-import { compositeKey, GATEWAY_HEADER, partitionOfKey } from '../journal/topics.ts'
+import { compositeKey, GATEWAY_HEADER, partitionOfKey, REPLAY_OF_HEADER } from '../journal/topics.ts'
 import type { IncomingRecord, RecordHeaders } from '../kafka/client.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
 import { isPassed, requestIdOf } from '../pipeline-gateway/call.ts'
@@ -18,6 +18,7 @@ export interface Identity {
   readonly requestId: string
   /** For the steps and all records. */
   readonly headers: CallHeaders
+  /** For all records: what the feeder's key was, and which request this one repeats. */
   readonly marks: JournalHeaders
 }
 
@@ -29,9 +30,11 @@ export function identify(record: IncomingRecord, pipeline: string, partitions: n
   const passed = headers
     .map(([name, value]) => [name.toLowerCase(), value] as const)
     .filter(([name]) => isPassed(name) && name !== 'x-request-id')
+  const first = headerOf(headers, REPLAY_OF_HEADER)
+  const marks: JournalHeaders = first === undefined ? [] : [[REPLAY_OF_HEADER, first]]
   if (given !== undefined) {
     const requestId = requestIdOf(values, () => given)
-    return { key, partition: partitionOfKey(key, partitions), requestId, headers: passed, marks: [] }
+    return { key, partition: partitionOfKey(key, partitions), requestId, headers: passed, marks }
   }
   const id = `${record.timestampMs.toString(36)}-${String(record.partition)}-${String(record.offset)}`
   const partition = Math.min(record.partition, partitions - 1)
@@ -40,7 +43,7 @@ export function identify(record: IncomingRecord, pipeline: string, partitions: n
     partition,
     requestId: requestIdOf(values, () => id),
     headers: passed,
-    marks: key === '' ? [] : [[KEY_HEADER, key]],
+    marks: key === '' ? marks : [[KEY_HEADER, key], ...marks],
   }
 }
 

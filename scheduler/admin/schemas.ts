@@ -5,6 +5,7 @@ import { ExperimentSchema, ExperimentSpecSchema } from '../../api/resources/expe
 import { ModelSchema, ModelSpecSchema } from '../../api/resources/model.ts'
 import { PipelineSchema, PipelineSpecSchema } from '../../api/resources/pipeline.ts'
 import { ServerSchema } from '../../api/resources/server.ts'
+import { WORKER_ROLES } from '../../api/resources/worker.ts'
 import type { Kind } from '../../api/resources/resource.ts'
 
 /** Without what only our own checks understand. */
@@ -12,6 +13,7 @@ export const plain = (schema: TSchema): TSchema => JSON.parse(JSON.stringify(sch
 
 const Text = Type.String()
 const Count = Type.Integer()
+const Lag = Type.Optional(Type.Integer({ description: 'Records of its inputs in Kafka that are not done.' }))
 const open = { additionalProperties: true } as const
 
 const Condition = Type.Object(
@@ -47,6 +49,7 @@ const ModelStatus = Type.Object(
         open,
       ),
     ),
+    lagRecords: Lag,
     history: Type.Array(Type.Object({ version: Count, storageUri: Text, at: Type.Optional(Text) }, open)),
   },
   open,
@@ -91,6 +94,7 @@ const PipelineStatus = Type.Object(
     servingVersion: Type.Optional(Count),
     modelsReady: Type.Boolean(),
     missingModels: Type.Array(Text),
+    lagRecords: Lag,
     versions: Type.Array(
       Type.Object({ version: Count, uid: Text, steps: Type.Array(Text), at: Type.Optional(Text) }, open),
     ),
@@ -207,14 +211,14 @@ export const SCHEMAS = {
     ),
   }),
   Worker: Type.Object({
-    role: Type.Enum(['pipeline-gateway', 'engine', 'model-gateway']),
+    role: Type.Enum([...WORKER_ROLES]),
     name: Text,
     connectedSince: Type.String({ format: 'date-time' }),
     draining: Type.Boolean(),
     units: Type.Array(
       Type.Object({
         name: Text,
-        lagRecords: Type.Optional(Type.Integer({ description: 'Records of its inputs that are not done.' })),
+        lagRecords: Lag,
       }),
       {
         description: 'Pipelines that a pipeline gateway answers or an engine reads, models that a model gateway reads.',

@@ -1,4 +1,5 @@
 /** Everybody who runs pipelines for the leading scheduler, by role: pipeline gateways, engines, model gateways. */
+import type { Kind } from '../../api/resources/resource.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { ClusterState } from '../domain/cluster.ts'
 import type { DocumentChange } from '../domain/document-change.ts'
@@ -27,6 +28,8 @@ export interface Dataflow extends Running {
   readonly modelGateways: Workers
   readonly modelGatewaysView: ModelGatewaysView
   readonly workers: () => readonly WorkerReport[]
+  /** Records of the inputs of a model or a pipeline that are not done; undefined: nobody reads them, or has said yet. */
+  readonly lagOf: (kind: Kind, name: string) => number | undefined
 }
 
 export function startDataflow(deps: DataflowDeps): Dataflow {
@@ -83,6 +86,10 @@ export function startDataflow(deps: DataflowDeps): Dataflow {
     enginesView: { areHere: engines.areHere, readerOf: engines.readerOf, said: engines.said },
     modelGateways,
     modelGatewaysView: { areHere: modelGateways.areHere, readerOf: modelGateways.readerOf },
+    lagOf: (kind, name) => {
+      if (kind === 'Pipeline') return engines.lagOf(name)
+      return kind === 'Model' ? modelGateways.lagOf(name) : undefined
+    },
     workers: () => [...gateways.report(), ...engines.report(), ...modelGateways.report()],
     stop: async () => {
       await Promise.all([gateways.stop(), engines.stop(), modelGateways.stop()])

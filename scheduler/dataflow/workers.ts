@@ -6,6 +6,7 @@
 import type { AliveGateway } from '../../api/generated/millrace/dataflow/AliveGateway.ts'
 import type { Introduction__Output } from '../../api/generated/millrace/dataflow/Introduction.ts'
 import type { PipelineReport__Output } from '../../api/generated/millrace/dataflow/PipelineReport.ts'
+import type { Worker } from '../../api/resources/worker.ts'
 import { everyMs } from '../../kit/backoff.ts'
 import type { Running } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
@@ -51,19 +52,19 @@ export interface Workers extends Running {
   readonly count: () => number
   readonly counts: () => ShareCounts
   readonly report: () => readonly WorkerReport[]
+  /** Records of a unit that are not done, as its owner last said. */
+  readonly lagOf: (unit: string) => number | undefined
 }
 
 /** One of them, for people. */
-export interface WorkerReport {
-  readonly role: WorkerRole['name'] | 'pipeline-gateway'
-  readonly name: string
+export interface WorkerReport extends Omit<Worker, 'connectedSince'> {
   readonly connectedSinceMs: number
-  readonly draining: boolean
-  /** What it reads, or answers for, by name, with how far behind it is; without it has not said. */
-  readonly units: readonly { readonly name: string; readonly lagRecords?: number }[]
-  /** What is wrong with its journal; of a pipeline gateway that has one. */
-  readonly journalRemark?: string
 }
+
+export const toWorker = ({ connectedSinceMs, ...worker }: WorkerReport): Worker => ({
+  ...worker,
+  connectedSince: new Date(connectedSinceMs).toISOString(),
+})
 
 interface Connected {
   readonly session: Session
@@ -258,6 +259,10 @@ export function startWorkers(deps: WorkersDeps): Workers {
     },
     count: () => connected.size,
     counts: shares.counts,
+    lagOf: (unit) => {
+      const owner = shares.owner(unit)
+      return owner === undefined ? undefined : connected.get(owner)?.lags.get(unit)
+    },
     report: () =>
       [...connected.values()].map(({ session, connectedSinceMs, draining, lags }) => ({
         role: role.name,

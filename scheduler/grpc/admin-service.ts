@@ -5,6 +5,7 @@ import type { WatchRequest__Output } from '../../api/generated/millrace/admin/v1
 import type { WatchResponse } from '../../api/generated/millrace/admin/v1/WatchResponse.ts'
 import { parseResource } from '../../api/resources/resource.ts'
 import { ServingError } from '../../kit/errors.ts'
+import { toWorker, type WorkerReport } from '../dataflow/workers.ts'
 import type { Feed } from '../loop/feed.ts'
 import { namesIn, parseKind } from '../operations/kinds.ts'
 import type { Operations } from '../operations/operations.ts'
@@ -14,7 +15,12 @@ import { serveSubscription } from './subscription.ts'
 /** Changes of one resource within this time become one message. */
 const WATCH_DELAY_MS = 20
 
-export function createAdminService(operations: Operations, feed: Feed): AdminHandlers {
+export function createAdminService(
+  operations: Operations,
+  feed: Feed,
+  /** Undefined: this scheduler does not lead. */
+  workers: () => readonly WorkerReport[] | undefined,
+): AdminHandlers {
   return {
     Apply: unary(ownStatus, async ({ resourceJson, dryRun, expectedGeneration }) => {
       const resource = parseResource(parseJson(resourceJson))
@@ -41,6 +47,10 @@ export function createAdminService(operations: Operations, feed: Feed): AdminHan
     Rollback: unary(ownStatus, ({ kind, name, version }) =>
       operations.rollback(parseRollbackKind(kind), name, version),
     ),
+    ListWorkers: unary(ownStatus, () => {
+      const all = workers()
+      return { leading: all !== undefined, workerJson: (all ?? []).map((worker) => JSON.stringify(toWorker(worker))) }
+    }),
     Watch: streaming(
       ownStatus,
       ({ kind, name }: WatchRequest__Output, stream: ServerWritableStream<WatchRequest__Output, WatchResponse>) => {

@@ -71,8 +71,14 @@ export function createOperations({ controlPlane, store, now }: OperationsDeps): 
 
   const kinds = accessKinds({ cluster, awaitedOf: (server) => awaitedOf(controlPlane, server), now })
 
-  const get = (kind: Kind, name: string): StoredResource => {
+  const find = (kind: Kind, name: string): StoredResource | undefined => {
     const resource = kinds[kind].find(name)
+    const lagRecords = lagOf(controlPlane, kind, name)
+    if (resource === undefined || lagRecords === undefined) return resource
+    return { ...resource, status: { ...resource.status, lagRecords } } as StoredResource
+  }
+  const get = (kind: Kind, name: string): StoredResource => {
+    const resource = find(kind, name)
     if (resource !== undefined) return resource
     throw new ServingError(kinds[kind].notFound, `${kind} ${name} does not exist`)
   }
@@ -107,11 +113,11 @@ export function createOperations({ controlPlane, store, now }: OperationsDeps): 
     },
     list: (kind, { after, limit, isWanted = () => true }) => {
       const size = limit === 0 ? DEFAULT_PAGE : Math.min(limit, MAX_PAGE)
-      const { names: allNames, labels, find } = kinds[kind]
+      const { names: allNames, labels } = kinds[kind]
       const names = allNames().filter((name) => name > after && isWanted(labels(name)))
       const page = names.slice(0, size)
       return {
-        resources: page.flatMap((name) => find(name) ?? []),
+        resources: page.flatMap((name) => find(kind, name) ?? []),
         next: names.length > size ? (page.at(-1) ?? '') : '',
       }
     },
@@ -126,7 +132,7 @@ export function createOperations({ controlPlane, store, now }: OperationsDeps): 
             : planRollbackPipeline(state, name, wanted, { nowMs: now(), uid }),
       })
     },
-    find: (kind, name) => kinds[kind].find(name),
+    find,
     namesOf: (kind) => kinds[kind].names(),
     lastOf: (kind, name, last) =>
       (last === undefined ? undefined : kinds[kind].before(last)) ?? { kind, metadata: { name }, spec: {} },
@@ -139,6 +145,12 @@ function awaitedOf(controlPlane: ControlPlane, server: string): string | undefin
   const awaited = role.kind === 'leading' ? role.run.readiness.awaited() : []
   const entry = awaited.find((candidate) => candidate.server === server)
   return entry && describeAwaited([entry])
+}
+
+/** Undefined on a scheduler that does not lead: workers tell the leader. */
+function lagOf(controlPlane: ControlPlane, kind: Kind, name: string): number | undefined {
+  const role = controlPlane.role()
+  return role.kind === 'leading' ? role.run.dataflow.lagOf(kind, name) : undefined
 }
 
 const toEvent = (event: EventDocument): ResourceEvent => ({

@@ -9,8 +9,10 @@ import { connectKafka } from '../../dataflow/kafka/connect.ts'
 import type { IncomingRecord, KafkaProducer, KafkaReader } from '../../dataflow/kafka/client.ts'
 import { loadKafkaConnection } from '../../dataflow/kafka/connection.ts'
 import { decodeElements } from '../../api/oip/elements.ts'
+import type { Worker } from '../../api/resources/worker.ts'
 import { JAVASCRIPT_MODELS_FLAGS } from '../../up/servers/javascript-models.ts'
 import { startKafka, type TestKafka } from '../support/kafka.ts'
+import { runCli } from '../support/run-cli.ts'
 import { until } from '../support/models.ts'
 import { applyCases, floats, type Outputs, PIPELINE_CASES, SIMPLE } from '../support/pipeline-cases.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
@@ -114,6 +116,46 @@ test('what is no request stops nothing: it lies on the errors topic with the rea
   expect(outputsOf(await resultOf('tfsimples', 'after'))).toHaveLength(2)
   const errors = (await all('seldon.default.errors.errors')).filter((record) => givenKey(record) === 'poison')
   expect(errors.map(({ value }) => value.toString())).toEqual([expect.stringMatching(/^tfsimples : /)])
+})
+
+test('what a pipeline got is fed again by millrace replay: each has a result of its own, which names the first', async () => {
+  const keys = ['again-1', 'again-2', 'again-3']
+  const text = JSON.stringify({ inputs: [floats('INPUT', 5, 6)] })
+  const fromMs = Date.now()
+  await feed(
+    'version-test',
+    keys.map((key) => ({ key, text })),
+  )
+  const first = await Promise.all(keys.map((key) => resultOf('version-test', key)))
+  const { code, err } = await runCli([
+    'replay',
+    'version-test',
+    '--from',
+    new Date(fromMs).toISOString(),
+    '--kafka-bootstrap-servers',
+    kafka.bootstrapServers,
+  ])
+  expect([code, err]).toEqual([0, expect.anything()])
+  const again = async () =>
+    (await all(topic('version-test', 'outputs'), fromMs)).filter(
+      ({ headers }) => headerOf(headers, 'x-millrace-replay-of') !== undefined,
+    )
+  await until('their results', async () => (await again()).length === keys.length, RESULT_MS)
+  const found = await again()
+  expect(new Set(found.map(({ headers }) => headerOf(headers, 'x-millrace-replay-of')))).toEqual(new Set(keys))
+  for (const record of found) {
+    expect(outputsOf(record)).toEqual([['OUTPUT', [15, 16]]])
+    expect(first.map(({ key }) => key)).not.toContain(record.key)
+  }
+}, 60_000)
+
+test('who reads a pipeline, and how far behind, is told by millrace', async () => {
+  const { out } = await runCli(['get', 'workers', '-o', 'json', '--scheduler', mesh.scheduler])
+  const { items } = JSON.parse(out) as { items: readonly Worker[] }
+  const units = items.find(({ name }) => name === 'engine-0')?.units ?? []
+  expect(units.map(({ name }) => name)).toContain('version-test')
+  const told = async () => (await runCli(['describe', 'pipeline', 'version-test', '--scheduler', mesh.scheduler])).out
+  await until('nothing is left', async () => /^Lag: +0 records/m.test(await told()), RESULT_MS)
 })
 
 test('an engine is killed while it works: every input has its result, and what is there twice is marked', async () => {

@@ -94,6 +94,7 @@ export async function startFakeAdmin(): Promise<FakeAdmin> {
       find(request.kind || 'Model', request.name)
       return { fromVersion: 3, restoredVersion: request.version || 2, newVersion: 4 }
     }),
+    ListWorkers: unary(() => ({ leading: true, workerJson: [] })),
     Watch: (call) => {
       const { kind, name } = call.request
       watches.add(call)

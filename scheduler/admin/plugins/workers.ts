@@ -1,5 +1,6 @@
 import type { FastifyPluginCallback } from 'fastify'
 import { Type } from 'typebox'
+import { toWorker } from '../../dataflow/workers.ts'
 import { type BackendSource, requireBackend } from '../backend.ts'
 import { READ_PROBLEMS, ref } from '../schemas.ts'
 
@@ -24,10 +25,7 @@ export const workerRoutes: FastifyPluginCallback<{ readonly source: BackendSourc
       const workers = requireBackend(source).workers()
       return {
         leading: workers !== undefined,
-        items: (workers ?? []).map(({ connectedSinceMs, ...worker }) => ({
-          ...worker,
-          connectedSince: new Date(connectedSinceMs).toISOString(),
-        })),
+        items: (workers ?? []).map(toWorker),
       }
     },
   )

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { formatAge, parseDurationMs } from '../../../cli/duration.ts'
 import { EXIT, EXIT_MEANINGS, exitCodeOf, exitCodeOfAll } from '../../../cli/exit-codes.ts'
 import { createProgram } from '../../../cli/program.ts'
-import { formatReference, parseKind, parseReference, toTarget } from '../../../cli/reference.ts'
+import { formatReference, parseKind, parseReference, parseWorkers, toTarget } from '../../../cli/reference.ts'
 import { createSession, type SessionOptions } from '../../../cli/session.ts'
 import { createTerminal, reportError } from '../../../cli/terminal.ts'
 import { catalogue, type ErrorCode, issuesError, ServingError } from '../../../kit/errors.ts'
@@ -45,6 +45,15 @@ describe('references', () => {
   ])('refuses %j', ([first = '', second], message) => {
     expect(() => parseReference(first, second)).toThrow(message)
   })
+})
+
+it.each([
+  [['workers'], { name: undefined }],
+  [['worker', 'engine-0'], { name: 'engine-0' }],
+  [['workers/engine-0'], { name: 'engine-0' }],
+  [['models'], undefined],
+] as const)('%j names workers, or does not', ([first, second], expected) => {
+  expect(parseWorkers(first, second)).toEqual(expected)
 })
 
 describe('targets of requests', () => {

@@ -3,7 +3,9 @@ import { formatBytes, toDocument } from '../../../cli/output/format.ts'
 import { createdAt, versionText } from '../../../cli/output/model-table.ts'
 import { briefReason, stateColour } from '../../../cli/output/state.ts'
 import { type Column, toTable } from '../../../cli/output/table.ts'
+import { selectWorkers, UNIT_COLUMNS, workerColumns } from '../../../cli/output/worker-table.ts'
 import { judge } from '../../../cli/wait.ts'
+import type { Worker } from '../../../api/resources/worker.ts'
 import { parseResource } from '../../../api/resources/resource.ts'
 import type { ModelStatus, StoredExperiment, StoredModel, StoredPipeline } from '../../../api/resources/status.ts'
 import { experiment, pipeline } from '../../support/manifests.ts'
@@ -36,6 +38,40 @@ describe('tables', () => {
 
   it('have their titles even when they are empty', () => {
     expect(toTable(columns, [])).toEqual(['NAME   REASON'])
+  })
+})
+
+describe('workers', () => {
+  const worker = (name: string, units: Worker['units']): Worker => ({
+    role: 'engine',
+    name,
+    connectedSince: '2026-01-01T00:00:00Z',
+    draining: false,
+    units,
+  })
+  const workers = [
+    worker('engine-0', [
+      { name: 'p', lagRecords: 3 },
+      { name: 'q', lagRecords: 4 },
+    ]),
+    worker('engine-1', [{ name: 'r' }]),
+  ]
+
+  it('are told with what they own and how far behind they are', () => {
+    expect(toTable(workerColumns(Date.parse('2026-01-01T00:01:00Z')), workers)).toEqual([
+      'NAME       ROLE     STATE       UNITS   LAG   CONNECTED   REMARK',
+      'engine-0   engine   connected   2       7     60s         -',
+      'engine-1   engine   connected   1       -     60s         -',
+    ])
+    expect(toTable(UNIT_COLUMNS, workers[0]?.units ?? [])).toEqual(['UNIT   LAG', 'p      3', 'q      4'])
+  })
+
+  it('are found by name', () => {
+    expect(selectWorkers(workers, undefined)).toEqual(workers)
+    expect(selectWorkers(workers, 'engine-1')).toEqual([workers[1]])
+    expect(() => selectWorkers(workers, 'engine-2')).toThrow(
+      'worker engine-2 is not connected: there are engine-0, engine-1',
+    )
   })
 })
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type ModelRate, ratesBetween, type Reading, REQUESTS, SECONDS, sortRates } from '../../../cli/top/rates.ts'
+import { lagsOf, withLags } from '../../../cli/top/lags.ts'
 import { parseSamples } from '../../../cli/top/samples.ts'
 import { toText } from '../../../mesh/prometheus.ts'
 
@@ -48,6 +49,22 @@ describe('rates between two readings', () => {
     const after = ratesBetween(reading(0, ['iris', '200', 100, 1]), reading(1_000, ['iris', '200', 4, 0.1]))
     expect(after[0]).toMatchObject({ requestsPerSecond: 4, total: 4 })
   })
+})
+
+it('lag is told beside the rate, and of what only waits in Kafka', () => {
+  const worker = { name: 'w', connectedSince: '2026-01-01T00:00:00Z', draining: false }
+  const lags = lagsOf([
+    { ...worker, role: 'model-gateway', units: [{ name: 'iris', lagRecords: 0 }, { name: 'rose' }] },
+    { ...worker, role: 'engine', units: [{ name: 'iris', lagRecords: 7 }] },
+    { ...worker, role: 'pipeline-gateway', units: [{ name: 'iris' }] },
+  ])
+  const same = reading(0, ['iris', '200', 1, 1], ['rose', '200', 1, 1])
+  const rates = sortRates(withLags(ratesBetween(same, { ...same, atMs: 1 }), lags), 'lag')
+  expect(rates.map(({ model, lagRecords }) => [model, lagRecords])).toEqual([
+    ['iris.pipeline', 7],
+    ['iris', 0],
+    ['rose', undefined],
+  ])
 })
 
 it.each([

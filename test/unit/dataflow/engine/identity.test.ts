@@ -34,6 +34,12 @@ test.each(['order-17', '1.q.id', '1.p.', 'x.p.id', '1.p', '7'])(
   },
 )
 
+test('what repeats another request names that one wherever it goes', () => {
+  const headers = [['x-millrace-replay-of', '0.p.first']] as const
+  expect(identify(record({ key: '1.p.again', headers }), 'p', 4)).toMatchObject({ marks: headers, headers: [] })
+  expect(identify(record({ key: 'mine', headers }), 'p', 4).marks).toEqual([['x-millrace-key', 'mine'], ...headers])
+})
+
 test('without a key there is nothing to repeat, and two records are two requests', () => {
   const one = identify(record({}), 'p', 4)
   expect(one.marks).toEqual([])
