@@ -2,16 +2,13 @@
  * Runs a record of `<pipeline>.inputs` that nobody waits for, directly, until its result or its error is acknowledged by Kafka.
  * A request is run again when Kafka did not take that: at least once, under the same key.
  */
-import { type Backoff, backoffMs, pause } from '../../kit/backoff.ts'
 import { ServingError, toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
-import { decodeRequest } from '../journal/decode.ts'
 import type { Journal, JournalHeaders } from '../journal/journal.ts'
 import { REPLAYED_HEADER } from '../journal/topics.ts'
 import type { IncomingRecord } from '../kafka/client.ts'
 import type { HeldPlan } from '../control/held-plans.ts'
-import { timeoutOf } from '../pipeline-gateway/call.ts'
 import {
   type JournalSettings,
   type PipelineEnd,
@@ -19,7 +16,9 @@ import {
   toPipelineFailure,
 } from '../runner/pipeline-request.ts'
 import { writeError } from './error-record.ts'
-import { type Identity, identify, valuesOf } from './identity.ts'
+import { type Identity, identify } from './identity.ts'
+import { readInput, tellPoison } from './input.ts'
+import { insist } from './insist.ts'
 import type { Turns } from './turns.ts'
 
 export interface AsynchronousDeps {
@@ -45,7 +44,6 @@ export interface Begun {
 /** Never rejects. False: the engine stopped before; whoever reads the record next runs it. */
 export type RunRecord = (held: HeldPlan, record: IncomingRecord, begun?: Begun) => Promise<boolean>
 
-const AGAIN: Backoff = { minMs: 500, maxMs: 10_000 }
 const REPLAYED: JournalHeaders = [[REPLAYED_HEADER, '1']]
 const NO_ANSWERS: ReadonlyMap<string, InferenceResponse> = new Map()
 
@@ -58,30 +56,6 @@ interface Running {
 
 export function createAsynchronous(deps: AsynchronousDeps): RunRecord {
   const { runner, journal, turns, log, count, signal } = deps
-
-  const read = (held: HeldPlan, record: IncomingRecord) => {
-    try {
-      const timeoutMs = timeoutOf(valuesOf(record.headers), held.plan.timeoutMs)
-      return { kind: 'request', request: decodeRequest(record), timeoutMs } as const
-    } catch (error) {
-      return { kind: 'poison', error: toServingError(error) } as const
-    }
-  }
-
-  /** Until it is acknowledged, or the engine stops. */
-  const insist = async (what: string, held: HeldPlan, work: (isAgain: boolean) => Promise<void>): Promise<boolean> => {
-    for (let attempt = 0; !signal.aborted; attempt += 1) {
-      try {
-        await work(attempt > 0)
-        return true
-      } catch (error) {
-        if (signal.aborted) break
-        log.warn({ pipeline: held.pipeline, error: toServingError(error).message }, what)
-        await pause(backoffMs(attempt, AGAIN), signal)
-      }
-    }
-    return false
-  }
 
   /** @throws ServingError of the journal: Kafka has no result of it */
   const runOnce = async (one: Running, begun: Begun | undefined, isAgain: boolean): Promise<void> => {
@@ -118,26 +92,19 @@ export function createAsynchronous(deps: AsynchronousDeps): RunRecord {
 
   return async (held, record, begun) => {
     const identity = identify(record, held.pipeline, journal.partitions)
-    const content = read(held, record)
+    const { pipeline } = held
+    const content = readInput(held, record)
     if (content.kind === 'poison') {
-      const failure = toPipelineFailure(held.pipeline, content.error)
-      log.warn(
-        { pipeline: held.pipeline, partition: record.partition, offset: String(record.offset), error: failure.message },
-        'a record is no request',
-      )
-      const isTold = await insist('an error could not be recorded', held, () =>
-        writeError(journal, held, identity, failure),
-      )
-      if (isTold) count(held.pipeline, 'poison')
+      const isTold = await tellPoison(deps, held, record, identity, content.error)
+      if (isTold) count(pipeline, 'poison')
       return isTold
     }
     const give = await turns.take()
     try {
       const { request, timeoutMs } = content
       const one = { held, identity, request, timeoutMs }
-      return await insist('a result could not be recorded: the request is run again', held, (isAgain) =>
-        runOnce(one, begun, isAgain),
-      )
+      const what = 'a result could not be recorded: the request is run again'
+      return await insist({ what, pipeline, signal, log }, (isAgain) => runOnce(one, begun, isAgain))
     } finally {
       give()
     }

@@ -21,6 +21,16 @@ const schema = Type.Object(
     }),
     maxConcurrentPerModel: countOption(256, 1, 'Calls of one model at the same time.'),
     maxRequests: countOption(256, 1, 'Requests of all pipelines that run at the same time; the others wait in Kafka.'),
+    maxTopicsRequests: countOption(
+      10_000,
+      1,
+      'Requests of pipelines over topics that are under way at the same time; the others wait in Kafka.',
+    ),
+    maxTopicsBytes: countOption(
+      256 * 1024 * 1024,
+      1,
+      'Bound of the data of these in memory; a request that comes beyond it fails.',
+    ),
     maxInFlightPerPartition: countOption(
       256,
       1,

@@ -4,6 +4,7 @@ import { everyMs } from '../../kit/backoff.ts'
 import type { Started } from '../../kit/lifecycle.ts'
 import type { Logger } from '../../kit/log.ts'
 import { startConsumer } from '../consumer/consumer.ts'
+import { startSharedReading } from '../consumer/shared-reading.ts'
 import { createControl } from '../control/control.ts'
 import { createHeldUnits, createUnitsFile } from '../control/held-units.ts'
 import { startLagReports } from '../control/lag-reports.ts'
@@ -11,13 +12,16 @@ import { needTopics } from '../journal/options.ts'
 import { parseTopicName } from '../journal/topics.ts'
 import { createSession, startHttp, startParts, startPlans } from '../process/parts.ts'
 import { createDirectRunner } from '../runner/direct-runner.ts'
+import { createTopicsRunner } from '../runner/topics-runner.ts'
 import { toPipelineFailure } from '../runner/pipeline-request.ts'
 import { createAsynchronous } from './asynchronous.ts'
 import type { EngineConfig } from './config.ts'
+import { createEndedKeys } from './ended-keys.ts'
 import { writeError } from './error-record.ts'
 import { createGatewaysAlive } from './gateways-alive.ts'
 import { createEngineMetrics } from './metrics.ts'
 import { createOrphans } from './orphans.ts'
+import { createTopicsUnits } from './topics-units.ts'
 import { createTurns } from './turns.ts'
 import { createUnits } from './units.ts'
 import { lookAtUnread } from './unread.ts'
@@ -26,6 +30,8 @@ const COMMIT_EVERY_MS = 300
 const TICK_MS = 1_000
 /** Side branches go on after a request has ended. */
 const RUNNING_PER_TURN = 4
+/** Of requests over topics, that are remembered. */
+const ENDED_KEYS = 100_000
 
 /** Starts everything, in this order; `started` collects what is to be stopped, in reverse. */
 export async function startEngine(
@@ -48,8 +54,10 @@ export async function startEngine(
     const lags = [...consumer.lag()].map(([topic, records]) => [parseTopicName(space, topic), records] as const)
     return new Map(lags.flatMap(([end, records]) => (end?.kind === 'pipeline' ? [[end.name, records]] : [])))
   }
+  const overTopics = createTopicsRunner({ journal, maxBytes: config.maxTopicsBytes, log, nowMs })
+  const running = (): number => runner.running() + overTopics.running()
   const count = createEngineMetrics(registry, {
-    running: runner.running,
+    running,
     reading: () => units.names().length,
     lag,
     connected: () => session.connected,
@@ -71,6 +79,29 @@ export async function startEngine(
     signal: stopping.signal,
     log,
   })
+  const reading = {
+    maxInFlight: config.maxInFlightPerPartition,
+    maxInFlightBytes: config.maxHeldBytes,
+    maxHeldBytes: config.maxHeldBytes,
+    commitEveryMs: COMMIT_EVERY_MS,
+  }
+  const shared = startSharedReading(reading, { kafka, registry, log, nowMs })
+  const topics = createTopicsUnits({
+    space,
+    reader,
+    shared,
+    group,
+    runner: overTopics,
+    journal,
+    turns: createTurns(config.maxTopicsRequests),
+    ended: createEndedKeys(ENDED_KEYS),
+    plan: plans.serving,
+    count,
+    signal: stopping.signal,
+    log,
+    nowMs,
+    wallMs: Date.now,
+  })
   const units = createUnits({
     space,
     journal,
@@ -78,17 +109,12 @@ export async function startEngine(
     plan: plans.serving,
     lookAtUnread: (held) => lookAtUnread(reader, space, held, group),
     run,
+    topics,
     orphans,
     log,
   })
   const consumer = startConsumer(
-    {
-      from: { kind: 'committed', group },
-      maxInFlight: config.maxInFlightPerPartition,
-      maxInFlightBytes: config.maxHeldBytes,
-      maxHeldBytes: config.maxHeldBytes,
-      commitEveryMs: COMMIT_EVERY_MS,
-    },
+    { from: { kind: 'committed', group }, ...reading },
     { kafka, onRecord: units.onRecord, registry, log, nowMs },
   )
   const send = (message: GatewayMessage): void => {
@@ -109,7 +135,11 @@ export async function startEngine(
     plans,
     file,
     journal,
-    runner,
+    runner: {
+      untilIdle: async (plan) => {
+        await Promise.all([runner.untilIdle(plan), overTopics.untilIdle(plan)])
+      },
+    },
     report: send,
     signal: stopping.signal,
     log,
@@ -130,6 +160,8 @@ export async function startEngine(
     },
     (message) => {
       control(message)
+      const changed = message.serve ?? message.load
+      if (changed) units.refresh(changed.pipeline)
       heldUnits.onMessage(message)
       if (!message.gatewaysAlive) return
       alive.told(message.gatewaysAlive.gateways.map(({ name, epoch }) => `${name}/${epoch}`))
@@ -138,7 +170,7 @@ export async function startEngine(
   )
   const httpPort = await startHttp(parts, session, () => ({
     reading: units.names().length,
-    running: runner.running(),
+    running: running(),
   }))
   await heldUnits.begin() // what was read last, until a scheduler says otherwise
   void everyMs(TICK_MS, stopping.signal, alive.tick)
@@ -146,7 +178,8 @@ export async function startEngine(
   started('session', {
     stop: async () => {
       await session.drain(config.drainTimeoutMs) // others go on with what is given back
-      await consumer.stop(config.drainTimeoutMs)
+      await units.stop(config.drainTimeoutMs)
+      await Promise.all([consumer.stop(config.drainTimeoutMs), shared.stop(0)])
       stopping.abort()
       await session.stop()
     },

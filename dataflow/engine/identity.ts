@@ -4,10 +4,17 @@
  */
 import { headerOf } from '../journal/decode.ts'
 import type { JournalHeaders } from '../journal/journal.ts'
-import { compositeKey, GATEWAY_HEADER, partitionOfKey, REPLAY_OF_HEADER } from '../journal/topics.ts'
+import {
+  compositeKey,
+  GATEWAY_HEADER,
+  partitionOfKey,
+  REPLAY_OF_HEADER,
+  RUNNER_HEADER,
+  RUNNERS,
+} from '../journal/topics.ts'
 import type { IncomingRecord, RecordHeaders } from '../kafka/client.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
-import { isPassed, requestIdOf } from '../pipeline-gateway/call.ts'
+import { isPassed, requestIdOf, ROUTE_HEADER } from '../pipeline-gateway/call.ts'
 
 /** The key that a user gave, when the records of the request have one of ours. */
 const KEY_HEADER = 'x-millrace-key'
@@ -47,9 +54,22 @@ export function identify(record: IncomingRecord, pipeline: string, partitions: n
   }
 }
 
+/** Of a record on a step's topics: requests go by its key, whoever gave it. */
+export function identifyStep(record: IncomingRecord, pipeline: string, partitions: number): Identity {
+  const own = identify(record, pipeline, partitions)
+  const headers = own.headers.filter(([name]) => name !== ROUTE_HEADER)
+  if (record.key === '') return { ...own, headers }
+  const given = headerOf(record.headers, KEY_HEADER)
+  const others = own.marks.filter(([name]) => name !== KEY_HEADER)
+  return { ...own, key: record.key, headers, marks: given === undefined ? others : [[KEY_HEADER, given], ...others] }
+}
+
 /** Which gateway runs it, `<name>/<epoch>`; undefined: none, it is for an engine. */
 export const gatewayOf = ({ headers }: Pick<IncomingRecord, 'headers'>): string | undefined =>
-  headerOf(headers, GATEWAY_HEADER)
+  isOfTopicsRunner(headers) ? undefined : headerOf(headers, GATEWAY_HEADER)
+
+/** On a pipeline's inputs: a gateway waits for its result. On a step's topics: a runner over topics asked for it. */
+export const isOfTopicsRunner = (headers: RecordHeaders): boolean => headerOf(headers, RUNNER_HEADER) === RUNNERS.topics
 
 export const valuesOf =
   (headers: RecordHeaders) =>

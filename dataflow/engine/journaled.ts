@@ -32,8 +32,9 @@ export async function readJournaled(
   const { pipeline, plan } = held
   const version = String(plan.version)
   const outputs = topicName(space, { kind: 'pipeline', name: pipeline, side: 'outputs' })
-  // In loops a step answers several times under one key.
-  const stepNames = held.journal.record === 'all' && plan.loops === 0 ? plan.steps : []
+  // In loops a step answers several times under one key; over topics somebody else looks at the steps.
+  const stepNames =
+    held.journal.record === 'all' && plan.loops === 0 && held.plan.execution !== 'topics' ? plan.steps : []
   const steps = new Map(stepNames.map((name) => [topicName(space, { kind: 'model', name, side: 'outputs' }), name]))
   const terminals = new Map<string, number>()
   const answers = new Map<string, Map<string, InferenceResponse>>()

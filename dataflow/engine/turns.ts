@@ -2,6 +2,8 @@
 export interface Turns {
   /** Resolves when there is room; to be called when it is given back. */
   readonly take: () => Promise<() => void>
+  /** Undefined: nothing is free. */
+  readonly takeNow: () => (() => void) | undefined
   readonly taken: () => number
 }
 
@@ -17,6 +19,11 @@ export function createTurns(bound: number): Turns {
     take: async () => {
       if (taken < bound) taken += 1
       else await new Promise<void>((resolve) => waiting.push(resolve))
+      return give
+    },
+    takeNow: () => {
+      if (taken >= bound) return undefined
+      taken += 1
       return give
     },
     taken: () => taken,

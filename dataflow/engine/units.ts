@@ -14,6 +14,7 @@ import type { RunRecord } from './asynchronous.ts'
 import { gatewayOf, identify } from './identity.ts'
 import type { Journaled } from './journaled.ts'
 import type { Orphans } from './orphans.ts'
+import type { TopicsUnits } from './topics-units.ts'
 import { createTurns } from './turns.ts'
 import type { Unread } from './unread.ts'
 
@@ -24,6 +25,7 @@ export interface UnitsDeps {
   readonly plan: (pipeline: string) => HeldPlan | undefined
   readonly lookAtUnread: (held: HeldPlan) => Promise<Unread>
   readonly run: RunRecord
+  readonly topics: TopicsUnits
   readonly orphans: Orphans
   readonly log: Logger
 }
@@ -34,6 +36,9 @@ export interface Units {
   /** Resolves when nothing of it runs, or after `waitMs`, and what is done is committed. */
   readonly end: (pipeline: string, waitMs: number) => Promise<void>
   readonly names: () => readonly string[]
+  /** Another version of a pipeline may serve. */
+  readonly refresh: (pipeline: string) => void
+  readonly stop: (waitMs: number) => Promise<void>
   readonly onRecord: (record: IncomingRecord, done: () => void) => void
 }
 
@@ -63,6 +68,8 @@ export function createUnits(deps: UnitsDeps): Units {
         const { journaled, lastReadMs } = await deps.lookAtUnread(held)
         unit.journaled = journaled
         if (signal.aborted) return
+        if (held.plan.execution === 'topics') await deps.topics.begin(held)
+        if (signal.aborted) return
         orphans.begin(pipeline, lastReadMs ?? 0)
         await deps.consumer().assign(inputsOf(space, pipeline))
         log.info({ pipeline }, 'reading the inputs of a pipeline')
@@ -80,20 +87,28 @@ export function createUnits(deps: UnitsDeps): Units {
     unit.ending.abort()
     orphans.end(pipeline)
     await unit.begun
-    await deps.consumer().release(inputsOf(space, pipeline), waitMs)
+    // What runs over topics is somebody else's at once; nothing of it is waited for.
+    const isGivenUp = deps.topics.has(pipeline)
+    await deps.topics.end(pipeline, waitMs)
+    await deps.consumer().release(inputsOf(space, pipeline), isGivenUp ? 0 : waitMs)
   }
 
-  const handle = async (pipeline: string, record: IncomingRecord): Promise<boolean> => {
+  const handle = (pipeline: string, record: IncomingRecord, done: () => void): void => {
     const held = deps.plan(pipeline)
-    if (held === undefined) return false // it was just deleted, or goes elsewhere
+    if (held === undefined) return // it was just deleted, or goes elsewhere
     if (gatewayOf(record) !== undefined) {
       orphans.saw(pipeline, record)
-      return true
+      done()
+      return
     }
     const journaled = units.get(pipeline)?.journaled
     const { key } = identify(record, pipeline, journal.partitions)
-    if (journaled?.takeTerminal(key) === true) return true
-    return deps.run(held, record, journaled?.begun(key))
+    if (journaled?.takeTerminal(key) === true) done()
+    else if (held.plan.execution === 'topics') deps.topics.onInput(held, record, done)
+    else
+      void deps.run(held, record, journaled?.begun(key)).then((isDone) => {
+        if (isDone) done()
+      })
   }
 
   return {
@@ -117,12 +132,15 @@ export function createUnits(deps: UnitsDeps): Units {
       if (units.get(pipeline) === unit) units.delete(pipeline)
     },
     names: () => [...units.keys()],
+    refresh: (pipeline) => {
+      if (units.get(pipeline)?.ended === undefined && units.has(pipeline)) deps.topics.refresh(pipeline)
+    },
+    stop: async (waitMs) => {
+      await Promise.all([...units].map(([pipeline, unit]) => (unit.ended ??= end(pipeline, unit, waitMs))))
+    },
     onRecord: (record, done) => {
       const end = parseTopicName(space, record.topic)
-      if (end?.kind !== 'pipeline') return
-      void handle(end.name, record).then((isDone) => {
-        if (isDone) done()
-      })
+      if (end?.kind === 'pipeline') handle(end.name, record, done)
     },
   }
 }

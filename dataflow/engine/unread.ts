@@ -20,21 +20,9 @@ export async function lookAtUnread(
   group: string,
 ): Promise<Unread> {
   const topic = topicName(space, { kind: 'pipeline', name: held.pipeline, side: 'inputs' })
-  const [committed, begins, ends] = await Promise.all([
-    reader.committed(group, [topic]),
-    reader.positions([topic], 'earliest'),
-    reader.positions([topic], 'latest'),
-  ])
-  const beginOf = (partition: number): bigint => begins[partition]?.offset ?? 0n
-  const reading = ends.map(({ partition, offset: end }) => {
-    const kept = committed.find((one) => one.partition === partition)?.offset ?? 0n
-    const begin = beginOf(partition)
-    return { topic, partition, end, offset: kept > begin ? kept : begin }
-  })
+  const reading = await placesOf(reader, [topic], group)
   const unread = reading.filter(({ offset, end }) => offset < end)
-  const read = reading
-    .filter(({ offset, partition }) => offset > beginOf(partition))
-    .map((at) => ({ ...at, offset: at.offset - 1n }))
+  const read = reading.filter(({ offset, begin }) => offset > begin).map((at) => ({ ...at, offset: at.offset - 1n }))
   const [firstMs, lastReadMs] = [timesAt(reader, unread), timesAt(reader, read)]
   const times = await firstMs
   return {
@@ -43,8 +31,36 @@ export async function lookAtUnread(
   }
 }
 
+export interface Place extends Position {
+  /** Of the first record that is there. */
+  readonly begin: bigint
+  /** Where the next one will be. */
+  readonly end: bigint
+  readonly isCommitted: boolean
+}
+
+/** Where a group goes on in each partition; without a commit at its beginning. @throws ServingError KAFKA_UNAVAILABLE */
+export async function placesOf(
+  reader: KafkaReader,
+  topics: readonly string[],
+  group: string,
+): Promise<readonly Place[]> {
+  const [committed, begins, ends] = await Promise.all([
+    reader.committed(group, topics),
+    reader.positions(topics, 'earliest'),
+    reader.positions(topics, 'latest'),
+  ])
+  const offsetIn = (positions: readonly Position[], { topic, partition }: Position): bigint | undefined =>
+    positions.find((one) => one.topic === topic && one.partition === partition)?.offset
+  return ends.map((at) => {
+    const [kept, begin] = [offsetIn(committed, at), offsetIn(begins, at) ?? 0n]
+    const offset = kept !== undefined && kept > begin ? kept : begin
+    return { ...at, offset, begin, end: at.offset, isCommitted: kept !== undefined }
+  })
+}
+
 /** When the records at these positions were written. */
-async function timesAt(reader: KafkaReader, positions: readonly Position[]): Promise<readonly number[]> {
+export async function timesAt(reader: KafkaReader, positions: readonly Position[]): Promise<readonly number[]> {
   const times: number[] = []
   for (const position of positions) {
     const { records } = await reader.fetch([position], FETCH)

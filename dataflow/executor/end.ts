@@ -26,12 +26,14 @@ export function settle(draft: Draft): void {
   if (draft.isFinished) return
   const { plan, before } = draft
   if (draft.outcome === 'running') {
-    // In an open world anything may still arrive, and before the first data nothing has begun.
-    if (before.isOpen || !hasBegun(draft)) return
+    // Before the first data nothing has begun.
+    if (!hasBegun(draft)) return
     if (plan.outputNode === undefined) {
       if (isAtRest(draft)) finish(draft)
       return
     }
+    // In an open world what the output lacks may still arrive.
+    if (before.isOpen) return
     if (draft.nodes[plan.outputNode]?.isVoid !== true && canStillAnswer(draft)) return
     endRequest(draft, 'failed', { kind: 'fail', failure: { kind: 'noOutput', message: describeLosses(draft) } })
   }

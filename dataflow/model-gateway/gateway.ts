@@ -7,13 +7,14 @@ import { backoffMs, pause } from '../../kit/backoff.ts'
 import { toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { Consumer, ConsumerOptions, OnRecord } from '../consumer/types.ts'
+import { recordAtLast } from '../journal/insist.ts'
 import type { Journal, JournalRecord } from '../journal/journal.ts'
 import { ERRORS, parseTopicName, type TopicEnd, topicName, type TopicSpace } from '../journal/topics.ts'
 import type { IncomingRecord } from '../kafka/client.ts'
 import type { ModelClient, ModelEnd } from '../model-client/model-client.ts'
 import { createModelGatewayMetrics, type ModelGatewayMetrics, type RecordOutcome } from './metrics.ts'
 import { ModelLine } from './model-line.ts'
-import { callHeaders, errorRecord, marked, isAsked, outputRecord, readAsked, type RecordedFailure } from './records.ts'
+import { callHeaders, errorRecord, isAsked, outputRecord, readAsked, type RecordedFailure } from './records.ts'
 
 const BACKOFF = { minMs: 100, maxMs: 5_000 }
 
@@ -61,22 +62,8 @@ export function createModelGateway(options: ModelGatewayOptions, deps: ModelGate
     connected: deps.isConnected,
   })
 
-  /** Until Kafka has it, or this process stops; what it may have already is marked. @throws ServingError: it never will */
-  const write = async (record: JournalRecord): Promise<boolean> => {
-    let sent = record
-    for (let attempt = 0; !stopping.signal.aborted; attempt++) {
-      try {
-        await journal.record(sent)
-        return true
-      } catch (error) {
-        const failure = toServingError(error)
-        if (failure.code !== 'KAFKA_UNAVAILABLE' && failure.code !== 'JOURNAL_OVERLOADED') throw failure
-        if (failure.code === 'KAFKA_UNAVAILABLE') sent = marked(record)
-        await pause(backoffMs(attempt, BACKOFF), stopping.signal)
-      }
-    }
-    return false
-  }
+  /** @throws ServingError: Kafka will never take it */
+  const write = (record: JournalRecord): Promise<boolean> => recordAtLast(journal, record, stopping.signal)
 
   /** False: nothing was written, so the record is not done. */
   const fail = async (record: IncomingRecord, model: string, failure: RecordedFailure): Promise<boolean> => {

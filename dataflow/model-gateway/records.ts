@@ -2,9 +2,9 @@
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
 import { toRestResponse } from '../../api/oip/rest-response.ts'
 import { decodeRequest, headerOf, isJson } from '../journal/decode.ts'
-import { errorHeaders } from '../journal/journal-headers.ts'
+import { errorHeaders, failureText } from '../journal/journal-headers.ts'
 import type { JournalMessage, JournalRecord } from '../journal/journal.ts'
-import { ERRORS, REPLAYED_HEADER, RUNNER_HEADER, RUNNERS } from '../journal/topics.ts'
+import { ERRORS, RUNNER_HEADER, RUNNERS } from '../journal/topics.ts'
 import type { IncomingRecord, RecordHeaders } from '../kafka/client.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
 import type { ModelFailure } from '../model-client/model-failure.ts'
@@ -56,21 +56,20 @@ export function outputRecord(
   }
 }
 
-/** The record of a failure, with its words alone, as in the answer to a call. */
 export type RecordedFailure = Pick<ModelFailure, 'code' | 'grpcStatus' | 'message'>
 
-export const errorRecord = (record: IncomingRecord, model: string, failure: RecordedFailure): JournalRecord => ({
-  ...common(record),
-  topic: ERRORS,
-  headers: errorHeaders(record.headers, { ...failure, source: model }),
-  message: { kind: 'error', text: failure.message.slice(0, MAX_ERROR_CHARS) },
-})
-
-/** Of a record that a broker may have already. */
-export const marked = (record: JournalRecord): JournalRecord =>
-  record.headers.some(([name]) => name === REPLAYED_HEADER)
-    ? record
-    : { ...record, headers: [...record.headers, [REPLAYED_HEADER, '1']] }
+/** The record of a failure, with its words alone, as in the answer to a call; to a runner's record as runners write it. */
+export function errorRecord(record: IncomingRecord, model: string, failure: RecordedFailure): JournalRecord {
+  const { code, grpcStatus } = failure
+  const message = failure.message.slice(0, MAX_ERROR_CHARS)
+  const isOfRunner = headerOf(record.headers, RUNNER_HEADER) === RUNNERS.topics
+  return {
+    ...common(record),
+    topic: ERRORS,
+    headers: errorHeaders(record.headers, { source: model, code, grpcStatus }),
+    message: { kind: 'error', text: isOfRunner ? failureText({ source: model, message }) : message },
+  }
+}
 
 const common = ({ rawKey, partition }: IncomingRecord) =>
   ({ key: rawKey, partition, onFailure: 'fail-closed', awaited: true }) as const

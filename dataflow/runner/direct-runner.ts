@@ -20,6 +20,8 @@ import {
   toPipelineFailure,
 } from './pipeline-request.ts'
 import { createRequestJournal, type RequestJournal } from './request-journal.ts'
+import { RunningRequests } from './running-requests.ts'
+import { Timers } from './timers.ts'
 
 export interface RunnerDeps {
   readonly models: Pick<ModelClient, 'infer'>
@@ -33,21 +35,9 @@ export interface RunnerDeps {
 }
 
 export function createDirectRunner(deps: RunnerDeps): PipelineRunner {
-  const running = new Set<RunningRequest>()
+  const running = new RunningRequests<RunningRequest>()
   const batcher = createBatcher(deps)
-  let waiters: { readonly plan: Plan | undefined; readonly resolve: () => void }[] = []
   let turn = 0
-
-  const isIdle = (plan: Plan | undefined): boolean => {
-    if (plan === undefined) return running.size === 0
-    for (const one of running) if (one.plan === plan) return false
-    return true
-  }
-  const look = (): void => {
-    if (waiters.length === 0) return
-    for (const { plan, resolve } of waiters) if (isIdle(plan)) resolve()
-    waiters = waiters.filter(({ plan }) => !isIdle(plan))
-  }
 
   return {
     run: (request) => {
@@ -57,18 +47,13 @@ export function createDirectRunner(deps: RunnerDeps): PipelineRunner {
       return new Promise((resolve) => {
         const one = new RunningRequest(deps, batcher, request, turn, resolve, () => {
           running.delete(one)
-          look()
         })
         running.add(one)
         one.start()
       })
     },
     running: () => running.size,
-    untilIdle: (plan) =>
-      new Promise((resolve) => {
-        waiters.push({ plan, resolve })
-        look()
-      }),
+    untilIdle: (plan) => running.untilIdle(plan),
   }
 }
 
@@ -84,7 +69,7 @@ class RunningRequest {
   /** What ends each of them. */
   readonly #calls = new Map<number, () => void>()
   readonly #headers: CallHeaders
-  readonly #timers = new Map<number, NodeJS.Timeout>()
+  readonly #timers: Timers
   readonly #routes: string[] = []
   readonly #resolve: (end: PipelineEnd) => void
   readonly #onFinished: () => void
@@ -106,6 +91,9 @@ class RunningRequest {
     this.#request = request
     this.#deadlineMs = deps.nowMs() + request.timeoutMs
     this.#headers = [['x-request-id', request.requestId], ...request.headers]
+    this.#timers = new Timers(deps.nowMs, (timer) => {
+      this.#feed({ kind: 'timer', timer, nowMs: deps.nowMs() })
+    })
     this.#resolve = resolve
     this.#onFinished = onFinished
     const onRefused = (error: ServingError): void => {
@@ -190,7 +178,7 @@ class RunningRequest {
         this.#journal.edge(effect.edge, effect.end, effect.message)
         return
       case 'setTimer':
-        this.#setTimer(effect.timer, effect.atMs)
+        this.#timers.set(effect.timer, effect.atMs)
         return
       case 'answer':
         this.#answer({ kind: 'answered', response: effect.response, routes: this.#routes })
@@ -241,17 +229,6 @@ class RunningRequest {
       this.#feed({ kind: 'answered', call, response: end.response, nowMs: nowMs() })
     })
     this.#calls.set(call, cancel)
-  }
-
-  #setTimer(timer: number, atMs: number): void {
-    const fire = setTimeout(
-      () => {
-        this.#timers.delete(timer)
-        this.#feed({ kind: 'timer', timer, nowMs: this.#deps.nowMs() })
-      },
-      Math.max(Math.ceil(atMs - this.#deps.nowMs()), 0),
-    )
-    this.#timers.set(timer, fire)
   }
 
   /** It ran to its end, and a caller gets nothing of it. */
@@ -305,7 +282,7 @@ class RunningRequest {
   #finish(): void {
     if (this.#isFinished) return
     this.#isFinished = true
-    for (const timer of this.#timers.values()) clearTimeout(timer)
+    this.#timers.clear()
     for (const cancel of this.#calls.values()) cancel()
     this.#onFinished()
   }

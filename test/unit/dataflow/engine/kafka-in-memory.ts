@@ -79,7 +79,7 @@ export function kafkaInMemory() {
     }),
     record: (record: JournalRecord) => {
       const { topic, key, value, headers } = toOutgoing(SPACE, record, 0)
-      put(topic, key as string, value, headers)
+      put(topic, typeof key === 'string' ? key : Buffer.from(key ?? '').toString(), value, headers)
       return Promise.resolve()
     },
   }
