@@ -54,7 +54,11 @@ export interface SchedulerDeps {
   /** Parts are stopped in the reverse order. */
   readonly started: Started
   readonly onFatal: (error: ServingError) => void
+  /** Between two looks of the leader at everything; default 30 s. */
+  readonly sweepMs?: number
 }
+
+const SWEEP_MS = 30_000
 
 /** Starts everything; answers when the APIs do. */
 export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPorts> {
@@ -153,6 +157,7 @@ export async function startScheduler(deps: SchedulerDeps): Promise<SchedulerPort
       metrics,
       times: {
         schedulerReadyTimeoutMs: config.schedulerReadyTimeoutSeconds * 1_000,
+        sweepMs: deps.sweepMs ?? SWEEP_MS,
         replicaGraceMs: config.replicaGraceSeconds * 1_000,
         drainTimeMs: config.drainTimeMs,
         maxConcurrentMoves: config.maxConcurrentMoves,

@@ -25,7 +25,6 @@ import { createReadiness, describeAwaited, type Readiness } from './readiness.ts
 import { createReconciler, type WakeUp } from './reconciler.ts'
 import { MAX_PLAN_WRITES, startWriter, type Writer } from './writer.ts'
 
-const SWEEP_MS = 30_000
 /** Without any Envoy to ask: as long as a connected one may be silent before it does not count any more. */
 const NO_NODE_DRAIN_MS = 5_000
 
@@ -34,6 +33,8 @@ export interface LeadershipTimes {
   readonly replicaGraceMs: number
   readonly drainTimeMs: number
   readonly maxConcurrentMoves: number
+  /** Between two looks at everything, for what no wake-up came for. */
+  readonly sweepMs: number
 }
 
 export interface LeadershipDeps {
@@ -211,7 +212,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
     },
     Math.min(times.schedulerReadyTimeoutMs + 1, 2 ** 31 - 1),
   )
-  const sweeping = everyMs(SWEEP_MS, abort.signal, async () => {
+  const sweeping = everyMs(times.sweepMs, abort.signal, async () => {
     dependents.markAll()
     markAndWake(reconciler.sweep)
     await forgetReplicas()

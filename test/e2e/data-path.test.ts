@@ -1,7 +1,7 @@
 /** Models whose requests go through the agents' proxies: changed, and killed, under load. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { applyAvailable, modelResource, until, untilModel, writeTestArtifact } from '../support/models.ts'
-import { describeFailures, type Load, type LoadReport, startLoad } from '../support/open-loop.ts'
+import { describeFailures, type Load, type LoadReport, notInFlight, startLoad } from '../support/open-loop.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
 
 let mesh: TestMesh
@@ -24,11 +24,9 @@ const runOn = async (load: Load, requests: number): Promise<void> => {
   const seen = load.outcomes.length
   await until(`${String(requests)} more answers`, () => load.outcomes.length >= seen + requests)
 }
-/** What was on the wire when a process was killed may fail: nothing that had ended before, nothing sent when it was gone. */
 const expectOnlyInFlight = (report: LoadReport, killedMs: number, goneMs: number): void => {
   console.log(describeFailures(report))
-  const others = report.failed.filter(({ sentAtMs, endedAtMs }) => sentAtMs > goneMs || endedAtMs < killedMs)
-  expect(others, describeFailures(report)).toEqual([])
+  expect(notInFlight(report, killedMs, goneMs), describeFailures(report)).toEqual([])
 }
 
 /** Requests that an agent's proxy has carried. */

@@ -66,7 +66,7 @@ test('an experiment that starts, changes and stops at 200 requests/s fails no re
 
   await expect(mesh.admin.delete('Model', 'c')).rejects.toThrow(/model c is used by experiment ab/)
   await mesh.admin.delete('Experiment', 'ab')
-  await waitFor(mesh.admin, { kind: 'Experiment', name: 'ab' }, 'deleted', 10_000)
+  await waitFor(mesh.admin, { kind: 'Experiment', name: 'ab' }, 'deleted', 30_000)
   expect(await answersFromNow(load)).toEqual(new Set(['a_1']))
   const report = await load.stop()
   expect(report.failed, describeFailures(report)).toEqual([])
@@ -99,7 +99,7 @@ test('pipelines are candidates too, at 200 requests/s without a failure, and a m
   await expectTokensToPin('p', ['pa_1', 'qa_1', 'ra_1'])
   for (const name of ['pq', 'nested']) {
     await mesh.admin.delete('Experiment', name)
-    await waitFor(mesh.admin, { kind: 'Experiment', name }, 'deleted', 10_000)
+    await waitFor(mesh.admin, { kind: 'Experiment', name }, 'deleted', 30_000)
   }
   expect(await answersFromNow(load)).toEqual(new Set(['pa_1']))
   const report = await load.stop()

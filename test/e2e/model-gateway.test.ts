@@ -76,15 +76,15 @@ async function untilCommitted(count: number): Promise<void> {
 }
 
 test('every record is answered, over kill -9 of the gateway that reads them, and only what was under way comes twice', async () => {
-  await until('the topics', async () => (await admin.partitions([INPUTS])).size === 1, 30_000)
+  await until('the topics', async () => (await admin.partitions([INPUTS])).size === 1, 60_000)
   const keys: string[] = []
   for (let kill = 0; kill < KILLS; kill++) {
-    await until('a gateway to read', async () => (await reader()) !== '', 30_000)
-    const victim = await reader()
+    let victim = ''
+    await until('a gateway to read', async () => (victim = await reader()) !== '', 60_000)
     const some = Array.from({ length: BATCH }, (_, index) => `${String(kill)}-${String(index)}`)
     keys.push(...some)
     await produce(some)
-    await until('a first answer', async () => (await readAnswers()) > kill * BATCH, 30_000)
+    await until('a first answer', async () => (await readAnswers()) > kill * BATCH, 60_000)
     await mesh.kill(victim)
     await untilCommitted(keys.length)
   }

@@ -10,7 +10,7 @@ import type { PipelineStatus } from '../../api/resources/status.ts'
 import { packageRoot } from '../../kit/root.ts'
 import { JAVASCRIPT_MODELS_FLAGS } from '../../up/servers/javascript-models.ts'
 import { modelResource, until, untilAvailable } from '../support/models.ts'
-import { describeFailures, type Load, type LoadReport } from '../support/open-loop.ts'
+import { describeFailures, type Load, type LoadReport, servedSince } from '../support/open-loop.ts'
 import { startPipelineLoad } from '../support/pipeline-load.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
 
@@ -79,8 +79,12 @@ async function answers(count: number): Promise<void> {
   const seen = load.outcomes.length
   await until(`${String(count)} more answers`, () => load.outcomes.length >= seen + count)
 }
-const versionsFrom = (start: number): readonly string[] =>
-  [...new Set(load.outcomes.slice(start).map(({ servedBy }) => servedBy))].toSorted()
+/** A gateway serves a version when it is told so, a moment after the status says it: then there are no others. */
+const untilAllOf = (version: string): Promise<void> =>
+  until(`100 answers of version ${version} alone`, () => {
+    const last = load.outcomes.slice(-100)
+    return last.length === 100 && last.every(({ servedBy }) => servedBy === version)
+  })
 const expectNoFailure = (report: Pick<LoadReport, 'sent' | 'failed' | 'outcomes'>): void => {
   expect(report.failed, describeFailures(report)).toEqual([])
 }
@@ -108,17 +112,11 @@ test('a model of a step is replaced', async () => {
 test('the pipeline is updated and updated back: the old version or the new, then only the new', async () => {
   await mesh.admin.apply(pipelineOf(ADD_THEN_MULTIPLY.steps))
   await untilServing(2)
-  await answers(100) // those that ran when it switched have ended
-  const switched = load.outcomes.length
-  await answers(100)
-  expect(versionsFrom(0)).toEqual(['1', '2'])
-  expect(versionsFrom(switched)).toEqual(['2'])
+  await untilAllOf('2')
+  expect([...servedSince(load, 0)].toSorted()).toEqual(['1', '2'])
   await mesh.admin.rollback('numbers', 0, 'Pipeline')
   await untilServing(3)
-  await answers(100)
-  const settled = load.outcomes.length
-  await answers(100)
-  expect(versionsFrom(settled)).toEqual(['3'])
+  await untilAllOf('3')
   expectNoFailure(soFar())
 })
 

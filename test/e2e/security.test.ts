@@ -44,7 +44,7 @@ const ask = (protocol: Protocol, model = 'iris') => {
     model,
     request,
     headers: {},
-    timeoutMs: 5_000,
+    timeoutMs: 15_000,
     tls,
   })
 }
@@ -71,7 +71,7 @@ it('a pipeline is asked over TLS, and asks its models so', async () => {
     metadata: { name: 'chain' },
     spec: { steps: [{ name: 'iris' }], output: { steps: ['iris'] } },
   })
-  await waitFor(mesh.admin, { kind: 'Pipeline', name: 'chain' }, 'available', 20_000)
+  await waitFor(mesh.admin, { kind: 'Pipeline', name: 'chain' }, 'available', 30_000)
   for (const protocol of PROTOCOLS) {
     const { response } = await ask(protocol, 'chain.pipeline')
     expect(JSON.parse(response)).toMatchObject({ outputs: [{ name: 'predict' }, {}] })

@@ -32,12 +32,14 @@ test('with one of two expected servers absent nothing moves before the timeout, 
     const moved = await untilModel(mesh.admin, 'lonely', (status) =>
       placedOn(status).some((replica) => replica !== home),
     )
-    // Its own clock started before ours read the time, by the time the process needs to come up.
-    expect(Date.now() - startedMs).toBeGreaterThanOrEqual(READY_TIMEOUT_S * 1_000 - 500)
+    expect(Date.now() - startedMs).toBeGreaterThanOrEqual(READY_TIMEOUT_S * 1_000)
     expect(placedOn(moved)).toContain(`embedded/${index === '0' ? '1' : '0'}`)
 
     const client = createRestSender(mesh.ingress)
-    await until('an answer from its new place', async () => (await client.send('lonely', 2_000)).status === '200')
+    await until('an answer from its new place', async () => {
+      const answer = await client.send('lonely', 2_000).catch(() => undefined)
+      return answer?.status === '200'
+    })
     await client.close()
   } finally {
     await mesh.stop()

@@ -3,8 +3,9 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ModelInferResponse__Output } from '../../api/generated/inference/ModelInferResponse.ts'
+import type { AgentConfig } from '../../agent/config.ts'
 import { packageRoot } from '../../kit/root.ts'
-import { type AgentRig, createAgentRig } from '../support/agent-rig.ts'
+import { type AgentRig, createAgentRig, type RunningAgent } from '../support/agent-rig.ts'
 import { desiredModel, type FakeConnection } from '../support/fake-scheduler.ts'
 import { grpcCall } from '../support/grpc-call.ts'
 import { type MlserverProcess, startMlserver } from '../support/mlserver-process.ts'
@@ -18,21 +19,29 @@ let rig: AgentRig
 let connection: FakeConnection
 let server: MlserverProcess
 let generation = 0
+let agent: RunningAgent
+let connections = 0
 
 beforeAll(async () => {
   rig = await createAgentRig()
   await mkdir(rig.repository)
   server = await startMlserver(rig.repository)
-  await rig.startAgent({
+  await startAgent()
+}, SETUP_DEADLINE_MS)
+
+async function startAgent(changes: Partial<AgentConfig> = {}): Promise<void> {
+  agent = await rig.startAgent({
     serverType: 'mlserver',
     serverRestPort: server.restPort,
     serverGrpcPort: server.grpcPort,
     artifactRoots: [SAMPLES, rig.artifacts],
     healthDeadlineMs: 1_000,
-    loadDeadlineMs: 8_000,
+    loadDeadlineMs: 60_000,
+    ...changes,
   })
-  connection = await rig.scheduler.connection(0)
-}, SETUP_DEADLINE_MS)
+  connection = await rig.scheduler.connection(connections)
+  connections += 1
+}
 afterAll(async () => {
   await server.stop()
   await rig.stop()
@@ -168,7 +177,7 @@ from mlserver import MLModel
 
 class Slow(MLModel):
     async def load(self):
-        time.sleep(5)
+        time.sleep(3)
         return True
 `
     await untilHealth('SERVING')
@@ -189,9 +198,11 @@ class Stuck(MLModel):
     async def load(self):
         await asyncio.sleep(3600)
 `
+    await agent.stop()
+    await startAgent({ loadDeadlineMs: 2_000 })
     const stuck = await rig.artifact('stuck', { 'stuck.py': CLASS })
     await desire([desiredModel('stuck_1', stuck, { requirements: ['python'] })])
-    expect(reasonOf('stuck_1')).toMatch(/^LOAD_TIMEOUT: .* within 8000 ms$/)
+    expect(reasonOf('stuck_1')).toMatch(/^LOAD_TIMEOUT: .* within 2000 ms$/)
     const answer = await grpcCall<{ ready: boolean }>((callback) =>
       server.client.ServerReady({}, { deadline: Date.now() + 10_000 }, callback),
     )

@@ -11,7 +11,7 @@ function offersOf(script: string, ...words: string[]): readonly string[] {
     '_millrace',
     'printf "%s\\n" "${COMPREPLY[@]}"',
   ]
-  const result = spawnSync('bash', ['-c', ask.join('\n')], { encoding: 'utf8', timeout: 10_000 })
+  const result = spawnSync('bash', ['-c', ask.join('\n')], { encoding: 'utf8', timeout: 60_000 })
   expect(result.stderr).toBe('')
   return result.stdout.trim().split('\n')
 }

@@ -44,12 +44,12 @@ describe('status', () => {
 
   it('exits 4 when the time is over, with what it saw last', async () => {
     admin.put(iris({ state: 'ModelProgressing', reason: 'no Envoy connected' }))
-    const [done] = await watching('status', 'iris', '--wait', 'available', '--timeout', '300ms')
+    const [done] = await watching('status', 'iris', '--wait', 'available', '--timeout', '2s')
     expect(await done).toEqual({
       code: 4,
       out: '',
       err:
-        'error: DEADLINE_EXCEEDED: model/iris is not available after 0.3 s; last seen: ModelProgressing: no Envoy connected\n' +
+        'error: DEADLINE_EXCEEDED: model/iris is not available after 2 s; last seen: ModelProgressing: no Envoy connected\n' +
         'help: Try again, or raise the timeout.\n',
     })
   })

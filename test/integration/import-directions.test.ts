@@ -85,7 +85,7 @@ beforeAll(() => {
     writeFileSync(join(folder, file), `${imports.map(lineOf).join('\n')}\n`)
   }
   const oxlint = join(packageRoot, 'node_modules/.bin/oxlint')
-  report = spawnSync(oxlint, ['--format', 'unix'], { cwd: folder, encoding: 'utf8', timeout: 30_000 }).stdout
+  report = spawnSync(oxlint, ['--format', 'unix'], { cwd: folder, encoding: 'utf8', timeout: 100_000 }).stdout
 })
 afterAll(() => {
   rmSync(folder, { recursive: true })

@@ -47,7 +47,7 @@ const sometimes = (misbehaviour: string) => `export function infer({ x }) {
   return { y: x.data }
 }`
 const OK = [200, [['y', [1]]]]
-const FAST = { limits: { inferenceMs: 300 } }
+const FAST = { limits: { inferenceMs: 1_000 } }
 
 describe('a model that does not come back', () => {
   it('is ended at its limit: its caller is told, calls behind it and other models are answered', async () => {
@@ -58,7 +58,7 @@ describe('a model that does not come back', () => {
     expect(await Promise.all(answers)).toEqual([
       [
         504,
-        `model ${stuck} was ended: one inference took longer than 300 ms (limits.inferenceMs in model.json, at most --javascript-inference-ms of the server)`,
+        `model ${stuck} was ended: one inference took longer than 1000 ms (limits.inferenceMs in model.json, at most --javascript-inference-ms of the server)`,
       ],
       OK,
       OK,
@@ -79,8 +79,8 @@ describe('a model that does not come back', () => {
   it('does not count the time that a call waits for others', async () => {
     const slow = await load(
       `import { setTimeout as pause } from 'node:timers/promises'
-       export const infer = async ({ x }) => { await pause(150); return { y: x.data } }`,
-      FAST,
+       export const infer = async ({ x }) => { await pause(800); return { y: x.data } }`,
+      { limits: { inferenceMs: 2_400 } },
     )
     expect(await Promise.all([1, 2, 3, 4].map(() => infer(slow)))).toEqual([OK, OK, OK, OK])
   })
@@ -120,12 +120,10 @@ describe('a model whose thread ends', () => {
     const name = await load(sometimes('process.exit(1)'))
     expect((await infer(name, 0))[0]).toBe(500)
     expect((await infer(name, 0))[0]).toBe(500) // the first new thread came at once
-    const [status, message] = await infer(name, 0)
-    expect([status, message]).toEqual([
-      503,
-      expect.stringMatching(/is started again within \d+ ms; it ended because: /),
-    ])
-    await expect.poll(() => infer(name), { timeout: 5_000 }).toEqual(OK)
+    let refused = await infer(name, 0)
+    for (let ends = 0; refused[0] === 500 && ends < 6; ends++) refused = await infer(name, 0) // until a pause is seen
+    expect(refused).toEqual([503, expect.stringMatching(/is started again within \d+ ms; it ended because: /)])
+    await expect.poll(() => infer(name)).toEqual(OK)
     expect((await infer(name, 0))[0]).toBe(500) // an answer ends the pauses
     expect(await infer(name)).toEqual(OK)
   })
@@ -220,7 +218,7 @@ describe('a load', () => {
   ])('that fails says why, and leaves no thread: %s', async (source, document, reason) => {
     const before = threads()
     await expect(load(source, document)).rejects.toThrow(JSON.stringify(reason).slice(1, -1))
-    await expect.poll(threads, { timeout: 5_000 }).toBeLessThanOrEqual(before)
+    await expect.poll(threads).toBeLessThanOrEqual(before)
   })
 
   it('of a folder without model.js is refused', async () => {
@@ -252,14 +250,12 @@ describe('an unload', () => {
        }`,
     )
     const answer = infer(name)
-    await expect
-      .poll(() => existsSync(begun) && readFileSync(begun, 'utf8'), { timeout: 5_000, interval: 10 })
-      .toBeTruthy()
+    await expect.poll(() => existsSync(begun) && readFileSync(begun, 'utf8'), { interval: 10 }).toBeTruthy()
     const thread = join('/proc', readFileSync(begun, 'utf8'))
     expect(existsSync(thread)).toBe(true)
     expect((await unload(name)).status).toBe(200)
     expect(await answer).toEqual(OK)
-    await expect.poll(() => existsSync(thread), { timeout: 5_000 }).toBe(false)
+    await expect.poll(() => existsSync(thread)).toBe(false)
   })
 })
 
@@ -271,7 +267,7 @@ describe('sixteen models', () => {
     for (const round of [1, 2])
       expect(await Promise.all(names.map((name) => infer(name)))).toEqual(names.map(() => [200, [['y', [round]]]]))
     await Promise.all(names.map(unload))
-    await expect.poll(threads, { timeout: 10_000 }).toBeLessThanOrEqual(before)
+    await expect.poll(threads).toBeLessThanOrEqual(before)
   })
 })
 

@@ -19,7 +19,7 @@ import { startKafka, type TestKafka } from '../support/kafka.ts'
 import { runCli, startCli } from '../support/run-cli.ts'
 import { SETUP_DEADLINE_MS } from '../support/tools.ts'
 
-const SEND = { compression: 'none', timeoutMs: 5_000 } as const
+const SEND = { compression: 'none', timeoutMs: 20_000 } as const
 const TOPIC = { partitions: 1, replicationFactor: 1, maxMessageBytes: 1_000_000 }
 
 let broker: TestKafka
@@ -151,7 +151,7 @@ describe('millrace inspect', () => {
       journalMaxWaitingBytes: 1_000_000,
       journalLingerMs: 0,
       journalBatchBytes: 100_000,
-      journalTimeoutMs: 5_000,
+      journalTimeoutMs: 20_000,
       journalCompression: 'lz4',
       journalSpillFile: join(folder, 'spill'),
       journalMaxSpillBytes: 0,

@@ -41,7 +41,7 @@ it('topics have three copies, two of which must have a record; the status has no
 })
 
 it('kill -9 of the broker that leads loses nothing, repeats nothing, refuses nothing, and requests go on', async () => {
-  const { journal, metric, topicOf } = scene.open({ deliveryTimeoutMs: 20_000 })
+  const { journal, metric, topicOf } = scene.open({ deliveryTimeoutMs: 40_000 })
   await journal.ensureTopics([INPUTS, OUTPUTS])
   const { topics } = await admin.metadata({ topics: [topicOf('inputs')] })
   const leader = topics.get(topicOf('inputs'))?.partitions[0]?.leader ?? 0
@@ -50,7 +50,7 @@ it('kill -9 of the broker that leads loses nothing, repeats nothing, refuses not
     const goal = load.acknowledged.size + count
     return vi.waitFor(() => {
       expect(load.acknowledged.size).toBeGreaterThan(goal)
-    }, 30_000)
+    }, 50_000)
   }
   await more(500)
   await cluster.brokers[leader - 1]?.kill()

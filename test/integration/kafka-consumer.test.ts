@@ -65,7 +65,7 @@ async function produce(
     value: Buffer.from(text),
     headers: headersOf(text),
   }))
-  for (const result of await producer.send(records, { compression: 'none', timeoutMs: 10_000 }))
+  for (const result of await producer.send(records, { compression: 'none', timeoutMs: 20_000 }))
     expect(result).toEqual({ kind: 'acknowledged' })
 }
 
@@ -111,7 +111,7 @@ describe('a consumer', () => {
     const key = Buffer.from([0xff, 0xfe])
     await producer.send(
       [key, null].map((some) => ({ topic, partition: 1, key: some, value: Buffer.from('k'), headers: [] })),
-      { compression: 'none', timeoutMs: 5_000 },
+      { compression: 'none', timeoutMs: 20_000 },
     )
     await produce(topic, numbers(10))
     const first = read(options(group), (text) => text !== '4' && text !== '7')

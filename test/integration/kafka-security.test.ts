@@ -83,7 +83,9 @@ async function use(given: Readonly<Record<string, string>>, topic: string): Prom
   try {
     await admin.createTopics([topic], { partitions: 1, replicationFactor: 1, maxMessageBytes: 100_000 })
     const record = { topic, partition: 0, key: 'k', value: Buffer.from('v'), headers: [] }
-    expect(await producer.send([record], { compression: 'none', timeoutMs: 5_000 })).toEqual([{ kind: 'acknowledged' }])
+    expect(await producer.send([record], { compression: 'none', timeoutMs: 20_000 })).toEqual([
+      { kind: 'acknowledged' },
+    ])
   } finally {
     await Promise.all([admin.close(), producer.close()])
   }

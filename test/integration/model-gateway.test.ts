@@ -38,9 +38,16 @@ async function assign(name: string, generation = 1): Promise<void> {
   await untilMetric(`millrace_model_gateway_lag_records{model="${name}"}`)
 }
 
-async function untilMetric(text: string): Promise<void> {
-  while (!(await (await fetch(`${gateway.url}/metrics`)).text()).includes(text)) await pause()
+const untilMetric = (text: string): Promise<void> => untilMetrics((metrics) => metrics.includes(text))
+
+async function untilMetrics(areSo: (metrics: string) => boolean): Promise<void> {
+  while (!areSo(await (await fetch(`${gateway.url}/metrics`)).text())) await pause()
 }
+async function untilRetries(model: string, count: number): Promise<void> {
+  const line = new RegExp(`^millrace_model_gateway_retries_total\\{model="${model}"\\} (\\d+)$`, 'm')
+  await untilMetrics((text) => Number(line.exec(text)?.[1]) >= count)
+}
+
 const pause = (): Promise<void> => new Promise((done) => setTimeout(done, 20))
 
 const json = (...x: number[]): Buffer =>
@@ -121,9 +128,8 @@ describe('records of an assigned model', () => {
     expect(errors.map(({ key }) => key).toSorted()).toEqual(['0', '1', '2', '3'])
     for (const { headers } of errors) expect(headers).toContainEqual(['seldon-pipeline-errors', 'picky'])
     expect(errors.find(({ key }) => key === '3')?.value.toString()).toBe('no zeros')
-    const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
-    expect(metrics).toContain('millrace_model_gateway_records_total{model="picky",outcome="poison"} 3')
-    expect(metrics).toContain('millrace_model_gateway_records_total{model="picky",outcome="failed"} 1')
+    await untilMetric('millrace_model_gateway_records_total{model="picky",outcome="poison"} 3')
+    await untilMetric('millrace_model_gateway_records_total{model="picky",outcome="failed"} 1')
   })
 
   it('wait while the model is not there, and only they; when it waited too long a record is an error', async () => {
@@ -132,7 +138,7 @@ describe('records of an assigned model', () => {
       [1, 2, 3].map((x) => ({ key: `late${String(x)}`, value: json(x) })),
       inputsOf('late'),
     )
-    await untilMetric('millrace_model_gateway_retries_total{model="late"} 4')
+    await untilRetries('late', 4)
     await untilMetric('millrace_model_gateway_lag_records{model="late"} 3')
     await rig.produce([{ key: 'other', value: json(9) }], inputsOf('double'))
     expect((await rig.read(outputsOf('double'), 3)).map(({ key }) => key)).toContain('other')

@@ -18,7 +18,7 @@ const raw = (text: string | Buffer) =>
     const { port } = new URL(server.url)
     let answered = ''
     const socket = connect(Number(port), '127.0.0.1', () => socket.write(text))
-    socket.setTimeout(10_000, () => socket.destroy(new Error(`no end of the answer; so far: ${answered}`)))
+    socket.setTimeout(30_000, () => socket.destroy(new Error(`no end of the answer; so far: ${answered}`)))
     socket.on('data', (chunk) => (answered += chunk.toString()))
     socket.on('end', () => {
       resolve(answered)
@@ -57,7 +57,7 @@ describe('all bodies together', () => {
     await Promise.allSettled(answers)
     server.addModel('fast_1', sleeping(0))
     await server.load('fast_1')
-    await expect.poll(async () => (await infer('fast_1')).status, { timeout: 5_000 }).toBe(200)
+    await expect.poll(async () => (await infer('fast_1')).status).toBe(200)
   })
 })
 
@@ -87,7 +87,7 @@ describe('the queue of a model', () => {
     first.abort()
     await expect(Promise.all(answers)).rejects.toThrow()
     // The server sees the closed connection a moment later; then a new caller is let in and waits for the model.
-    const deadline = Date.now() + 5_000
+    const deadline = Date.now() + 30_000
     let letIn = false
     while (!letIn && Date.now() < deadline) {
       const probe = new AbortController()
@@ -108,7 +108,7 @@ describe('the queue of a model', () => {
 describe('while requests are in flight', () => {
   it('an unload and a reload leave them alone', async () => {
     server = await startTestModelServer()
-    server.addModel('slow_1', sleeping(1_500))
+    server.addModel('slow_1', sleeping(4_000))
     await server.load('slow_1')
     let isAnswered = false
     const before = infer('slow_1').finally(() => (isAnswered = true))
@@ -128,7 +128,7 @@ describe('while requests are in flight', () => {
   })
 
   it('SIGTERM lets them finish, refuses new connections and exits 0', async () => {
-    server = await startTestModelServer('--drain-timeout-ms', '8000')
+    server = await startTestModelServer('--drain-timeout-ms', '30000')
     server.addModel('slow_1', sleeping(1_000))
     await server.load('slow_1')
     const rest = infer('slow_1')
@@ -150,7 +150,7 @@ describe('while requests are in flight', () => {
     expect([response.status, name]).toEqual([200, 'slow_1'])
     await expect(fetch(`${server.url}/v2/health/ready`)).rejects.toThrow()
     expect(await server.exited()).toBe(0)
-    expect(performance.now() - asked).toBeLessThan(6_000) // it ends with the last answer, not at the deadline
+    expect(performance.now() - asked).toBeLessThan(20_000) // it ends with the last answer, not at the deadline
   })
 
   it('SIGTERM does not wait for them beyond the deadline', async () => {

@@ -36,17 +36,19 @@ const stateOf = (message: ModelStatusResponse__Output): string | undefined => me
 
 describe('removing much at once', () => {
   it('is put off until what was removed before is gone (I9)', async () => {
-    scene = await scenes.start(['--drain-time-ms', '500'])
+    scene = await scenes.start()
     scene.agent()
-    scene.envoy()
+    const envoy = scene.envoy()
     const names = Array.from({ length: 20 }, (_, index) => `m${String(index)}`)
     for (const name of names) await load(name)
     for (const name of names) await scene.rig.untilModel(name, ({ state }) => state === 'ModelAvailable')
+    envoy.withhold() // what is removed stays under way
     for (const name of names.slice(0, 10)) await unload(name)
     await expect(unload('m10')).rejects.toMatchObject({
       code: ABORTED,
       details: expect.stringContaining('ask again when the others are gone') as string,
     })
+    envoy.release()
     for (const name of names.slice(0, 10)) await scene.rig.untilGone(name)
     await unload('m10')
   })
@@ -89,6 +91,7 @@ describe('models', () => {
     scene = await scenes.start()
     await load('a')
     await load('b')
+    for (const name of ['a', 'b']) await scene.rig.untilModel(name, ({ state }) => state === 'ScheduleFailed')
     const updates = collect(scene.rig.api.SubscribeModelStatus({ subscriberName: 'late' }))
     await updates.until((message) => message.modelName === 'a')
     await updates.until((message) => message.modelName === 'b')

@@ -80,17 +80,17 @@ describe('a scheduler that does not lead', () => {
   })
 
   it('takes over when the leader is gone, and finishes what it began', async () => {
-    scene = await scenes.start(['--lease-ttl-ms', '300'])
+    scene = await scenes.start()
     await scene.rig.admin.apply(aModelResource('iris'))
     const other = await scene.another(standby)
     await scene.rig.stop()
-    await expect.poll(() => isLeading(other), { timeout: 10_000 }).toBe(true)
+    await expect.poll(() => isLeading(other)).toBe(true)
     await other.admin.apply(aModelResource('second'))
     expect((await other.admin.list('Model')).map(({ metadata }) => metadata.name)).toEqual(['iris', 'second'])
   })
 
   it('that lost the lease while it was paused cannot write any more (I7)', async () => {
-    scene = await scenes.start(['--lease-ttl-ms', '300'])
+    scene = await scenes.start(['--lease-ttl-ms', '1500'])
     await scene.rig.admin.apply(aModelResource('iris'))
     // What another leader does that the first has not heard of yet.
     await scenes.redis().command('SET', `{${scene.keyPrefix}}:fence`, '99999999999999')
@@ -105,7 +105,7 @@ describe('a scheduler that does not lead', () => {
       )
     await expect(scene.rig.admin.apply(aModelResource('stale'))).rejects.toMatchObject({ code: 'NOT_LEADER' })
     expect((await scene.rig.admin.list('Model')).map(({ metadata }) => metadata.name)).toEqual(['iris'])
-    await expect.poll(() => isLeading(scene.rig), { timeout: 10_000 }).toBe(true)
+    await expect.poll(() => isLeading(scene.rig)).toBe(true)
     await scene.rig.admin.apply(aModelResource('second'))
   })
 })
@@ -126,7 +126,7 @@ describe('a restart', () => {
       Array.from({ length: 3 }, () => 'ModelAvailable'),
     )
     const again = scene.envoy('envoy', undefined, versions)
-    await expect.poll(() => agent.connected(), { timeout: 10_000 }).toBe(true)
+    await expect.poll(() => agent.connected()).toBe(true)
     await scene.rig.admin.apply(aModelResource('d'))
     await scene.rig.untilModel('d', isAvailable)
     await again.until('the new route', () => again.targets().includes('d'))
@@ -168,7 +168,6 @@ describe('a restart', () => {
         async () =>
           (await grpcCall<{ awaitedServers: string[] }>((done) => scene.rig.api.SchedulerStatus({}, done)))
             .awaitedServers,
-        { timeout: 10_000 },
       )
       .toEqual([])
   })
@@ -196,7 +195,7 @@ describe('a restart', () => {
   })
 
   it('deleting everything that BullMQ keeps, under load, costs time and loses nothing', async () => {
-    scene = await scenes.start()
+    scene = await scenes.start([], { sweepMs: 3_000 })
     scene.agent({ memoryBytes: 1_000_000_000 })
     scene.envoy()
     const names = Array.from({ length: 40 }, (_, index) => `m${String(index)}`)
@@ -214,7 +213,7 @@ describe('a restart', () => {
     deleting = false
     await deleter
     // The wake-ups that ended drains are gone; the sweep of the loop finds what is left to do.
-    for (const name of names.slice(0, 20)) await untilGoneWithSweep(name)
+    for (const name of names.slice(0, 20)) await scene.rig.untilGone(name)
     for (const name of names.slice(20))
       await scene.rig.untilModel(
         name,
@@ -222,14 +221,6 @@ describe('a restart', () => {
       )
   })
 })
-
-async function untilGoneWithSweep(name: string): Promise<void> {
-  await expect
-    .poll(async () => (await scene.rig.admin.list('Model')).some(({ metadata }) => metadata.name === name), {
-      timeout: 45_000,
-    })
-    .toBe(false)
-}
 
 async function countingNodes(rig: SchedulerRig): Promise<number> {
   const response = await fetch(`http://127.0.0.1:${String(rig.ports.http)}/metrics`)

@@ -19,20 +19,20 @@ const path = () => join(folder, 'up.lock')
 
 test('a state folder that is a file is refused, naming the option', async () => {
   writeFileSync(path(), '')
-  await expect(openStateFolder(path(), AbortSignal.timeout(5_000))).rejects.toMatchObject({
+  await expect(openStateFolder(path(), AbortSignal.timeout(30_000))).rejects.toMatchObject({
     code: 'CONFIG_INVALID',
     message: expect.stringContaining(`--state-dir: ${path()} is no folder`) as string,
   })
 })
 
 test('a second one is refused, naming the process that has the lock', async () => {
-  const first = await openStateFolder(folder, AbortSignal.timeout(5_000))
-  await expect(openStateFolder(folder, AbortSignal.timeout(5_000))).rejects.toMatchObject({
+  const first = await openStateFolder(folder, AbortSignal.timeout(30_000))
+  await expect(openStateFolder(folder, AbortSignal.timeout(30_000))).rejects.toMatchObject({
     code: 'ALREADY_RUNNING',
     message: expect.stringContaining(`process ${String(process.pid)}`) as string,
   })
   first.release()
-  const second = await openStateFolder(folder, AbortSignal.timeout(5_000))
+  const second = await openStateFolder(folder, AbortSignal.timeout(30_000))
   second.release()
 })
 
@@ -72,7 +72,7 @@ test('whoever waits gets the lock when its holder dies', async () => {
 test('waiting ends at its deadline', async () => {
   const lock = tryLock(path())
   await expect(
-    waitForLock(path(), { deadlineMs: 200, signal: AbortSignal.timeout(5_000), onWait: () => undefined }),
+    waitForLock(path(), { deadlineMs: 200, signal: AbortSignal.timeout(30_000), onWait: () => undefined }),
   ).rejects.toMatchObject({ code: 'ALREADY_RUNNING' })
   if (lock.kind === 'held') lock.release()
 })

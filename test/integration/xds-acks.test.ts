@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { SILENCE_MS } from '../../xds/index.ts'
 import { shardName } from '../../xds/translate/names.ts'
 import { shardOf } from '../../xds/translate/shard.ts'
 import { connectFakeEnvoy, type FakeEnvoy, type FakeEnvoyOptions } from '../support/fake-envoy.ts'
@@ -9,8 +10,8 @@ afterEach(async () => {
   for (const stop of stops.splice(0).toReversed()) await stop()
 })
 
-async function start(): Promise<XdsScene> {
-  const scene = await startXds()
+async function start(now?: () => number): Promise<XdsScene> {
+  const scene = await startXds({}, 0, now)
   stops.push(() => scene.stop())
   return scene
 }
@@ -127,14 +128,17 @@ describe('ACKs', () => {
   })
 
   it('of three nodes the one that is silent for 5 s is reported as silent', async () => {
-    const scene = await start()
+    let nowMs = 0
+    const scene = await start(() => nowMs)
     scene.xds.load(change(1, { upsertEndpointSets: [endpointSet('s0')] }))
     const nodes = ['a', 'b', 'c'].map((id) => connect(scene, id))
     await Promise.all(['a', 'b', 'c'].map((id) => scene.acked(id, 1)))
     nodes[2]?.withhold()
     scene.xds.update(change(2, { upsertRoutes: [route('iris', 's0')] }))
     await Promise.all([scene.acked('a', 2), scene.acked('b', 2)])
+    nowMs = SILENCE_MS - 1
     expect(scene.node('c')?.silentSinceMs).toBeUndefined()
+    nowMs = SILENCE_MS
     await scene.until('c silent', () => scene.node('c')?.silentSinceMs !== undefined)
     expect(scene.node('a')?.silentSinceMs).toBeUndefined()
     nodes[2]?.release()

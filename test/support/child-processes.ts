@@ -11,7 +11,7 @@ export function nodeSpec(name: string, port: number, program: string, changes: P
     environment: { TEST_PORT: String(port) },
     after: [],
     readiness: { kind: 'http', url: `http://127.0.0.1:${String(port)}/` },
-    readyTimeoutMs: 10_000,
+    readyTimeoutMs: 30_000,
     stopStage: 0,
     stopTimeoutMs: 500,
     ...changes,
@@ -25,7 +25,7 @@ export const SERVE = `
 `
 
 /** Waits for a condition, or fails at the deadline saying what did not happen. */
-export async function eventually(what: string, condition: () => boolean, deadlineMs = 10_000): Promise<void> {
+export async function eventually(what: string, condition: () => boolean, deadlineMs = 30_000): Promise<void> {
   const giveUpAt = performance.now() + deadlineMs
   while (!condition()) {
     if (performance.now() > giveUpAt) throw new Error(`not within ${String(deadlineMs)} ms: ${what}`)

@@ -9,7 +9,7 @@ import type { TestMesh } from './mesh.ts'
 import { applyAvailable, until, writeTestArtifact } from './models.ts'
 import type { Load } from './open-loop.ts'
 
-const DEADLINE_MS = 30_000
+const DEADLINE_MS = 60_000
 
 export const experimentResource = (name: string, spec: ExperimentSpec): ExperimentResource => ({
   apiVersion: 'mlops.seldon.io/v1alpha1',

@@ -29,7 +29,7 @@ export interface FakePeer<Up, Down> {
 }
 
 const RECONNECT_MS = 50
-const WAIT_MS = 20_000
+const WAIT_MS = 60_000
 
 /** What the client of a fake peer is made with. */
 export const fakePeerClient = (schedulerPort: number) =>

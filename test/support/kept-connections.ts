@@ -24,7 +24,7 @@ export interface KeptConnections {
   close(): void
 }
 
-const DEADLINE_MS = 10_000
+const DEADLINE_MS = 30_000
 const AT_A_TIME = 8
 
 export async function keepConnections(port: number, count: number): Promise<KeptConnections> {

@@ -4,8 +4,9 @@ import { ServingError } from '../../kit/errors.ts'
 import { runProcess, type Started } from '../../kit/lifecycle.ts'
 import { createLogger } from '../../kit/log.ts'
 
-const STOP_DEADLINE_MS = 1_000
 const mode = process.argv[2] ?? ''
+/** Who hangs is to be noticed soon; others have time. */
+const STOP_DEADLINE_MS = mode === 'stop-hangs' ? 1_000 : 30_000
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 const keepAlive = createServer().listen(0, '127.0.0.1')
 const never = new Promise<void>(() => undefined)

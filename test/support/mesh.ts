@@ -99,7 +99,7 @@ export interface TestMesh {
 
 const HOST = '127.0.0.1'
 const FOLDER_PREFIX = 'millrace-mesh-'
-const RESTART_TIMEOUT_MS = 20_000
+const RESTART_TIMEOUT_MS = 60_000
 
 export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh> {
   await endAbandoned(tmpdir(), FOLDER_PREFIX)

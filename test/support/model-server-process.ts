@@ -10,7 +10,7 @@ import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
 import { MILLRACE, testProgram } from './programs.ts'
 import { packageRoot } from '../../kit/root.ts'
 
-const START_DEADLINE_MS = 20_000
+const START_DEADLINE_MS = 60_000
 
 export interface ModelServerProcess {
   readonly url: string

@@ -100,6 +100,17 @@ export function startLoad(options: LoadOptions): Load {
   }
 }
 
+/** Who answered what was sent from then on. */
+export const servedSince = ({ outcomes }: Pick<Load, 'outcomes'>, sinceMs: number): ReadonlySet<string> =>
+  new Set(outcomes.filter(({ sentAtMs }) => sentAtMs > sinceMs).map(({ servedBy }) => servedBy))
+
+/**
+ * Failures that the death of a process does not excuse: of requests that had ended before it was killed, or that were sent when it
+ * was gone. What was on the wire may fail, however much that was.
+ */
+export const notInFlight = ({ failed }: LoadReport, killedMs: number, goneMs: number): readonly Outcome[] =>
+  failed.filter(({ sentAtMs, endedAtMs }) => sentAtMs > goneMs || endedAtMs < killedMs)
+
 /** Every failed request on a line of its own, for the test's output and its assertion message. */
 export function describeFailures(report: LoadReport): string {
   const first = report.outcomes[0]?.sentAtMs ?? 0

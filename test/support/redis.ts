@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 
-const START_DEADLINE_MS = 15_000
+const START_DEADLINE_MS = 60_000
 
 export interface TestRedis {
   readonly url: string

@@ -15,7 +15,7 @@ export interface StartedCli {
   printed(text: string): Promise<void>
 }
 
-const DEADLINE_MS = 30_000
+const DEADLINE_MS = 60_000
 
 export function startCli(
   argv: readonly string[],

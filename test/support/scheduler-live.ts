@@ -6,7 +6,7 @@ import { createFakeAgent, type FakeAgent, type FakeAgentOptions } from './fake-a
 import { connectFakeEnvoy, type FakeEnvoy, type FakeEnvoyOptions } from './fake-envoy.ts'
 import { createFakeGateway, type FakeGateway, type FakeGatewayOptions } from './fake-gateway.ts'
 import { startRedis, type TestRedis } from './redis.ts'
-import { freshPrefix, type SchedulerRig, startSchedulerRig } from './scheduler-rig.ts'
+import { freshPrefix, type RigOptions, type SchedulerRig, startSchedulerRig } from './scheduler-rig.ts'
 
 export interface LiveScene {
   /** The scheduler that runs now. */
@@ -30,7 +30,7 @@ const SETTLE_MS = 300
 export interface LiveScenes {
   readonly redis: () => TestRedis
   /** A scene over a store of its own. */
-  readonly start: (flags?: readonly string[]) => Promise<LiveScene>
+  readonly start: (flags?: readonly string[], rig?: Pick<RigOptions, 'sweepMs'>) => Promise<LiveScene>
   /** The messages of a stream. */
   readonly collect: <Message>(stream: ClientReadableStream<Message>) => ReturnType<typeof collectStream<Message>>
 }
@@ -52,8 +52,8 @@ export function useLiveScenes(): LiveScenes {
   })
   return {
     redis: () => redis,
-    start: async (flags) => {
-      const scene = await createLiveScene(redis, flags)
+    start: async (flags, rig) => {
+      const scene = await createLiveScene(redis, flags, rig)
       scenes.push(scene)
       return scene
     },
@@ -64,12 +64,16 @@ export function useLiveScenes(): LiveScenes {
   }
 }
 
-async function createLiveScene(redis: TestRedis, flags: readonly string[] = []): Promise<LiveScene> {
+async function createLiveScene(
+  redis: TestRedis,
+  flags: readonly string[] = [],
+  rigOptions: Pick<RigOptions, 'sweepMs'> = {},
+): Promise<LiveScene> {
   const keyPrefix = freshPrefix()
   const parts: { close(): void }[] = []
   const others: SchedulerRig[] = []
   const start = (more: readonly string[]): Promise<SchedulerRig> =>
-    startSchedulerRig({ redisUrl: redis.url, keyPrefix, flags: [...flags, ...more] })
+    startSchedulerRig({ redisUrl: redis.url, keyPrefix, flags: [...flags, ...more], ...rigOptions })
   let rig = await start([])
   return {
     get rig() {

@@ -12,7 +12,7 @@ import { type Logger, silentLogger } from '../../kit/log.ts'
 import { schedulerProcess } from '../../scheduler/config.ts'
 import { type SchedulerPorts, startScheduler } from '../../scheduler/scheduler.ts'
 
-const WAIT_MS = 20_000
+const WAIT_MS = 60_000
 
 export interface SchedulerRig extends Running {
   readonly ports: SchedulerPorts
@@ -20,7 +20,7 @@ export interface SchedulerRig extends Running {
   readonly api: InstanceType<typeof Scheduler>
   /** What it could not go on after. */
   readonly fatal: readonly ServingError[]
-  /** Waits until the model's status satisfies; fails after 20 s saying what it was last. */
+  /** Waits until the model's status satisfies; fails after a minute saying what it was last. */
   untilModel(name: string, wanted: (status: ModelStatus) => boolean): Promise<ModelStatus>
   untilPipeline(name: string, wanted: (status: PipelineStatus) => boolean): Promise<PipelineStatus>
   untilGone(name: string, kind?: 'Model' | 'Pipeline'): Promise<void>
@@ -31,6 +31,8 @@ export interface RigOptions {
   readonly keyPrefix: string
   readonly flags?: readonly string[]
   readonly log?: Logger
+  /** Instead of 30 s. */
+  readonly sweepMs?: number
 }
 
 /** A manifest as users apply it. */
@@ -64,6 +66,7 @@ export async function startSchedulerRig(options: RigOptions): Promise<SchedulerR
       parts.push(running)
     },
     onFatal: (error) => fatal.push(error),
+    ...(options.sweepMs === undefined ? {} : { sweepMs: options.sweepMs }),
   })
   const address = `127.0.0.1:${String(ports.grpc)}`
   const admin = createAdminClient(address)

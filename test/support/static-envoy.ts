@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Json } from '../../xds/proto/encode.ts'
 
-const START_DEADLINE_MS = 30_000
+const START_DEADLINE_MS = 60_000
 const SERVING = 'starting main dispatch loop'
 
 export interface StaticEnvoy {

@@ -9,9 +9,9 @@ import { parseIdentity, type ProcessIdentity } from '../../up/process-identity.t
 import { eventually } from './child-processes.ts'
 
 const RUNNING_LINE = 'Millrace is running'
-const START_DEADLINE_MS = 60_000
-/** Three times what is promised. */
-export const UP_STOP_MS = 3 * 5_000
+const START_DEADLINE_MS = 90_000
+/** Several times what is promised, 5 s. */
+export const UP_STOP_MS = 30_000
 
 export interface UpProcess {
   readonly process: ChildProcess
@@ -68,13 +68,21 @@ export function runUp(folder: string, portOffset: number, flags: readonly string
 /** The children of an `up` that its pid files name, by name. */
 export function childrenOf(folder: string): ReadonlyMap<string, ProcessIdentity> {
   const pids = join(folder, 'run')
-  return new Map(readdirSync(pids).map((file) => [file.replace(/\.pid$/, ''), identityIn(join(pids, file))] as const))
+  return new Map(
+    readdirSync(pids).flatMap((file) => {
+      const identity = identityIn(join(pids, file))
+      return identity === undefined ? [] : [[file.replace(/\.pid$/, ''), identity] as const]
+    }),
+  )
 }
 
-function identityIn(path: string): ProcessIdentity {
-  const identity = parseIdentity(readFileSync(path, 'utf8'))
-  if (identity === undefined) throw new Error(`${path} names no process`)
-  return identity
+/** Undefined: the file is just being written, or was taken away since it was listed. */
+function identityIn(path: string): ProcessIdentity | undefined {
+  try {
+    return parseIdentity(readFileSync(path, 'utf8'))
+  } catch {
+    return undefined
+  }
 }
 
 /** A --port-offset of which the ports of so many replicas are free and below those of outgoing connections. */

@@ -11,7 +11,7 @@ export function createWaiters(): Waiters {
     look() {
       for (const check of waiting) check()
     },
-    until(what, predicate, deadlineMs = 30_000) {
+    until(what, predicate, deadlineMs = 60_000) {
       if (predicate()) return Promise.resolve()
       return new Promise((resolve, reject) => {
         const check = (): void => {

@@ -200,7 +200,7 @@ test('records that nobody waits for may be refused', async () => {
 
 test('a journal that does not answer ends the request at its deadline', async () => {
   const { run, call } = scene()
-  const { ended } = run(CHAIN, {}, 60)
+  const { ended } = run(CHAIN, {}, 400)
   ;(await call(0)).end(answered('X'))
   ;(await call(1)).end(answered('Y'))
   expect(await ended).toMatchObject({ kind: 'failed', failure: { code: 'DEADLINE_EXCEEDED', source: 'p' } })
@@ -224,7 +224,7 @@ test('a step that fails is named; the error is recorded for the pipeline and amo
 
 test('a step that never answers ends at the deadline and is cancelled', async () => {
   const { run, call, records, runner } = scene()
-  const { ended } = run(CHAIN, {}, 50)
+  const { ended } = run(CHAIN, {}, 200)
   records[0]?.acknowledge()
   expect(await ended).toMatchObject({ kind: 'failed', failure: { code: 'DEADLINE_EXCEEDED' } })
   expect((await call(0)).cancelled).toBe(true)
@@ -262,7 +262,7 @@ test('a side branch goes on after the answer, and the plan is idle only when it 
 
 test('a side branch ends at the deadline of its request', async () => {
   const { run, call, calls, runner } = scene()
-  const { ended } = run(SIDE, { record: 'none' }, 80)
+  const { ended } = run(SIDE, { record: 'none' }, 400)
   await call(1)
   calls.find(({ model }) => model === 'a')?.end(answered('X'))
   await ended

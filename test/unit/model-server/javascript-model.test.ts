@@ -51,9 +51,9 @@ it('a model that cannot be loaded again is tried after growing pauses, until it 
   )
   die()
   await expect(infer()).rejects.toMatchObject({ code: 'MODEL_RESTARTING' })
-  await expect.poll(() => pausesMs.length, { timeout: 5_000 }).toBe(5)
+  await expect.poll(() => pausesMs.length).toBeGreaterThanOrEqual(5)
   expect(pausesMs[0]).toBe(0)
-  for (const [index, pauseMs] of pausesMs.slice(1).entries()) {
+  for (const [index, pauseMs] of pausesMs.slice(1, 5).entries()) {
     expect(pauseMs).toBeGreaterThanOrEqual(50 * 2 ** index)
     expect(pauseMs).toBeLessThanOrEqual(100 * 2 ** index)
   }
@@ -89,12 +89,12 @@ it('calls come one after the other, and one whose caller went away while it wait
   )
   const gone = new AbortController()
   const calls = [infer(), infer(gone.signal), infer()]
-  await expect.poll(() => begun, { timeout: 5_000 }).toEqual([1])
+  await expect.poll(() => begun).toEqual([1])
   gone.abort()
   await expect(calls[1]).rejects.toMatchObject({ code: 'CANCELLED' })
   finish.shift()?.()
   expect(await calls[0]).toEqual([])
-  await expect.poll(() => begun, { timeout: 5_000 }).toEqual([1, 2])
+  await expect.poll(() => begun).toEqual([1, 2])
   finish.shift()?.()
   expect(await calls[2]).toEqual([])
   expect(begun).toEqual([1, 2])

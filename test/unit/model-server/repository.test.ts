@@ -67,7 +67,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 const until = async (condition: () => boolean): Promise<void> => {
-  const deadline = Date.now() + 5_000
+  const deadline = Date.now() + 30_000
   while (!condition()) {
     if (Date.now() > deadline) throw new Error('condition not met in time')
     await new Promise((resolve) => setImmediate(resolve))
