@@ -13,6 +13,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   pipelines: async () => (await import('./pipelines/pipelines.ts')).pipelines,
   'many-pipelines': async () => (await import('./pipelines/many.ts')).manyPipelines,
   stream: async () => (await import('./stream/stream.ts')).stream,
+  'many-streams': async () => (await import('./stream/many.ts')).manyStreams,
   consume: async () => (await import('./consume/consume.ts')).consume,
   experiments: async () => (await import('./experiments/experiments.ts')).experiments,
   restart: async () => (await import('./restart/restart.ts')).restart,

@@ -32,14 +32,31 @@ export interface StreamLoad {
   readonly seconds: number
   readonly p50Ms: number
   readonly p99Ms: number
+  readonly maxMs: number
 }
 
 export interface StreamClient {
-  /** Resolves when records that come to it would be seen. */
-  watch(end: TopicEnd): Promise<void>
-  /** So many records on their way all the time; each is timed from handing it over to its result. @throws ServingError */
-  load(way: Way, options: { readonly underWay: number; readonly seconds: number }): Promise<StreamLoad>
+  /** Resolves when records that come there would be seen. */
+  watch(ends: readonly TopicEnd[]): Promise<void>
+  /** One record; milliseconds until its result. @throws ServingError */
+  send(way: Way): Promise<number>
+  /** So many records on their way all the time, until it is time to end; each is timed from handing it over to its result. @throws ServingError */
+  load(
+    way: Way,
+    options: { readonly underWay: number; readonly until: (nowMs: number) => boolean },
+  ): Promise<StreamLoad>
   close(): Promise<void>
+}
+
+export const through = (kind: 'model' | 'pipeline', name: string): Way => ({
+  from: { kind, name, side: 'inputs' },
+  to: { kind, name, side: 'outputs' },
+})
+
+/** For `load`. */
+export const forSeconds = (seconds: number): ((nowMs: number) => boolean) => {
+  const untilMs = performance.now() + seconds * 1_000
+  return (nowMs) => nowMs >= untilMs
 }
 
 const SPACE: TopicSpace = { prefix: 'seldon', namespace: 'default' }
@@ -129,16 +146,16 @@ export function startStreamClient(bootstrapServers: string, folder: string): Str
   }
 
   return {
-    watch: async (end) => {
-      await journal.ensureTopics([end])
-      await consumer.assign(topicName(SPACE, end))
+    watch: async (ends) => {
+      await journal.ensureTopics(ends)
+      await Promise.all(ends.map((end) => consumer.assign(topicName(SPACE, end))))
     },
-    load: async (way, { underWay, seconds }) => {
+    send,
+    load: async (way, { underWay, until }) => {
       const startedMs = performance.now()
-      const untilMs = startedMs + seconds * 1_000
       const took: number[] = []
       const one = async (): Promise<void> => {
-        while (performance.now() < untilMs) took.push(await send(way))
+        while (!until(performance.now())) took.push(await send(way))
       }
       await Promise.all(Array.from({ length: underWay }, one))
       return {
@@ -146,6 +163,7 @@ export function startStreamClient(bootstrapServers: string, folder: string): Str
         seconds: (performance.now() - startedMs) / 1_000,
         p50Ms: percentile(took, 0.5),
         p99Ms: percentile(took, 0.99),
+        maxMs: Math.max(...took),
       }
     },
     close: async () => {

@@ -12,7 +12,14 @@ import { type ArenaPipeline, MODEL, openArena, type Shape } from '../pipelines/a
 import { cpuSeconds } from '../support/cpu.ts'
 import { buildNative } from '../support/native.ts'
 import { median } from '../support/statistics.ts'
-import { startStreamClient, type StreamClient, type StreamLoad, type Way } from './stream-client.ts'
+import {
+  forSeconds,
+  startStreamClient,
+  type StreamClient,
+  type StreamLoad,
+  through,
+  type Way,
+} from './stream-client.ts'
 
 const EXECUTIONS = ['direct'] as const
 type Execution = (typeof EXECUTIONS)[number]
@@ -45,12 +52,7 @@ interface Arena {
   readonly client: StreamClient
 }
 
-const end = (kind: 'model' | 'pipeline', name: string, side: 'inputs' | 'outputs'): TopicEnd => ({ kind, name, side })
-const through = (kind: 'model' | 'pipeline', name: string): Way => ({
-  from: end(kind, name, 'inputs'),
-  to: end(kind, name, 'outputs'),
-})
-const HOP = end('model', 'bench-hop', 'inputs')
+const HOP: TopicEnd = { kind: 'model', name: 'bench-hop', side: 'inputs' }
 
 const pipelineName = (shape: Shape, execution: Execution): string => `${shape}-${execution}`
 const PIPELINES = EXECUTIONS.flatMap((execution) =>
@@ -97,7 +99,7 @@ export const stream: Bench = {
 }
 
 async function measure(arena: Arena, { rounds, seconds }: Length): Promise<readonly Round[]> {
-  for (const { way } of CONTENDERS) await arena.client.watch(way.to)
+  await arena.client.watch(CONTENDERS.map(({ way }) => way.to))
   for (const contender of CONTENDERS) await oneRound(arena, contender, MANY, WARM_UP_SECONDS)
   const measured: Round[] = []
   for (const underWay of [1, MANY]) {
@@ -117,7 +119,7 @@ async function oneRound(
   const pids = new Map([...PROCESSES.map((name) => [name, mesh.pid(name)] as const), ['kafka', broker.pid] as const])
   const used = () => [...pids].map(([name, pid]) => [name, cpuSeconds(pid)] as const)
   const before = new Map<string, number>(used())
-  const load = await client.load(way, { underWay, seconds })
+  const load = await client.load(way, { underWay, until: forSeconds(seconds) })
   const cpuMs = used().map(
     ([name, after]) => [name, (1_000 * (after - (before.get(name) ?? 0))) / load.records] as const,
   )

@@ -14,12 +14,20 @@ export interface KafkaTopicsOptions {
   readonly maxRecordBytes: number
 }
 
+interface Together {
+  readonly names: Set<string>
+  readonly made: Promise<void>
+  callers: number
+}
+
 export class KafkaTopics {
   readonly #admin: KafkaAdmin
   readonly #options: KafkaTopicsOptions
   #brokers = 0
   /** One at a time: creating many takes its time in the controller, and the same topics may be asked for twice. */
   #last: Promise<unknown> = Promise.resolve()
+  /** Asked for while others are made. */
+  #together: Together | undefined
 
   constructor(admin: KafkaAdmin, options: KafkaTopicsOptions) {
     this.#admin = admin
@@ -46,16 +54,35 @@ export class KafkaTopics {
     return this.ensureNames(this.#names(ends))
   }
 
-  ensureNames(names: readonly string[]): Promise<void> {
-    return this.#next(async () => {
-      if (this.#brokers === 0) await this.countBrokers()
-      const { partitions, maxRecordBytes: maxMessageBytes } = this.#options
-      const { replicationFactor } = this
-      const there = await this.#admin.partitions(names)
-      const missing = names.filter((name) => !there.has(name))
-      if (missing.length > 0)
-        await this.#admin.createTopics(missing, { partitions, replicationFactor, maxMessageBytes })
+  /** What many ask for meanwhile is made together: a thousand pipelines begin at once. */
+  async ensureNames(names: readonly string[]): Promise<void> {
+    const together = (this.#together ??= this.#begin())
+    together.callers += 1
+    for (const name of names) together.names.add(name)
+    try {
+      await together.made
+    } catch (error) {
+      if (together.callers === 1) throw error
+      await this.#next(() => this.#make(names)) // it may be another one's topic that cannot be made
+    }
+  }
+
+  #begin(): Together {
+    const names = new Set<string>()
+    const made = this.#next(() => {
+      this.#together = undefined
+      return this.#make([...names])
     })
+    return { names, callers: 0, made }
+  }
+
+  async #make(names: readonly string[]): Promise<void> {
+    if (this.#brokers === 0) await this.countBrokers()
+    const { partitions, maxRecordBytes: maxMessageBytes } = this.#options
+    const { replicationFactor } = this
+    const there = await this.#admin.partitions(names)
+    const missing = names.filter((name) => !there.has(name))
+    if (missing.length > 0) await this.#admin.createTopics(missing, { partitions, replicationFactor, maxMessageBytes })
   }
 
   delete(ends: readonly TopicEnd[]): Promise<void> {
