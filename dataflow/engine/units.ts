@@ -133,7 +133,12 @@ export function createUnits(deps: UnitsDeps): Units {
     },
     names: () => [...units.keys()],
     refresh: (pipeline) => {
-      if (units.get(pipeline)?.ended === undefined && units.has(pipeline)) deps.topics.refresh(pipeline)
+      const unit = units.get(pipeline)
+      const isRead = (): boolean => unit !== undefined && units.get(pipeline) === unit && unit.ended === undefined
+      // Before, nothing of it may run: what was begun is not known yet.
+      void unit?.begun.then(() => {
+        if (isRead()) deps.topics.refresh(pipeline)
+      })
     },
     stop: async (waitMs) => {
       await Promise.all([...units].map(([pipeline, unit]) => (unit.ended ??= end(pipeline, unit, waitMs))))
