@@ -8,6 +8,8 @@ export const CODE = {
   unknownTopic: 3,
   notLeader: 6,
   messageTooLarge: 10,
+  coordinatorLoading: 14,
+  noCoordinator: 15,
   batchTooLarge: 18,
   topicExists: 36,
   invalidPartitions: 37,
@@ -63,3 +65,17 @@ export function toKafkaError(what: string, error: unknown): ServingError {
     return new ServingError('NOT_FOUND', `${what}: there is no record at this offset`, { cause: error })
   return new ServingError('KAFKA_UNAVAILABLE', text, { cause: error })
 }
+
+/** The library throws an answer in which one part failed: the others count all the same. */
+export async function despiteErrors<T>(answer: Promise<T>, isAnswer: (value: unknown) => value is T): Promise<T> {
+  try {
+    return await answer
+  } catch (error) {
+    for (const { response } of eachError(error)) if (isAnswer(response)) return response
+    throw error
+  }
+}
+
+/** Whether it is what the library made of an answer that has this list. */
+export const isRecordWith = (value: unknown, list: string): boolean =>
+  typeof value === 'object' && value !== null && Array.isArray((value as Record<string, unknown>)[list])

@@ -3,26 +3,23 @@
  * and fails as a whole when one partition does; so its wire format is used alone.
  */
 import {
-  ConnectionPool,
+  type ConnectionPool,
   fetchV15,
   GenericError,
   listOffsetsV7,
-  metadataV12,
-  parseBroker,
   UnsupportedCompressionError,
 } from '@platformatic/kafka'
 import { ServingError } from '../../kit/errors.ts'
 import { readBatches } from './batches.ts'
+import { Brokers } from './brokers.ts'
 import type { FetchPoint, KafkaPoller, Polled, PollLane, PollOptions, Position, TopicFacts } from './client.ts'
 import type { KafkaConnection } from './connection.ts'
-import { CODE, eachError, reasonOf, toKafkaError } from './failures.ts'
+import { CODE, despiteErrors, isRecordWith, reasonOf, toKafkaError } from './failures.ts'
 import { FetchSession } from './fetch-session.ts'
-import { libraryOptions } from './library-options.ts'
 import { AT, byTopic } from './reader.ts'
 
 /** How long an answer may take beyond the wait that was asked for. */
 const LATE_MS = 5_000
-const DEFAULT_PORT = 9_092
 const READ_UNCOMMITTED = 0
 const ANY_REPLICA = -1
 const UNKNOWN_EPOCH = -1
@@ -32,57 +29,28 @@ const NO_SESSION = { sessionId: 0, epoch: -1, forgotten: [] } as const
 const SESSION_CODES: ReadonlySet<number> = new Set([70, 71, 106])
 
 type FetchResponse = fetchV15.FetchResponse
-interface Broker {
-  readonly host: string
-  readonly port: number
-}
 
 export function createPoller(connection: KafkaConnection, clientId: string): KafkaPoller {
   return new Poller(connection, clientId)
 }
 
 class Poller implements KafkaPoller {
-  readonly #bootstrap: readonly Broker[]
-  readonly #asking: ConnectionPool
+  readonly #brokers: Brokers
   readonly #lanes: Readonly<Record<PollLane, ConnectionPool>>
   readonly #sessions = new Map<number, FetchSession>()
-  #brokers = new Map<number, Broker>()
 
   constructor(connection: KafkaConnection, clientId: string) {
-    const options = libraryOptions(connection, clientId)
-    const pool = (): ConnectionPool => {
-      const created = new ConnectionPool(clientId, options)
-      created.on('connecting', ({ connection: begun }) => {
-        begun.on('error', () => undefined) // told to whoever asked over it
-      })
-      return created
-    }
-    this.#bootstrap = connection.bootstrapServers.map((server) => parseBroker(server, DEFAULT_PORT))
-    this.#asking = pool()
-    this.#lanes = { waiting: pool(), urgent: pool() }
+    this.#brokers = new Brokers(connection, clientId)
+    this.#lanes = { waiting: this.#brokers.pool(), urgent: this.#brokers.pool() }
   }
 
-  async topics(names: readonly string[]): Promise<ReadonlyMap<string, TopicFacts>> {
-    try {
-      const connection = await this.#asking.getFirstAvailable([...this.#bootstrap, ...this.#brokers.values()])
-      const answer = await despiteErrors(metadataV12.api.async(connection, [...names], false, false), isMetadata)
-      this.#brokers = new Map(answer.brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]))
-      const found = new Map<string, TopicFacts>()
-      for (const { errorCode, name, topicId, partitions } of answer.topics) {
-        if (typeof name !== 'string' || errorCode === CODE.unknownTopic) continue
-        const leaders: number[] = []
-        for (const { partitionIndex, leaderId } of partitions) leaders[partitionIndex] = leaderId
-        if (leaders.length > 0) found.set(name, { id: topicId, leaders })
-      }
-      return found
-    } catch (error) {
-      throw toKafkaError('the topics cannot be asked for', error)
-    }
+  topics(names: readonly string[]): Promise<ReadonlyMap<string, TopicFacts>> {
+    return this.#brokers.topics(names)
   }
 
   async offsets(node: number, of: readonly Pick<Position, 'topic' | 'partition'>[], at: keyof typeof AT) {
     try {
-      const connection = await this.#asking.get(this.#broker(node))
+      const connection = await this.#brokers.toAsk(node)
       const topics = byTopic(of).map(([name, some]) => ({
         name,
         partitions: some.map(({ partition }) => ({
@@ -115,8 +83,7 @@ class Poller implements KafkaPoller {
   }
 
   async close(): Promise<void> {
-    const pools = [this.#asking, this.#lanes.waiting, this.#lanes.urgent]
-    await Promise.all(pools.map((pool) => pool.close().catch(() => undefined))) // closing changes nothing any more
+    await this.#brokers.close()
   }
 
   async #pollWithSession<P extends FetchPoint>(node: number, points: readonly P[], options: PollOptions) {
@@ -172,8 +139,7 @@ class Poller implements KafkaPoller {
     request: ReturnType<FetchSession['next']>,
     { maxWaitMs, maxBytes, maxPartitionBytes }: PollOptions,
   ): Promise<FetchResponse> {
-    const broker = this.#broker(node)
-    const connection = await this.#lanes[lane].get(broker)
+    const connection = await this.#lanes[lane].get(this.#brokers.of(node))
     const topics = byTopicId(request.told).map(([topicId, some]) => ({
       topicId,
       partitions: some.map(({ partition, offset }) => ({
@@ -208,27 +174,8 @@ class Poller implements KafkaPoller {
       clearTimeout(late)
     }
   }
-
-  #broker(node: number): Broker {
-    const broker = this.#brokers.get(node)
-    if (broker === undefined) throw new ServingError('KAFKA_UNAVAILABLE', `broker ${String(node)} is not there`)
-    return broker
-  }
 }
 
-/** The library throws an answer in which one part failed: the others count all the same. */
-async function despiteErrors<T>(answer: Promise<T>, isAnswer: (value: unknown) => value is T): Promise<T> {
-  try {
-    return await answer
-  } catch (error) {
-    for (const { response } of eachError(error)) if (isAnswer(response)) return response
-    throw error
-  }
-}
-
-const isRecordWith = (value: unknown, list: string): boolean =>
-  typeof value === 'object' && value !== null && Array.isArray((value as Record<string, unknown>)[list])
-const isMetadata = (value: unknown): value is metadataV12.MetadataResponse => isRecordWith(value, 'brokers')
 const isListOffsets = (value: unknown): value is listOffsetsV7.ListOffsetsResponse => isRecordWith(value, 'topics')
 const isFetch = (value: unknown): value is FetchResponse => isRecordWith(value, 'responses')
 
