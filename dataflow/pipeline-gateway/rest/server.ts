@@ -72,10 +72,11 @@ async function answer(
   response: ServerResponse,
 ): Promise<Answer> {
   const route = parseRoute(request.method ?? '', request.url ?? '')
-  const values = valuesOf(request)
+  const fields = fieldsOf(request)
+  const values = valuesOf(fields)
   switch (route.kind) {
     case 'infer': {
-      const passed = passedOf(request)
+      const passed = fields.filter(isForSteps)
       let parsed: InferenceRequest | undefined
       const result = await gateway.infer(
         {
@@ -144,20 +145,20 @@ const withHeaders = (answer: Answer, headers: OutgoingHttpHeaders): Answer => ({
   headers: { ...(headers as Answer['headers']), ...answer.headers },
 })
 
-/** From the raw list, in which nothing was joined yet. */
-function valuesOf(request: IncomingMessage): HeaderValues {
-  return (name) => request.headersDistinct[name] ?? []
+/** From the raw list, in which nothing was joined yet: Node's own views of it cost more than all that is asked of them. */
+function fieldsOf({ rawHeaders }: IncomingMessage): CallHeaders {
+  const fields: (readonly [string, string])[] = []
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2)
+    fields.push([(rawHeaders[index] ?? '').toLowerCase(), rawHeaders[index + 1] ?? ''])
+  return fields
+}
+
+function valuesOf(fields: CallHeaders): HeaderValues {
+  return (asked) => fields.flatMap(([name, value]) => (name === asked ? [value] : []))
 }
 
 /** gRPC carries nothing else. */
 const PRINTABLE = /^[\x20-\x7e]*$/
 
-function passedOf({ rawHeaders }: IncomingMessage): CallHeaders {
-  const passed: (readonly [string, string])[] = []
-  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-    const name = (rawHeaders[index] ?? '').toLowerCase()
-    const value = rawHeaders[index + 1] ?? ''
-    if (isPassed(name) && name !== REQUEST_ID_HEADER && PRINTABLE.test(value)) passed.push([name, value])
-  }
-  return passed
-}
+const isForSteps = ([name, value]: CallHeaders[number]): boolean =>
+  isPassed(name) && name !== REQUEST_ID_HEADER && PRINTABLE.test(value)
