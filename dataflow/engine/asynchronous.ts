@@ -19,6 +19,7 @@ import { writeError } from './error-record.ts'
 import { type Identity, identify } from './identity.ts'
 import { readInput, tellPoison } from './input.ts'
 import { insist } from './insist.ts'
+import type { Scope } from './scope.ts'
 import type { Turns } from './turns.ts'
 
 export interface AsynchronousDeps {
@@ -27,8 +28,6 @@ export interface AsynchronousDeps {
   readonly turns: Turns
   readonly log: Logger
   readonly count: (pipeline: string, outcome: Outcome) => void
-  /** Ends what runs when the engine stops. */
-  readonly signal: AbortSignal
 }
 
 export type Outcome = 'answered' | 'failed' | 'poison' | 'lost'
@@ -41,8 +40,11 @@ export interface Begun {
   readonly answers: ReadonlyMap<string, InferenceResponse>
 }
 
-/** Never rejects. False: the engine stopped before; whoever reads the record next runs it. */
-export type RunRecord = (held: HeldPlan, record: IncomingRecord, begun?: Begun) => Promise<boolean>
+/** Nothing of it can be used again, but its records may be there twice. */
+export const MAYBE_BEGUN: Begun = { version: 0, answers: new Map() }
+
+/** Never rejects. False: it goes elsewhere, or the engine stopped; whoever reads the record next runs it. */
+export type RunRecord = (held: HeldPlan, record: IncomingRecord, scope: Scope, begun?: Begun) => Promise<boolean>
 
 const REPLAYED: JournalHeaders = [[REPLAYED_HEADER, '1']]
 const NO_ANSWERS: ReadonlyMap<string, InferenceResponse> = new Map()
@@ -52,14 +54,15 @@ interface Running {
   readonly identity: Identity
   readonly request: InferenceRequest
   readonly timeoutMs: number
+  readonly signal: AbortSignal
 }
 
 export function createAsynchronous(deps: AsynchronousDeps): RunRecord {
-  const { runner, journal, turns, log, count, signal } = deps
+  const { runner, journal, turns, log, count } = deps
 
   /** @throws ServingError of the journal: Kafka has no result of it */
   const runOnce = async (one: Running, begun: Begun | undefined, isAgain: boolean): Promise<void> => {
-    const { held, identity, request, timeoutMs } = one
+    const { held, identity, request, timeoutMs, signal } = one
     let terminal: Promise<void> | undefined
     const again = begun !== undefined || isAgain ? REPLAYED : []
     const end = await runner.run({
@@ -90,22 +93,26 @@ export function createAsynchronous(deps: AsynchronousDeps): RunRecord {
     count(held.pipeline, end.kind)
   }
 
-  return async (held, record, begun) => {
+  return async (held, record, scope, begun) => {
     const identity = identify(record, held.pipeline, journal.partitions)
     const { pipeline } = held
     const content = readInput(held, record)
     if (content.kind === 'poison') {
-      const isTold = await tellPoison(deps, held, record, identity, content.error)
+      const isTold = await tellPoison({ journal, log, signal: scope.signal }, held, record, identity, content.error)
       if (isTold) count(pipeline, 'poison')
       return isTold
     }
     const give = await turns.take()
+    const leave = scope.enter()
     try {
+      if (leave === undefined) return false
       const { request, timeoutMs } = content
-      const one = { held, identity, request, timeoutMs }
+      const { signal } = scope
+      const one = { held, identity, request, timeoutMs, signal }
       const what = 'a result could not be recorded: the request is run again'
       return await insist({ what, pipeline, signal, log }, (isAgain) => runOnce(one, begun, isAgain))
     } finally {
+      leave?.()
       give()
     }
   }

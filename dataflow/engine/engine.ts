@@ -28,6 +28,8 @@ import { lookAtUnread } from './unread.ts'
 
 const COMMIT_EVERY_MS = 300
 const TICK_MS = 1_000
+/** How long requests of a pipeline that goes elsewhere may take to finish: less than the scheduler waits for them. */
+const HAND_OVER_MS = 25_000
 /** Side branches go on after a request has ended. */
 const RUNNING_PER_TURN = 4
 /** Of requests over topics, that are remembered. */
@@ -63,7 +65,7 @@ export async function startEngine(
     connected: () => session.connected,
   })
   const turns = createTurns(config.maxRequests)
-  const run = createAsynchronous({ runner, journal, turns, log, count, signal: stopping.signal })
+  const run = createAsynchronous({ runner, journal, turns, log, count })
   const alive = createGatewaysAlive(Date.now, () => session.connected)
   const orphans = createOrphans({
     reader,
@@ -107,10 +109,12 @@ export async function startEngine(
     journal,
     consumer: () => consumer,
     plan: plans.serving,
-    lookAtUnread: (held) => lookAtUnread(reader, space, held, group),
+    lookAtUnread: (held, isHandedOver) =>
+      lookAtUnread(reader, space, held, group, isHandedOver ? 0 : config.maxInFlightPerPartition),
     run,
     topics,
     orphans,
+    signal: stopping.signal,
     log,
   })
   const consumer = startConsumer(
@@ -126,8 +130,9 @@ export async function startEngine(
     kind: 'PIPELINE',
     file: unitsFile,
     onAssign: units.begin,
-    onRevoke: (pipeline) => units.end(pipeline, config.drainTimeoutMs),
+    onRevoke: (pipeline) => units.end(pipeline, HAND_OVER_MS),
     report: send,
+    signal: stopping.signal,
     log,
   })
 

@@ -5,13 +5,15 @@
 import { backoffMs, pause } from '../../kit/backoff.ts'
 import { ServingError, toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
+import { bytesOf } from '../consumer/held-partition.ts'
 import { topicName, type TopicSpace } from '../journal/topics.ts'
 import type { IncomingRecord, KafkaReader } from '../kafka/client.ts'
 import type { HeldPlan } from '../control/held-plans.ts'
-import type { Begun, RunRecord } from './asynchronous.ts'
+import { MAYBE_BEGUN, type RunRecord } from './asynchronous.ts'
 import type { GatewaysAlive } from './gateways-alive.ts'
 import { gatewayOf, type Identity, identify } from './identity.ts'
 import { type Journaled, readJournaled, readTopics } from './journaled.ts'
+import type { Scope } from './scope.ts'
 import { createTurns } from './turns.ts'
 
 export interface OrphansDeps {
@@ -29,8 +31,8 @@ export interface OrphansDeps {
 }
 
 export interface Orphans {
-  /** A pipeline is read from here on; its requests from this time on may be orphans. */
-  readonly begin: (pipeline: string, fromMs: number) => void
+  /** A pipeline is read from here on; its requests from this time on may be orphans. They are ended within the scope. */
+  readonly begin: (pipeline: string, fromMs: number, scope: Scope) => void
   readonly end: (pipeline: string) => void
   /** A gateway's request was read. */
   readonly saw: (pipeline: string, record: IncomingRecord) => void
@@ -43,11 +45,11 @@ const MARGIN_MS = 30_000
 const LOOK_AGAIN_MS = 2_000
 const AT_ONCE = 4
 const RETRY = { minMs: 500, maxMs: 10_000 }
-/** Of what one look takes; the rest comes with the next. */
-const MAX_BYTES = 64 * 1024 * 1024
+/** Of the records that one look takes; the rest comes with the next. */
+const MAX_BYTES = 32 * 1024 * 1024
 
-/** Nothing of it can be used again, but its records may be there twice. */
-const NOT_BEGUN: Begun = { version: 0, answers: new Map() }
+const lostBy = (gateway: string): ServingError =>
+  new ServingError('GATEWAY_LOST', `pipeline gateway ${gateway} is gone: it did not finish this request`)
 
 type Found = 'nothing' | 'notSure' | 'more'
 
@@ -55,6 +57,7 @@ export function createOrphans(deps: OrphansDeps): Orphans {
   const { reader, space, alive, signal, log } = deps
   /** From when on each pipeline is to be looked at; undefined: it need not be. */
   const due = new Map<string, number | undefined>()
+  const scopes = new Map<string, Scope>()
   const looking = new Set<string>()
   const turns = createTurns(AT_ONCE)
 
@@ -107,9 +110,9 @@ export function createOrphans(deps: OrphansDeps): Orphans {
       if (isAlive === true) return
       if (isAlive === undefined) {
         if (found === 'nothing') found = 'notSure'
-      } else if (orphans.length > 0 && bytes + record.value.length > MAX_BYTES) found = 'more'
+      } else if (orphans.length > 0 && bytes + bytesOf(record) > MAX_BYTES) found = 'more'
       else {
-        bytes += record.value.length
+        bytes += bytesOf(record)
         orphans.push(record)
       }
     })
@@ -121,33 +124,39 @@ export function createOrphans(deps: OrphansDeps): Orphans {
     const identified = records.map((record) => ({ record, identity: identify(record, held.pipeline, deps.partitions) }))
     const left = identified.filter(({ identity }) => !journaled.takeTerminal(identity.key))
     if (left.length === 0) return
+    const scope = scopes.get(held.pipeline)
+    if (scope === undefined) return // it goes elsewhere
     const isRerun = held.spec.dataflow?.recovery === 'rerun'
     log.warn({ pipeline: held.pipeline, requests: left.length, rerun: isRerun }, 'requests of a gateway that is gone')
     const ended = await Promise.all(
       left.map(async ({ record, identity }) => {
-        if (isRerun) return deps.run(held, record, journaled.begun(identity.key) ?? NOT_BEGUN)
-        const gateway = gatewayOf(record) ?? ''
-        await deps.writeError(
-          held,
-          identity,
-          new ServingError('GATEWAY_LOST', `pipeline gateway ${gateway} is gone: it did not finish this request`),
-        )
+        if (isRerun) return deps.run(held, record, scope, journaled.begun(identity.key) ?? MAYBE_BEGUN)
+        const leave = scope.enter()
+        if (leave === undefined) return false
+        try {
+          await deps.writeError(held, identity, lostBy(gatewayOf(record) ?? ''))
+        } finally {
+          leave()
+        }
         deps.onLost(held.pipeline)
         return true
       }),
     )
-    if (ended.includes(false) && !signal.aborted) throw new ServingError('CANCELLED', 'not all requests were ended')
+    if (ended.includes(false) && due.has(held.pipeline) && !signal.aborted)
+      throw new ServingError('CANCELLED', 'not all requests were ended')
   }
 
   const lookBackMs = (pipeline: string): number => MARGIN_MS + (deps.plan(pipeline)?.plan.timeoutMs ?? 0)
 
   return {
-    begin: (pipeline, fromMs) => {
+    begin: (pipeline, fromMs, scope) => {
+      scopes.set(pipeline, scope)
       due.set(pipeline, undefined)
       ask(pipeline, fromMs - lookBackMs(pipeline))
     },
     end: (pipeline) => {
       due.delete(pipeline)
+      scopes.delete(pipeline)
     },
     saw: (pipeline, record) => {
       const gateway = gatewayOf(record)

@@ -25,7 +25,6 @@ export interface TopicsUnits {
   /** Another version of a pipeline that is read here may serve. */
   readonly refresh: (pipeline: string) => void
   readonly onInput: (held: HeldPlan, record: IncomingRecord, done: () => void) => void
-  readonly has: (pipeline: string) => boolean
   /** Gives up what runs of it: who goes on finds it on the topics. */
   readonly end: (pipeline: string, waitMs: number) => Promise<void>
 }
@@ -124,7 +123,6 @@ export function createTopicsUnits(deps: TopicsUnitsDeps): TopicsUnits {
           unit.requests.onInput(held, record, done)
         })
     },
-    has: (pipeline) => units.has(pipeline),
     end: async (pipeline, waitMs) => {
       const unit = units.get(pipeline)
       if (unit === undefined) return

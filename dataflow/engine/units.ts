@@ -10,10 +10,10 @@ import type { Journal } from '../journal/journal.ts'
 import { ERRORS, parseTopicName, type TopicEnd, topicName, type TopicSpace } from '../journal/topics.ts'
 import type { IncomingRecord } from '../kafka/client.ts'
 import type { HeldPlan } from '../control/held-plans.ts'
-import type { RunRecord } from './asynchronous.ts'
+import { MAYBE_BEGUN, type RunRecord } from './asynchronous.ts'
 import { gatewayOf, identify } from './identity.ts'
-import type { Journaled } from './journaled.ts'
 import type { Orphans } from './orphans.ts'
+import { createScope, type Scope } from './scope.ts'
 import type { TopicsUnits } from './topics-units.ts'
 import { createTurns } from './turns.ts'
 import type { Unread } from './unread.ts'
@@ -23,17 +23,20 @@ export interface UnitsDeps {
   readonly journal: Pick<Journal, 'ensureTopics' | 'partitions'>
   readonly consumer: () => Pick<Consumer, 'assign' | 'release'>
   readonly plan: (pipeline: string) => HeldPlan | undefined
-  readonly lookAtUnread: (held: HeldPlan) => Promise<Unread>
+  /** `isHandedOver`: whoever read it before has released it. */
+  readonly lookAtUnread: (held: HeldPlan, isHandedOver: boolean) => Promise<Unread>
   readonly run: RunRecord
   readonly topics: TopicsUnits
   readonly orphans: Orphans
+  /** The engine stops. */
+  readonly signal: AbortSignal
   readonly log: Logger
 }
 
 export interface Units {
   /** Harmless for one that is read already. */
-  readonly begin: (pipeline: string) => void
-  /** Resolves when nothing of it runs, or after `waitMs`, and what is done is committed. */
+  readonly begin: (pipeline: string, isHandedOver: boolean) => void
+  /** Resolves when nothing of it runs, what ran after `waitMs` being ended, and what is done is committed. */
   readonly end: (pipeline: string, waitMs: number) => Promise<void>
   readonly names: () => readonly string[]
   /** Another version of a pipeline may serve. */
@@ -44,7 +47,9 @@ export interface Units {
 
 interface Unit {
   readonly ending: AbortController
-  journaled: Journaled | undefined
+  readonly isHandedOver: boolean
+  readonly scope: Scope
+  unread: Unread | undefined
   begun: Promise<void>
   ended: Promise<void> | undefined
 }
@@ -65,12 +70,11 @@ export function createUnits(deps: UnitsDeps): Units {
         const held = deps.plan(pipeline)
         if (held === undefined) throw new RangeError('its plan is not here')
         await journal.ensureTopics(endsOf(pipeline))
-        const { journaled, lastReadMs } = await deps.lookAtUnread(held)
-        unit.journaled = journaled
+        unit.unread = await deps.lookAtUnread(held, unit.isHandedOver)
         if (signal.aborted) return
         if (held.plan.execution === 'topics') await deps.topics.begin(held)
         if (signal.aborted) return
-        orphans.begin(pipeline, lastReadMs ?? 0)
+        orphans.begin(pipeline, unit.unread.lastReadMs ?? 0, unit.scope)
         await deps.consumer().assign(inputsOf(space, pipeline))
         log.info({ pipeline }, 'reading the inputs of a pipeline')
         return
@@ -88,9 +92,9 @@ export function createUnits(deps: UnitsDeps): Units {
     orphans.end(pipeline)
     await unit.begun
     // What runs over topics is somebody else's at once; nothing of it is waited for.
-    const isGivenUp = deps.topics.has(pipeline)
     await deps.topics.end(pipeline, waitMs)
-    await deps.consumer().release(inputsOf(space, pipeline), isGivenUp ? 0 : waitMs)
+    await unit.scope.leave(waitMs)
+    await deps.consumer().release(inputsOf(space, pipeline), 0)
   }
 
   const handle = (pipeline: string, record: IncomingRecord, done: () => void): void => {
@@ -101,23 +105,31 @@ export function createUnits(deps: UnitsDeps): Units {
       done()
       return
     }
-    const journaled = units.get(pipeline)?.journaled
+    const unit = units.get(pipeline)
+    if (unit?.unread === undefined) return
+    const { journaled, mayHaveBegun } = unit.unread
     const { key } = identify(record, pipeline, journal.partitions)
-    if (journaled?.takeTerminal(key) === true) done()
-    else if (held.plan.execution === 'topics') deps.topics.onInput(held, record, done)
+    if (journaled.takeTerminal(key)) {
+      done()
+      return
+    }
+    const doubt = mayHaveBegun(record) ? MAYBE_BEGUN : undefined
+    if (held.plan.execution === 'topics') deps.topics.onInput(held, record, done)
     else
-      void deps.run(held, record, journaled?.begun(key)).then((isDone) => {
+      void deps.run(held, record, unit.scope, journaled.begun(key) ?? doubt).then((isDone) => {
         if (isDone) done()
       })
   }
 
   return {
-    begin: (pipeline) => {
+    begin: (pipeline, isHandedOver) => {
       const before = units.get(pipeline)
       if (before !== undefined && before.ended === undefined) return
       const unit: Unit = {
         ending: new AbortController(),
-        journaled: undefined,
+        isHandedOver,
+        scope: createScope(deps.signal),
+        unread: undefined,
         begun: Promise.resolve(),
         ended: undefined,
       }
@@ -141,7 +153,10 @@ export function createUnits(deps: UnitsDeps): Units {
       })
     },
     stop: async (waitMs) => {
-      await Promise.all([...units].map(([pipeline, unit]) => (unit.ended ??= end(pipeline, unit, waitMs))))
+      const late = new AbortController()
+      const ended = [...units].map(([pipeline, unit]) => (unit.ended ??= end(pipeline, unit, waitMs)))
+      await Promise.race([Promise.all(ended), pause(2 * waitMs, late.signal)])
+      late.abort()
     },
     onRecord: (record, done) => {
       const end = parseTopicName(space, record.topic)

@@ -1,6 +1,6 @@
 /** Where an engine goes on with a pipeline's inputs, and what of those it has not committed was begun before. */
 import { topicName, type TopicSpace } from '../journal/topics.ts'
-import type { KafkaReader, Position } from '../kafka/client.ts'
+import type { IncomingRecord, KafkaReader, Position } from '../kafka/client.ts'
 import type { HeldPlan } from '../control/held-plans.ts'
 import { type Journaled, NOTHING_JOURNALED, readJournaled } from './journaled.ts'
 
@@ -8,6 +8,11 @@ export interface Unread {
   readonly journaled: Journaled
   /** About when the engine before read last: requests of gateways that are younger may be orphans. Undefined: none did. */
   readonly lastReadMs: number | undefined
+  /**
+   * Whoever read before may have begun it, although no result of it is there. To be asked once of each record without a result, in
+   * the order in which they are read: as many as somebody may have had in flight.
+   */
+  readonly mayHaveBegun: (record: IncomingRecord) => boolean
 }
 
 const FETCH = { maxWaitMs: 100, maxBytes: 1024 * 1024 }
@@ -18,6 +23,8 @@ export async function lookAtUnread(
   space: TopicSpace,
   held: HeldPlan,
   group: string,
+  /** Of a partition: how many records whoever read before may have had in flight; 0: it has released them. */
+  maxInFlight: number,
 ): Promise<Unread> {
   const topic = topicName(space, { kind: 'pipeline', name: held.pipeline, side: 'inputs' })
   const reading = await placesOf(reader, [topic], group)
@@ -25,9 +32,17 @@ export async function lookAtUnread(
   const read = reading.filter(({ offset, begin }) => offset > begin).map((at) => ({ ...at, offset: at.offset - 1n }))
   const [firstMs, lastReadMs] = [timesAt(reader, unread), timesAt(reader, read)]
   const times = await firstMs
+  const isNew = !reading.some(({ isCommitted }) => isCommitted) // nobody has read it
+  const doubtful = new Map(unread.map(({ partition, end }) => [partition, { end, left: isNew ? 0 : maxInFlight }]))
   return {
     journaled: times.length === 0 ? NOTHING_JOURNALED : await readJournaled(reader, space, held, Math.min(...times)),
     lastReadMs: (await lastReadMs).toSorted((a, b) => b - a)[0],
+    mayHaveBegun: ({ partition, offset }) => {
+      const doubt = doubtful.get(partition)
+      if (doubt === undefined || doubt.left === 0 || offset >= doubt.end) return false
+      doubt.left -= 1
+      return true
+    },
   }
 }
 

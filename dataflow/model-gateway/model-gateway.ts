@@ -58,6 +58,7 @@ export async function startModelGateway(
     onAssign: gateway.assign,
     onRevoke: gateway.revoke,
     report: send,
+    signal: stopping.signal,
     log,
   })
   started('units file', { stop: file.settled })

@@ -25,6 +25,8 @@ export interface Share {
   readonly generation: number
   /** Nobody reads it next. */
   readonly gone: boolean
+  /** Whoever read it before has released it. */
+  readonly handedOver: boolean
 }
 
 /** Somebody is to be told how it stands with a unit. */
@@ -67,9 +69,16 @@ interface Unit {
   hold: Hold
 }
 type Hold =
-  | { readonly kind: 'free'; readonly notBeforeMs: number }
-  | { readonly kind: 'held'; readonly owner: string; readonly generation: number }
-  | { readonly kind: 'leaving'; readonly owner: string; readonly generation: number; readonly deadlineMs: number }
+  | { readonly kind: 'free'; readonly notBeforeMs: number; readonly isReleased: boolean }
+  | ({ readonly kind: 'held' } & Owned)
+  | ({ readonly kind: 'leaving'; readonly deadlineMs: number } & Owned)
+interface Owned {
+  readonly owner: string
+  readonly generation: number
+  readonly handedOver: boolean
+}
+/** Who read it last may still run something of it, for all that is known. */
+const FREE: Hold = { kind: 'free', notBeforeMs: 0, isReleased: false }
 
 interface Member {
   awaySinceMs: number | undefined
@@ -110,7 +119,7 @@ export function createShares(): Shares {
     members.delete(name)
     for (const unitName of member?.units ?? []) {
       const unit = units.get(unitName)
-      if (unit !== undefined) put(unitName, unit, { kind: 'free', notBeforeMs: 0 })
+      if (unit !== undefined) put(unitName, unit, FREE)
     }
     markAll()
   }
@@ -121,7 +130,7 @@ export function createShares(): Shares {
     const { hold } = unit
     const target = unit.wanted ? chooseMember(name, eligible) : undefined
     if (hold.kind === 'leaving' && nowMs >= hold.deadlineMs) {
-      put(name, unit, { kind: 'free', notBeforeMs: 0 })
+      put(name, unit, FREE)
       step(name, nowMs, eligible)
     } else if (hold.kind === 'held' && hold.owner !== target) {
       put(name, unit, { ...hold, kind: 'leaving', deadlineMs: nowMs + RELEASE_DEADLINE_MS })
@@ -130,7 +139,7 @@ export function createShares(): Shares {
       timed.delete(name)
     } else if (hold.kind === 'free' && target !== undefined && nowMs >= hold.notBeforeMs) {
       generations = Math.max(generations + 1, Math.floor(nowMs / 1_000)) // above those of an earlier scheduler
-      put(name, unit, { kind: 'held', owner: target, generation: generations })
+      put(name, unit, { kind: 'held', owner: target, generation: generations, handedOver: hold.isReleased })
     }
   }
 
@@ -154,10 +163,16 @@ export function createShares(): Shares {
       }
       members.set(name, member)
       if (before === undefined || before.draining) markAll()
+      for (const unitName of member.units) {
+        const unit = units.get(unitName)
+        // It may be another run of the same name.
+        if (unit !== undefined && unit.hold.kind !== 'free') unit.hold = { ...unit.hold, handedOver: false }
+      }
       for (const { name: unitName, generation } of held) {
         generations = Math.max(generations, generation)
         const unit = units.get(unitName)
-        if (unit?.hold.kind === 'free') put(unitName, unit, { kind: 'held', owner: name, generation })
+        if (unit?.hold.kind === 'free')
+          put(unitName, unit, { kind: 'held', owner: name, generation, handedOver: false })
         dirty.add(unitName)
       }
       member.claims = held.filter((one) => !units.has(one.name))
@@ -181,13 +196,14 @@ export function createShares(): Shares {
         unit.wanted = isWanted
         return
       }
-      const made: Unit = { wanted: true, hold: { kind: 'free', notBeforeMs: 0 } }
+      const made: Unit = { wanted: true, hold: FREE }
       units.set(name, made)
       for (const [owner, member] of members) {
         const claim = member.claims.find((one) => one.name === name)
         if (claim === undefined) continue
         member.claims = member.claims.filter((one) => one !== claim)
-        if (made.hold.kind === 'free') put(name, made, { kind: 'held', owner, generation: claim.generation })
+        if (made.hold.kind === 'free')
+          put(name, made, { kind: 'held', owner, generation: claim.generation, handedOver: false })
       }
     },
     released: (name, unitName, generation, nowMs) => {
@@ -195,7 +211,8 @@ export function createShares(): Shares {
       if (unit === undefined || unit.hold.kind === 'free') return false
       const { kind, owner, generation: current } = unit.hold
       if (owner !== name || generation < current) return false
-      put(unitName, unit, { kind: 'free', notBeforeMs: kind === 'leaving' ? 0 : nowMs + GIVEN_UP_PAUSE_MS })
+      const notBeforeMs = kind === 'leaving' ? 0 : nowMs + GIVEN_UP_PAUSE_MS
+      put(unitName, unit, { kind: 'free', notBeforeMs, isReleased: true })
       dirty.add(unitName)
       return true
     },
@@ -213,8 +230,8 @@ export function createShares(): Shares {
     shareOf: (member, name) => {
       const unit = units.get(name)
       if (unit === undefined || unit.hold.kind === 'free' || unit.hold.owner !== member) return undefined
-      const { kind, generation } = unit.hold
-      return { kind: kind === 'held' ? 'reads' : 'releases', generation, gone: !unit.wanted }
+      const { kind, generation, handedOver } = unit.hold
+      return { kind: kind === 'held' ? 'reads' : 'releases', generation, gone: !unit.wanted, handedOver }
     },
     unitsOf: (name) => members.get(name)?.units ?? new Set(),
     owner: (name) => {

@@ -40,8 +40,8 @@ export function createUnitsTold(held: readonly HeldUnit__Output[], units: UnitsT
       }
       if (before?.kind === share.kind && before.generation === share.generation) continue
       told.set(name, share)
-      const { generation, gone } = share
-      if (share.kind === 'reads') yield { unitAssign: { kind: units.kind, name, generation } }
+      const { generation, gone, handedOver } = share
+      if (share.kind === 'reads') yield { unitAssign: { kind: units.kind, name, generation, handedOver } }
       else yield { unitRevoke: { kind: units.kind, name, generation, gone } }
     }
   }

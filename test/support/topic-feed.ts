@@ -109,7 +109,7 @@ export function startFeed(
       for (const topic of new Set(targets.map(({ outputs }) => outputs)))
         for (const record of await readAll(kafka, topic)) {
           const key = headerOf(record.headers, KEY_HEADER) ?? record.key
-          if (sent.has(key)) records.set(key, [...(records.get(key) ?? []), record])
+          if (sent.get(key)?.target.outputs === topic) records.set(key, [...(records.get(key) ?? []), record])
         }
       return toCounts(sent, records)
     },

@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest'
-import { createAsynchronous, type Outcome } from '../../../../dataflow/engine/asynchronous.ts'
+import type { HeldPlan } from '../../../../dataflow/control/held-plans.ts'
+import { type Begun, createAsynchronous, type Outcome } from '../../../../dataflow/engine/asynchronous.ts'
+import { createScope } from '../../../../dataflow/engine/scope.ts'
 import { createTurns } from '../../../../dataflow/engine/turns.ts'
 import type { Journal } from '../../../../dataflow/journal/journal.ts'
+import type { IncomingRecord } from '../../../../dataflow/kafka/client.ts'
 import type { ModelCall, ModelEnd } from '../../../../dataflow/model-client/model-client.ts'
 import { ownFailure } from '../../../../dataflow/model-client/model-failure.ts'
 import { createDirectRunner } from '../../../../dataflow/runner/direct-runner.ts'
@@ -38,16 +41,17 @@ function scene(options: { answer?: (call: ModelCall) => ModelEnd; journal?: Part
     log: silentLogger,
     nowMs: () => performance.now(),
   })
-  const run = createAsynchronous({
+  const runIn = createAsynchronous({
     runner,
     journal,
     turns: createTurns(options.turns ?? 10),
     log: silentLogger,
     count: (_, outcome) => void ends.push(outcome),
-    signal: stopping.signal,
   })
+  const scope = createScope(stopping.signal)
+  const run = (held: HeldPlan, record: IncomingRecord, begun?: Begun) => runIn(held, record, scope, begun)
   const topic = (name: string) => kafka.recordsOf(`seldon.default.${name}`)
-  return { ...kafka, run, calls, ends, stop: () => stopping.abort(), topic, most: () => most }
+  return { ...kafka, run, scope, calls, ends, stop: () => stopping.abort(), topic, most: () => most }
 }
 
 test('a record of a user is run, and its result lies on the outputs under a key of ours', async () => {

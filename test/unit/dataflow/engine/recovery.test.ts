@@ -5,6 +5,7 @@ import type { Begun } from '../../../../dataflow/engine/asynchronous.ts'
 import { writeError } from '../../../../dataflow/engine/error-record.ts'
 import { createGatewaysAlive, GRACE_MS } from '../../../../dataflow/engine/gateways-alive.ts'
 import { createOrphans } from '../../../../dataflow/engine/orphans.ts'
+import { createScope } from '../../../../dataflow/engine/scope.ts'
 import { lookAtUnread } from '../../../../dataflow/engine/unread.ts'
 import type { HeldPlan } from '../../../../dataflow/control/held-plans.ts'
 import { toPipelineFailure } from '../../../../dataflow/runner/pipeline-request.ts'
@@ -43,7 +44,7 @@ test('of what is unread, that which has its result is told once for each result,
     ['seldon-pipeline-errors', 'a'],
   ])
   kafka.put(OUTPUTS, '0.p.done', IN, OWN)
-  const { journaled, lastReadMs } = await lookAtUnread(kafka.reader, SPACE, heldPlan('p', CHAIN), 'g')
+  const { journaled, lastReadMs } = await lookAtUnread(kafka.reader, SPACE, heldPlan('p', CHAIN), 'g', 2)
   expect(lastReadMs).toBeUndefined()
   expect([journaled.takeTerminal('0.p.done'), journaled.takeTerminal('0.p.done')]).toEqual([true, false])
   expect(journaled.takeTerminal('0.p.begun')).toBe(false)
@@ -56,9 +57,24 @@ test('what is committed is not looked at again, but tells when it was read', asy
   const { timestampMs } = kafka.put(inputs('p'), '0.p.done', IN)
   kafka.put(OUTPUTS, '0.p.done', IN, OWN)
   kafka.commits.set(inputs('p'), 1n)
-  const { journaled, lastReadMs } = await lookAtUnread(kafka.reader, SPACE, heldPlan('p', CHAIN), 'g')
+  const { journaled, lastReadMs } = await lookAtUnread(kafka.reader, SPACE, heldPlan('p', CHAIN), 'g', 2)
   expect(journaled.takeTerminal('0.p.done')).toBe(false)
   expect(lastReadMs).toBe(timestampMs)
+})
+
+test('of what has no result, as much as somebody may have had in flight may have been begun; nothing after a hand-over', async () => {
+  const kafka = kafkaInMemory()
+  const records = ['0.p.committed', '0.p.a', '0.p.b', '0.p.c'].map((key) => kafka.put(inputs('p'), key, IN))
+  kafka.commits.set(inputs('p'), 1n)
+  const looked = (maxInFlight: number) => lookAtUnread(kafka.reader, SPACE, heldPlan('p', CHAIN), 'g', maxInFlight)
+  const [killed, handedOver] = [await looked(2), await looked(0)]
+  const later = kafka.put(inputs('p'), '0.p.later', IN)
+  expect(records.slice(1).map(killed.mayHaveBegun)).toEqual([true, true, false])
+  expect(records.slice(1).map(handedOver.mayHaveBegun)).toEqual([false, false, false])
+  expect((await looked(9)).mayHaveBegun(later)).toBe(true)
+  expect((await looked(9)).mayHaveBegun({ ...later, offset: 9n })).toBe(false)
+  kafka.commits.clear() // nobody has read it
+  expect((await looked(9)).mayHaveBegun(later)).toBe(false)
 })
 
 /** Orphans of pipeline p, on topics in memory; `pass` lets time go by until the grace is over. */
@@ -66,6 +82,7 @@ function scene(spec: PipelineSpec) {
   const kafka = kafkaInMemory()
   const waiters = createWaiters()
   const stopping = new AbortController()
+  const scope = createScope(stopping.signal)
   const held = heldPlan('p', spec)
   const rerun: { key: string; begun: Begun | undefined }[] = []
   let lateMs = 0
@@ -78,7 +95,7 @@ function scene(spec: PipelineSpec) {
     space: SPACE,
     partitions: 1,
     alive,
-    run: (_: HeldPlan, { key }, begun) => {
+    run: (_: HeldPlan, { key }, __, begun) => {
       rerun.push({ key, begun })
       kafka.put(OUTPUTS, key, IN, OWN)
       waiters.look()
@@ -98,11 +115,11 @@ function scene(spec: PipelineSpec) {
   const pass = (): void => {
     lateMs += GRACE_MS
   }
-  return { ...kafka, ask, alive, orphans, rerun, pass, until: waiters.until, stop: () => stopping.abort() }
+  return { ...kafka, scope, ask, alive, orphans, rerun, pass, until: waiters.until, stop: () => stopping.abort() }
 }
 
 test('a request whose gateway died is told as lost; those that have their end, or whose gateway lives, are left', async () => {
-  const { ask, put, alive, orphans, recordsOf, pass, until, stop } = scene(CHAIN)
+  const { ask, put, alive, orphans, scope, recordsOf, pass, until, stop } = scene(CHAIN)
   ask('ended', 'a/1')
   put(OUTPUTS, '0.p.ended', IN, OWN)
   ask('lost', 'a/1')
@@ -111,7 +128,7 @@ test('a request whose gateway died is told as lost; those that have their end, o
   alive.told(['b/1'])
   alive.isAlive('a/1')
   pass()
-  orphans.begin('p', 0)
+  orphans.begin('p', 0, scope)
   await until('the error', () => recordsOf(OUTPUTS).length === 2)
   const error = recordsOf(OUTPUTS)[1]
   expect(error?.key).toBe('0.p.lost')
@@ -122,11 +139,14 @@ test('a request whose gateway died is told as lost; those that have their end, o
 })
 
 test('with recovery rerun it is run again instead, with what its steps answered', async () => {
-  const { ask, put, alive, orphans, rerun, pass, until, stop } = scene({ ...CHAIN, dataflow: { recovery: 'rerun' } })
+  const { ask, put, alive, orphans, scope, rerun, pass, until, stop } = scene({
+    ...CHAIN,
+    dataflow: { recovery: 'rerun' },
+  })
   alive.told([])
   alive.isAlive('a/1')
   pass()
-  orphans.begin('p', 0)
+  orphans.begin('p', 0, scope)
   const record = ask('lost', 'a/1')
   put('seldon.default.model.a.outputs', '0.p.lost', encodedResponse('X'), OWN)
   orphans.saw('p', record)
@@ -137,8 +157,8 @@ test('with recovery rerun it is run again instead, with what its steps answered'
 })
 
 test('before it is known who lives nothing is done; then what was seen before is, once', async () => {
-  const { ask, alive, orphans, recordsOf, pass, until, stop } = scene(CHAIN)
-  orphans.begin('p', 0)
+  const { ask, alive, orphans, scope, recordsOf, pass, until, stop } = scene(CHAIN)
+  orphans.begin('p', 0, scope)
   orphans.saw('p', ask('lost', 'a/1'))
   alive.told([])
   alive.isAlive('a/1')

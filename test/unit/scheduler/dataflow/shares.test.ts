@@ -75,6 +75,26 @@ describe('shares', () => {
     expect(shares.counts()).toEqual({ units: 1_000, unread: 0, moving: 0 })
   })
 
+  it('tell whether whoever read a unit before has released it: not when it is gone, late, or may be another run', () => {
+    const isHandedOver = (shares: Shares, member: string) =>
+      new Set([...shares.unitsOf(member)].map((unit) => shares.shareOf(member, unit)?.handedOver))
+    const shares = withUnits('a')
+    expect(isHandedOver(shares, 'a')).toEqual(new Set([false]))
+    shares.join('b', [])
+    releaseAll(shares, shares.settle(2_000, true), 2_000)
+    shares.settle(2_000, true)
+    expect(isHandedOver(shares, 'b')).toEqual(new Set([true]))
+    shares.join('b', []) // killed, started again, and it knows nothing
+    expect(isHandedOver(shares, 'b')).toEqual(new Set([false]))
+    shares.join('c', [])
+    shares.settle(3_000, true)
+    shares.settle(3_000 + RELEASE_DEADLINE_MS, true)
+    expect(isHandedOver(shares, 'c')).toEqual(new Set([false]))
+    shares.away('b', 50_000)
+    shares.settle(50_000 + AWAY_GRACE_MS, true)
+    expect([...isHandedOver(shares, 'a')]).toContain(false)
+  })
+
   it('do not wait for an owner that is gone, nor for one that lets the deadline pass', () => {
     const shares = withUnits('a', 'b')
     shares.away('a', 2_000)
