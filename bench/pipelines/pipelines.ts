@@ -11,8 +11,10 @@ import { buildNative, type NativeTools } from '../support/native.ts'
 import { say } from '../support/progress.ts'
 import { median } from '../support/statistics.ts'
 import { openArena, pipelineName, pipelinesWith, type Shape, type Wait, WAITS } from './arena.ts'
+import { startFloor } from './floor.ts'
 import { startAckProbe } from './produce-ack.ts'
 import {
+  type Arena,
   BY_HAND,
   contendersOf,
   type Length,
@@ -24,6 +26,9 @@ import {
   type Round,
   warmUp,
 } from './rounds.ts'
+
+/** The contender that is no pipeline. */
+const FLOOR = 'floor'
 
 type Figures = Readonly<Record<string, number>>
 
@@ -73,6 +78,7 @@ async function measureArena(
       const native = await measure(arena, 'native', contenders, length)
       const acks = kafka === undefined ? {} : await measureAcks(kafka.bootstrapServers, brokers, length)
       const node = await measure(arena, 'node', contendersOf([wait]), length)
+      const floor = kafka === undefined ? {} : await measureFloor(arena, kafka.bootstrapServers, length)
       const named = Object.entries(toFigures(node, wait)).map(([key, value]) => [`${key}_node_client`, value] as const)
       const chain3 = native.filter(({ contender }) => contender === pipelineName('chain3', wait))
       return {
@@ -80,6 +86,7 @@ async function measureArena(
         chain3_cpu_ms: cpuOf(chain3, ['envoy', 'gateway', 'server']),
         ...(kafka === undefined ? {} : { chain3_kafka_cpu_ms: cpuOf(chain3, ['kafka']) }),
         ...acks,
+        ...floor,
         ...Object.fromEntries(named),
       }
     } finally {
@@ -102,6 +109,23 @@ async function measureAcks(bootstrapServers: string, copies: number, { rounds }:
   }
 }
 
+/** One step, with a gateway that does nothing but what it must: last, as the mesh has no gateway of its own any more. */
+async function measureFloor(arena: Arena, bootstrapServers: string, length: Length): Promise<Figures> {
+  const contenders = [ONE_MODEL, { name: FLOOR, model: `${pipelineName('one', 'input')}.pipeline`, calls: 1 }]
+  const floor = await startFloor(arena.mesh, bootstrapServers, pipelineName('one', 'input'))
+  try {
+    const atFloor = { ...arena, gatewayPid: floor.pid }
+    await warmUp(atFloor, contenders)
+    const rounds = await measure(atFloor, 'native', contenders, length)
+    return {
+      floor_one_step_ratio: p50Of(rounds, FLOOR) / p50Of(rounds, ONE_MODEL.name),
+      floor_one_step_share: rateOf(rounds, FLOOR) / rateOf(rounds, ONE_MODEL.name),
+    }
+  } finally {
+    await floor.stop()
+  }
+}
+
 /** At sixteen connections. */
 const cpuOf = (rounds: readonly Round[], processes: readonly ProcessName[]): number =>
   median(
@@ -110,12 +134,19 @@ const cpuOf = (rounds: readonly Round[], processes: readonly ProcessName[]): num
       .map(({ cpuMs }) => processes.reduce((sum, process) => sum + cpuMs[process], 0)),
   )
 
+const medianOf = (
+  rounds: readonly Round[],
+  contender: string,
+  connections: number,
+  value: (round: Round) => number,
+): number => median(rounds.filter((one) => one.contender === contender && one.connections === connections).map(value))
+const p50Of = (rounds: readonly Round[], contender: string) => medianOf(rounds, contender, 1, ({ p50Us }) => p50Us)
+const rateOf = (rounds: readonly Round[], contender: string) => medianOf(rounds, contender, MANY, rate)
+
 function toFigures(rounds: readonly Round[], wait: Wait): Figures {
-  const of = (contender: string, connections: number, value: (round: Round) => number): number =>
-    median(rounds.filter((one) => one.contender === contender && one.connections === connections).map(value))
-  const p50 = (contender: string) => of(contender, 1, ({ p50Us }) => p50Us)
+  const p50 = (contender: string) => p50Of(rounds, contender)
   const ratio = (shape: Shape) => p50(pipelineName(shape, wait)) / p50(ONE_MODEL.name)
-  const share = (shape: Shape) => of(pipelineName(shape, wait), MANY, rate) / of(ONE_MODEL.name, MANY, rate)
+  const share = (shape: Shape) => rateOf(rounds, pipelineName(shape, wait)) / rateOf(rounds, ONE_MODEL.name)
   return {
     one_step_ratio: ratio('one'),
     chain3_ratio: ratio('chain3'),

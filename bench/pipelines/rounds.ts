@@ -36,6 +36,8 @@ export interface Arena {
   readonly tools: NativeTools
   readonly mesh: TestMesh
   readonly brokers: readonly TestBroker[]
+  /** Default: the mesh's own. */
+  readonly gatewayPid?: number
 }
 
 export const ONE_MODEL: Contender = { name: 'model', model: MODEL, calls: 1 }
@@ -79,7 +81,7 @@ export async function measure(
 }
 
 async function oneRound(
-  { tools, mesh, brokers }: Arena,
+  { tools, mesh, brokers, gatewayPid }: Arena,
   client: Client,
   { name, model, calls }: Contender,
   connections: number,
@@ -87,7 +89,7 @@ async function oneRound(
 ): Promise<Round> {
   const pids: Readonly<Record<ProcessName, readonly number[]>> = {
     envoy: [mesh.pid('envoy-0')],
-    gateway: [mesh.pid('pipeline-gateway-0')],
+    gateway: [gatewayPid ?? mesh.pid('pipeline-gateway-0')],
     server: [mesh.pid('embedded-0')],
     kafka: brokers.map(({ pid }) => pid),
   }
