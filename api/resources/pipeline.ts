@@ -13,17 +13,6 @@ const MAX_MS = 0x7fff_ffff
 
 /** inner: all; outer: all, or what is there at the end of the window; any: the first. */
 const Join = Type.Union([Type.Literal('inner'), Type.Literal('outer'), Type.Literal('any')])
-/** One value now, the other with the dataflow engine. */
-const notYet = <Now extends string, Later extends string>(now: Now, later: Later) =>
-  Type.Unsafe<Now | Later>({
-    refusal: (value: unknown): string | undefined => {
-      if (value === now) return undefined
-      return value === later
-        ? `${later} is not part of this version: use ${now}, or leave it out`
-        : `${JSON.stringify(value)} is not allowed; use ${now}`
-    },
-  })
-
 const Reference = Type.String()
 const References = Type.Array(Reference)
 const Window = Type.Integer({ minimum: 0, maximum: MAX_MS })
@@ -82,8 +71,8 @@ const Output = Type.Object(
 const Dataflow = Type.Object(
   {
     cleanTopicsOnDelete: Type.Optional(Type.Boolean()),
-    /** Ours is `direct`: one process runs the whole request. `topics`: every step waits on Kafka for its records. */
-    execution: Type.Optional(notYet('direct', 'topics')),
+    /** direct when absent: one process runs the whole request. `topics`: every edge goes through Kafka, as the reference does it. */
+    execution: Type.Optional(Type.Union([Type.Literal('direct'), Type.Literal('topics')])),
     /** What becomes of a call whose gateway died: an error record, or it runs again. `error` when absent. */
     recovery: Type.Optional(Type.Union([Type.Literal('error'), Type.Literal('rerun')])),
     /** Which edges are written to Kafka; all when absent and there is a Kafka. */

@@ -1,6 +1,6 @@
 /** What a record on a step's topics, or among the errors, is to a request of a pipeline over topics. Pure. */
 import { decodeRequest, decodeResponse, headerOf } from '../journal/decode.ts'
-import { readFailure } from '../journal/journal-headers.ts'
+import { readFailure, routesOf } from '../journal/journal-headers.ts'
 import { type TopicEnd, VERSION_HEADER } from '../journal/topics.ts'
 import type { IncomingRecord } from '../kafka/client.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -26,5 +26,11 @@ export function toArrival(plan: Plan, end: TopicEnd, record: IncomingRecord): Ar
   if (end.kind === 'errors') return undefined
   return end.side === 'inputs'
     ? { ...common, kind: 'data', edge: into, message: { kind: 'request', request: decodeRequest(record) } }
-    : { ...common, kind: 'data', edge: answers, message: { kind: 'response', response: decodeResponse(value) } }
+    : {
+        ...common,
+        kind: 'data',
+        edge: answers,
+        message: { kind: 'response', response: decodeResponse(value) },
+        routes: routesOf(headers),
+      }
 }

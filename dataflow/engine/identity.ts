@@ -11,10 +11,11 @@ import {
   REPLAY_OF_HEADER,
   RUNNER_HEADER,
   RUNNERS,
+  ROUTE_HEADER,
 } from '../journal/topics.ts'
 import type { IncomingRecord, RecordHeaders } from '../kafka/client.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
-import { isPassed, requestIdOf, ROUTE_HEADER } from '../pipeline-gateway/call.ts'
+import { isPassed, requestIdOf } from '../pipeline-gateway/call.ts'
 
 /** The key that a user gave, when the records of the request have one of ours. */
 const KEY_HEADER = 'x-millrace-key'

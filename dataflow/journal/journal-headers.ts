@@ -10,6 +10,7 @@ import {
   ERRORS_HEADER,
   PIPELINE_HEADER,
   REQUEST_ID_HEADER,
+  ROUTE_HEADER,
   VERSION_HEADER,
 } from './topics.ts'
 
@@ -32,6 +33,16 @@ export function journalHeaders({ pipeline, version, requestId, callerHeaders }: 
   }
   return [[PIPELINE_HEADER, pipeline], [VERSION_HEADER, String(version)], [REQUEST_ID_HEADER, requestId], ...forwarded]
 }
+
+/** Of an answer's record: with the routes that its steps took. */
+export function withRoutes(headers: JournalHeaders, routes: Iterable<string>): JournalHeaders {
+  const known = new Set(routesOf(headers))
+  const added = [...new Set(routes)].filter((route) => !known.has(route))
+  return added.length === 0 ? headers : [...headers, ...added.map((route) => [ROUTE_HEADER, route] as const)]
+}
+
+export const routesOf = (headers: JournalHeaders): readonly string[] =>
+  headers.filter(([name]) => name.toLowerCase() === ROUTE_HEADER).map(([, value]) => value)
 
 const OF_FAILURES: ReadonlySet<string> = new Set([ERRORS_HEADER, ERROR_CODE_HEADER, ERROR_STATUS_HEADER])
 

@@ -25,6 +25,8 @@ export interface TopicSpace {
 export const PIPELINE_HEADER = 'pipeline'
 export const VERSION_HEADER = 'x-pipeline-version'
 export const REQUEST_ID_HEADER = 'x-request-id'
+/** Which replica or candidate answered, once for each; a client that sends it comes back to the same. */
+export const ROUTE_HEADER = 'x-seldon-route'
 /** Marks the record of an error; names the step that failed, or the pipeline when no step did. */
 export const ERRORS_HEADER = 'seldon-pipeline-errors'
 /** Beside it: the error's code, and the status that a gRPC caller is answered with. */

@@ -7,6 +7,7 @@ import { GRPCInferenceService, MAX_MESSAGE_BYTES } from '../../api/grpc.ts'
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
 import { fromGrpcMetadata, type ModelMetadata } from '../../api/oip/metadata.ts'
 import type { Certificates } from '../../kit/certificates.ts'
+import { ROUTE_HEADER } from '../journal/topics.ts'
 import { createConnections } from './connections.ts'
 import { createGate, type Gate, type GateLimits } from './gate.ts'
 import { decodeInferResponse, encodeInferRequest } from './infer-codec.ts'
@@ -51,7 +52,6 @@ export interface ModelClientOptions {
   readonly limits: GateLimits
 }
 
-const ROUTE_HEADER = 'x-seldon-route'
 const { ModelInfer, ModelMetadata: MetadataMethod, ModelReady } = GRPCInferenceService.service
 
 export function createModelClient({ ingress, tls, connections: count, limits }: ModelClientOptions): ModelClient {

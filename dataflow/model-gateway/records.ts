@@ -2,14 +2,13 @@
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
 import { toRestResponse } from '../../api/oip/rest-response.ts'
 import { decodeRequest, headerOf, isJson } from '../journal/decode.ts'
-import { errorHeaders, failureText } from '../journal/journal-headers.ts'
+import { errorHeaders, failureText, withRoutes } from '../journal/journal-headers.ts'
 import type { JournalMessage, JournalRecord } from '../journal/journal.ts'
 import { ERRORS, RUNNER_HEADER, RUNNERS } from '../journal/topics.ts'
 import type { IncomingRecord, RecordHeaders } from '../kafka/client.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
 import type { ModelFailure } from '../model-client/model-failure.ts'
 
-const ROUTE_HEADER = 'x-seldon-route'
 /** What we say to each other, what a proxy says for one hop, and the route, which an answer has and a request has not. */
 const NOT_PASSED = /^x-(?:millrace-|envoy-|forwarded-|seldon-route$)/
 /** More of a text helps nobody. */
@@ -44,14 +43,10 @@ export function outputRecord(
   response: InferenceResponse,
   routes: readonly string[],
 ): JournalRecord {
-  const added = routes.filter(
-    (route) => !record.headers.some(([name, value]) => name === ROUTE_HEADER && value === route),
-  )
-  const headers = [...record.headers, ...added.map((route) => [ROUTE_HEADER, route] as const)]
   return {
     ...common(record),
     topic: { kind: 'model', name: model, side: 'outputs' },
-    headers,
+    headers: withRoutes(record.headers, routes),
     message: form === 'json' ? toJson(response, request) : { kind: 'response', response },
   }
 }

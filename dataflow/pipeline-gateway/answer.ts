@@ -1,12 +1,11 @@
 /** The record of a request's result, as what its caller is answered. Pure. */
 import { toServingError } from '../../kit/errors.ts'
 import { decodeResponse, headerOf } from '../journal/decode.ts'
-import { readFailure } from '../journal/journal-headers.ts'
+import { readFailure, routesOf } from '../journal/journal-headers.ts'
 import { VERSION_HEADER } from '../journal/topics.ts'
 import type { IncomingRecord } from '../kafka/client.ts'
 import { ownFailure } from '../model-client/model-failure.ts'
 import type { PipelineEnd } from '../runner/pipeline-request.ts'
-import { ROUTE_HEADER } from './call.ts'
 
 /** Of a record on `<pipeline>.outputs`. */
 export function toEnd(pipeline: string, record: IncomingRecord): PipelineEnd {
@@ -15,8 +14,7 @@ export function toEnd(pipeline: string, record: IncomingRecord): PipelineEnd {
   const failure = readFailure(record)
   if (failure !== undefined) return { kind: 'failed', failure, ...ran }
   try {
-    const routes = record.headers.filter(([name]) => name.toLowerCase() === ROUTE_HEADER).map(([, value]) => value)
-    return { kind: 'answered', response: decodeResponse(record.value), routes, ...ran }
+    return { kind: 'answered', response: decodeResponse(record.value), routes: routesOf(record.headers), ...ran }
   } catch (error) {
     const message = `the result in Kafka cannot be read: ${toServingError(error).message}`
     return { kind: 'failed', failure: { source: pipeline, ...ownFailure('INFERENCE_FAILED', message) }, ...ran }

@@ -1,5 +1,6 @@
 /** What the headers of a call say, REST or gRPC: the pipeline, the request id, the deadline, what is passed on. Pure. */
 import { ServingError } from '../../kit/errors.ts'
+import { ROUTE_HEADER } from '../journal/topics.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
 
 /** Lower-case names; several values of one name stay apart. */
@@ -7,7 +8,6 @@ export type HeaderValues = (name: string) => readonly string[]
 
 export const REQUEST_ID_HEADER = 'x-request-id'
 export const VERSION_HEADER = 'x-pipeline-version'
-export const ROUTE_HEADER = 'x-seldon-route'
 export const TIMEOUT_HEADER = 'x-request-timeout-ms'
 const NAME_HEADERS = ['seldon-internal-model', 'seldon-model'] as const
 const SUFFIX = '.pipeline'

@@ -57,6 +57,7 @@ export function createDirectRunner(deps: RunnerDeps): PipelineRunner {
   }
 }
 
+const NO_ROUTES: readonly string[] = []
 type State = ReturnType<typeof start>['state']
 
 class RunningRequest {
@@ -71,6 +72,8 @@ class RunningRequest {
   readonly #headers: CallHeaders
   readonly #timers: Timers
   readonly #routes: string[] = []
+  /** Of the answer that is being taken up. */
+  #answerRoutes: readonly string[] = NO_ROUTES
   readonly #resolve: (end: PipelineEnd) => void
   readonly #onFinished: () => void
   #state: State | undefined
@@ -175,7 +178,12 @@ class RunningRequest {
         this.#calls.delete(effect.call)
         return
       case 'record':
-        this.#journal.edge(effect.edge, effect.end, effect.message)
+        this.#journal.edge(
+          effect.edge,
+          effect.end,
+          effect.message,
+          effect.end.kind === 'pipeline' ? this.#routes : this.#answerRoutes,
+        )
         return
       case 'setTimer':
         this.#timers.set(effect.timer, effect.atMs)
@@ -226,7 +234,9 @@ class RunningRequest {
         return
       }
       this.#routes.push(...end.routes)
+      this.#answerRoutes = end.routes
       this.#feed({ kind: 'answered', call, response: end.response, nowMs: nowMs() })
+      this.#answerRoutes = NO_ROUTES
     })
     this.#calls.set(call, cancel)
   }

@@ -5,14 +5,15 @@
  */
 import { ServingError, toServingError } from '../../kit/errors.ts'
 import type { EdgeMessage } from '../executor/types.ts'
-import { errorHeaders, failureText, journalHeaders } from '../journal/journal-headers.ts'
+import { errorHeaders, failureText, journalHeaders, withRoutes } from '../journal/journal-headers.ts'
 import type { Journal, JournalHeaders } from '../journal/journal.ts'
 import { compositeKey, ERRORS, GATEWAY_HEADER, RUNNER_HEADER, RUNNERS, type TopicEnd } from '../journal/topics.ts'
 import type { DataEnd } from '../plan/reference.ts'
 import type { PipelineFailure, PipelineRequest } from './pipeline-request.ts'
 
 export interface RequestJournal {
-  readonly edge: (edge: number, end: DataEnd, message: EdgeMessage) => void
+  /** `routes`: of the answers that it was made of. */
+  readonly edge: (edge: number, end: DataEnd, message: EdgeMessage, routes: readonly string[]) => void
   readonly error: (failure: PipelineFailure) => void
   /** Of a failure that no output waits for: nobody's result. */
   readonly sideError: (failure: PipelineFailure) => void
@@ -52,9 +53,10 @@ export function createRequestJournal(deps: RequestJournalDeps, request: Pipeline
   const headers = [...journalHeaders({ pipeline, version, requestId, callerHeaders }), ...(origin?.marks ?? [])]
   const inputHeaders: JournalHeaders = deps.mark === undefined ? headers : [...headers, [GATEWAY_HEADER, deps.mark]]
   const askedHeaders: JournalHeaders = [...headers, [RUNNER_HEADER, RUNNERS.direct]]
-  const headersOf = (edge: number, end: DataEnd): JournalHeaders => {
+  const headersOf = (edge: number, end: DataEnd, routes: readonly string[]): JournalHeaders => {
     if (edge === plan.inputEdge) return inputHeaders
-    return end.kind === 'model' && end.side === 'inputs' ? askedHeaders : headers
+    if (end.side === 'outputs') return withRoutes(headers, routes)
+    return end.kind === 'model' ? askedHeaders : headers
   }
   const outputs: TopicEnd = { kind: 'pipeline', name: pipeline, side: 'outputs' }
   const awaited: Promise<void>[] = []
@@ -95,14 +97,14 @@ export function createRequestJournal(deps: RequestJournalDeps, request: Pipeline
     )
 
   return {
-    edge: (edge, end, message) => {
+    edge: (edge, end, message, routes) => {
       if (record === 'boundary' && end.kind !== 'pipeline') return
       const isInput = edge === plan.inputEdge
       if (isInput && origin !== undefined) return
       const isAwaited = origin === undefined && (wait === 'all' || (wait === 'input' && isInput))
       const isTerminal = end.kind === 'pipeline' && end.side === 'outputs'
       const awaiting = isAwaited ? 'answer' : isTerminal ? forReader : 'nobody'
-      const written = write(end, headersOf(edge, end), message, awaiting)
+      const written = write(end, headersOf(edge, end, routes), message, awaiting)
       if (isTerminal) origin?.onTerminal(written)
     },
     error: (failure) => {

@@ -12,7 +12,7 @@ import { DEADLINE_TIMER, type State } from '../executor/state.ts'
 import type { EdgeMessage, Effect, ExecutorEvent, Failure, Visit } from '../executor/types.ts'
 import { visitKey } from '../executor/visit.ts'
 import { recordAtLast } from '../journal/insist.ts'
-import { errorHeaders, failureText, journalHeaders } from '../journal/journal-headers.ts'
+import { errorHeaders, failureText, journalHeaders, withRoutes } from '../journal/journal-headers.ts'
 import type { Journal, JournalHeaders, JournalMessage } from '../journal/journal.ts'
 import { ERRORS, RUNNER_HEADER, RUNNERS, type TopicEnd } from '../journal/topics.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
@@ -55,7 +55,13 @@ export type Arrival = {
   /** That its record takes in memory. */
   readonly bytes: number
 } & (
-  | { readonly kind: 'data'; readonly edge: number; readonly message: EdgeMessage }
+  | {
+      readonly kind: 'data'
+      readonly edge: number
+      readonly message: EdgeMessage
+      /** Of a step's answer. */
+      readonly routes?: readonly string[]
+    }
   | { readonly kind: 'failure'; readonly node: number; readonly cause: ModelFailure }
 )
 
@@ -117,6 +123,7 @@ class Run implements TopicsRun {
   readonly #onOver: () => void
   readonly #headers: JournalHeaders
   readonly #timers: Timers
+  readonly #routes = new Set<string>()
   readonly #givenUp = new AbortController()
   /** On their way to Kafka. */
   readonly #writes = new Set<Promise<void>>()
@@ -151,9 +158,10 @@ class Run implements TopicsRun {
     if (nowMs >= this.#deadlineMs) this.#feed({ kind: 'timer', timer: DEADLINE_TIMER, nowMs })
     else if (arrival.kind === 'failure')
       this.#feed({ kind: 'arrivedFailure', node: arrival.node, visit, cause: arrival.cause, nowMs })
-    else if (this.#mayHold(arrival.edge, bytes))
+    else if (this.#mayHold(arrival.edge, bytes)) {
+      for (const route of arrival.routes ?? []) this.#routes.add(route)
       this.#feed({ kind: 'arrived', edge: arrival.edge, visit, message: arrival.message, nowMs })
-    else
+    } else
       this.#failWith(
         'SERVER_OVERLOADED',
         `its data would take more memory than --max-topics-bytes ${String(this.#deps.maxBytes)} leaves`,
@@ -231,7 +239,7 @@ class Run implements TopicsRun {
 
   #recordEdge({ edge, end, visit, message }: Extract<Effect, { kind: 'record' }>, asked: ReadonlySet<string>): void {
     if (end.kind === 'pipeline') {
-      if (end.side === 'outputs') this.#writeTerminal('answered', this.#headers, message)
+      if (end.side === 'outputs') this.#writeTerminal('answered', withRoutes(this.#headers, this.#routes), message)
       return
     }
     // Of a step whose answer is there already, nobody is asked: the record is for readers.

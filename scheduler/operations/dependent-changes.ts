@@ -1,7 +1,7 @@
 /** What API calls about pipelines and experiments write: plans over the documents in memory, for the writer. Pure. */
 import { validatePipeline } from '../../dataflow/plan/validate.ts'
 import type { ExperimentResource, PipelineResource } from '../../api/resources/resource.ts'
-import { issuesError, ServingError } from '../../kit/errors.ts'
+import { type Issue, issuesError, ServingError } from '../../kit/errors.ts'
 import type { ClusterState } from '../domain/cluster.ts'
 import type { ExperimentDocument, KubernetesMeta, PipelineDocument } from '../domain/documents.ts'
 import {
@@ -50,7 +50,7 @@ export function planApplyPipeline(
   { nowMs, uid }: Moment,
 ): Plan<PipelineChange> {
   const specOf = (name: string) => mapped(cluster.pipeline(name), (other) => wantedPipelineVersion(other).spec)
-  const issues = validatePipeline(input.name, input.spec, specOf)
+  const issues = [...validatePipeline(input.name, input.spec, specOf), ...kafkaIssues(cluster, input)]
   if (issues.length > 0) throw issuesError('PIPELINE_SPEC_INVALID', `Pipeline ${input.name}`, issues)
   const existing = cluster.pipeline(input.name)
   const change = applyPipeline(existing, input, nowMs, uid)
@@ -106,6 +106,16 @@ export function planDeleteExperiment(cluster: ClusterState, name: string, nowMs:
   if (existing === undefined) throw new ServingError('EXPERIMENT_NOT_FOUND', `experiment ${name} does not exist`)
   const document = deleteExperiment(existing, nowMs)
   return { writes: document === existing ? [] : [writeExperiment(existing, document)], answer: undefined }
+}
+
+/** Told at once where it is known; of gateways that come later, their status tells. */
+function kafkaIssues(cluster: ClusterState, { spec }: PipelineInput): readonly Issue[] {
+  const gateways = [...cluster.gateways()]
+  if (spec.dataflow?.execution !== 'topics' || gateways.length === 0) return []
+  if (gateways.some(({ hasJournal }) => hasJournal)) return []
+  const message =
+    'topics needs Kafka, and no pipeline gateway here has one: start them with --kafka-bootstrap-servers (npm start -- --kafka), or use direct'
+  return [{ path: 'spec.dataflow.execution', message }]
 }
 
 const mapped = <From, To>(from: From | undefined, convert: (from: From) => To): To | undefined =>

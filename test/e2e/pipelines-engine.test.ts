@@ -3,18 +3,15 @@
  * that is killed while it works, and a gateway that dies with its callers' requests.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { decodeResponse, headerOf } from '../../dataflow/journal/decode.ts'
-import { readTopics } from '../../dataflow/engine/journaled.ts'
-import { connectKafka } from '../../dataflow/kafka/connect.ts'
-import type { IncomingRecord, KafkaProducer, KafkaReader } from '../../dataflow/kafka/client.ts'
-import { loadKafkaConnection } from '../../dataflow/kafka/connection.ts'
-import { decodeElements } from '../../api/oip/elements.ts'
+import { headerOf } from '../../dataflow/journal/decode.ts'
+import type { IncomingRecord } from '../../dataflow/kafka/client.ts'
 import type { Worker } from '../../api/resources/worker.ts'
 import { JAVASCRIPT_MODELS_FLAGS } from '../../up/servers/javascript-models.ts'
 import { startKafka, type TestKafka } from '../support/kafka.ts'
 import { runCli } from '../support/run-cli.ts'
 import { until } from '../support/models.ts'
-import { applyCases, floats, type Outputs, PIPELINE_CASES, SIMPLE } from '../support/pipeline-cases.ts'
+import { applyCases, floats, PIPELINE_CASES, SIMPLE } from '../support/pipeline-cases.ts'
+import { givenKey, openPipelineTopics, outputsOf, type PipelineTopics, topicOf } from '../support/pipeline-topics.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
 import { SETUP_DEADLINE_MS } from '../support/tools.ts'
 
@@ -23,8 +20,7 @@ const RECOVERY_MS = 60_000
 
 let mesh: TestMesh
 let kafka: TestKafka
-let producer: KafkaProducer
-let reader: KafkaReader
+let topics: PipelineTopics
 printLogsOfFailedTests(() => mesh)
 
 beforeAll(async () => {
@@ -40,63 +36,22 @@ beforeAll(async () => {
     agentFlags: JAVASCRIPT_MODELS_FLAGS.agent,
     restarts: (name) => name.startsWith('pipeline-gateway') || name.startsWith('engine'),
   })
-  const client = connectKafka(loadKafkaConnection({ bootstrapServers: kafka.bootstrapServers, configFile: '' }), 'test')
-  producer = client.producer()
-  reader = client.reader()
+  topics = openPipelineTopics(kafka.bootstrapServers)
   await applyCases(mesh.admin)
 }, SETUP_DEADLINE_MS)
 afterAll(async () => {
-  await producer.close()
-  await reader.close()
+  await topics.close()
   await mesh.stop()
   await kafka.stop()
 })
 
-const topic = (pipeline: string, side: 'inputs' | 'outputs') => `seldon.default.pipeline.${pipeline}.${side}`
-
-/** As any program does: a key of its own, JSON. */
-async function feed(pipeline: string, requests: readonly { readonly key: string; readonly text: string }[]) {
-  const records = requests.map(({ key, text }) => ({
-    topic: topic(pipeline, 'inputs'),
-    partition: 0,
-    key,
-    value: Buffer.from(text),
-    headers: [],
-  }))
-  const results = await producer.send(records, { compression: 'none', timeoutMs: 10_000 })
-  expect(results.filter(({ kind }) => kind !== 'acknowledged')).toEqual([])
-}
-
-async function all(name: string, fromMs = 0): Promise<readonly IncomingRecord[]> {
-  const records: IncomingRecord[] = []
-  await readTopics(reader, [name], fromMs, (record) => void records.push(record))
-  return records
-}
-
-const givenKey = ({ headers }: IncomingRecord): string => headerOf(headers, 'x-millrace-key') ?? ''
-
-async function resultOf(pipeline: string, key: string): Promise<IncomingRecord> {
-  let found: IncomingRecord | undefined
-  await until(
-    `the result of ${key}`,
-    async () => {
-      found = (await all(topic(pipeline, 'outputs'))).find((record) => givenKey(record) === key)
-      return found !== undefined
-    },
-    RESULT_MS,
-  )
-  if (found === undefined) throw new Error('unreachable')
-  return found
-}
-
-const outputsOf = ({ value }: IncomingRecord): Outputs =>
-  decodeResponse(value).outputs.map((tensor) => [tensor.name, [...decodeElements(tensor)]])
+const all = (name: string, fromMs = 0) => topics.all([name], fromMs)
 
 test.each(PIPELINE_CASES.map((one, index) => ({ ...one, key: `case-${String(index)}` })))(
   '$name',
   async ({ pipeline, inputs, gives, key }) => {
-    await feed(pipeline, [{ key, text: JSON.stringify({ inputs }) }])
-    const result = await resultOf(pipeline, key)
+    await topics.feed(pipeline, [{ key, text: JSON.stringify({ inputs }) }])
+    const result = await topics.resultOf(pipeline, key)
     const source = headerOf(result.headers, 'seldon-pipeline-errors')
     if (gives instanceof RegExp) {
       expect(source).toBeDefined()
@@ -109,11 +64,11 @@ test.each(PIPELINE_CASES.map((one, index) => ({ ...one, key: `case-${String(inde
 )
 
 test('what is no request stops nothing: it lies on the errors topic with the reason, and the next one is run', async () => {
-  await feed('tfsimples', [
+  await topics.feed('tfsimples', [
     { key: 'poison', text: 'hello' },
     { key: 'after', text: JSON.stringify({ inputs: SIMPLE }) },
   ])
-  expect(outputsOf(await resultOf('tfsimples', 'after'))).toHaveLength(2)
+  expect(outputsOf(await topics.resultOf('tfsimples', 'after'))).toHaveLength(2)
   const errors = (await all('seldon.default.errors.errors')).filter((record) => givenKey(record) === 'poison')
   expect(errors.map(({ value }) => value.toString())).toEqual([expect.stringMatching(/^tfsimples : /)])
 })
@@ -122,11 +77,11 @@ test('what a pipeline got is fed again by millrace replay: each has a result of 
   const keys = ['again-1', 'again-2', 'again-3']
   const text = JSON.stringify({ inputs: [floats('INPUT', 5, 6)] })
   const fromMs = Date.now()
-  await feed(
+  await topics.feed(
     'version-test',
     keys.map((key) => ({ key, text })),
   )
-  const first = await Promise.all(keys.map((key) => resultOf('version-test', key)))
+  const first = await Promise.all(keys.map((key) => topics.resultOf('version-test', key)))
   const { code, err } = await runCli([
     'replay',
     'version-test',
@@ -137,7 +92,7 @@ test('what a pipeline got is fed again by millrace replay: each has a result of 
   ])
   expect([code, err]).toEqual([0, expect.anything()])
   const again = async () =>
-    (await all(topic('version-test', 'outputs'), fromMs)).filter(
+    (await all(topicOf('version-test', 'outputs'), fromMs)).filter(
       ({ headers }) => headerOf(headers, 'x-millrace-replay-of') !== undefined,
     )
   await until('their results', async () => (await again()).length === keys.length, RESULT_MS)
@@ -163,8 +118,8 @@ test('an engine is killed while it works: every input has its result, and what i
   const keys = Array.from({ length: count }, (_, index) => `kill-${String(index)}`)
   const text = JSON.stringify({ inputs: [floats('INPUT', 1, 2)] })
   const results = async () =>
-    (await all(topic('version-test', 'outputs'))).filter((record) => givenKey(record).startsWith('kill-'))
-  await feed(
+    (await all(topicOf('version-test', 'outputs'))).filter((record) => givenKey(record).startsWith('kill-'))
+  await topics.feed(
     'version-test',
     keys.map((key) => ({ key, text })),
   )
@@ -202,7 +157,7 @@ test('a gateway dies with requests of its callers: each has an error, or its res
   }
   const loads = Array.from({ length: 16 }, ask)
   const synchronous = async () =>
-    (await all(topic('tfsimples', 'inputs'))).filter(
+    (await all(topicOf('tfsimples', 'inputs'))).filter(
       ({ headers }) => headerOf(headers, 'x-millrace-gateway') !== undefined,
     )
   try {
@@ -217,7 +172,7 @@ test('a gateway dies with requests of its callers: each has an error, or its res
   await until(
     'an end of every request',
     async () => {
-      const outputs = await all(topic('tfsimples', 'outputs'))
+      const outputs = await all(topicOf('tfsimples', 'outputs'))
       const ended = new Set(outputs.map(({ key }) => key))
       lost = outputs.filter(({ value }) => value.includes('is gone: it did not finish this request'))
       return inputs.every(({ key }) => ended.has(key))

@@ -5,18 +5,13 @@
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { PipelineResource } from '../../api/resources/resource.ts'
 import type { PipelineStatus } from '../../api/resources/status.ts'
 import { packageRoot } from '../../kit/root.ts'
 import { JAVASCRIPT_MODELS_FLAGS } from '../../up/servers/javascript-models.ts'
 import { modelResource, until, untilAvailable } from '../support/models.ts'
 import { describeFailures, type Load, type LoadReport, servedSince } from '../support/open-loop.ts'
-import { startPipelineLoad } from '../support/pipeline-load.ts'
+import { ADD, ADD_THEN_MULTIPLY, numbersPipeline, startPipelineLoad } from '../support/pipeline-load.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
-
-/** What versions of the pipeline are made of, and what they make of a number. */
-const ADD = { steps: ['add10'], compute: (input: number) => input + 10 }
-const ADD_THEN_MULTIPLY = { steps: ['add10', 'mul10'], compute: (input: number) => (input + 10) * 10 }
 
 let mesh: TestMesh
 let load: Load
@@ -44,20 +39,7 @@ beforeAll(async () => {
 })
 afterAll(() => mesh.stop())
 
-const pipelineOf = (steps: readonly string[]): PipelineResource => ({
-  apiVersion: 'mlops.seldon.io/v1alpha1',
-  kind: 'Pipeline',
-  metadata: { name: 'numbers' },
-  spec: {
-    steps: steps.map((name, index) => {
-      const before = steps[index - 1]
-      return before === undefined
-        ? { name }
-        : { name, inputs: [before], tensorMap: { [`${before}.outputs.OUTPUT`]: 'INPUT' } }
-    }),
-    output: { steps: steps.slice(-1) },
-  },
-})
+const pipelineOf = (steps: readonly string[]) => numbersPipeline({ steps })
 
 /** From a folder of its own, so that applying it again is a new version. */
 async function applyModel(name: string, copy = 'first'): Promise<void> {

@@ -5,6 +5,7 @@
 import { credentials, Metadata } from '@grpc/grpc-js'
 import { Pool } from 'undici'
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
+import type { PipelineResource } from '../../api/resources/resource.ts'
 import { type Load, startLoad } from './open-loop.ts'
 
 export interface PipelineLoadOptions {
@@ -16,6 +17,29 @@ export interface PipelineLoadOptions {
   /** REST and gRPC each. */
   readonly ratePerSecond?: number
 }
+
+/** What versions of the pipeline are made of, and what they make of a number. */
+export const ADD = { steps: ['add10'], compute: (input: number) => input + 10 }
+export const ADD_THEN_MULTIPLY = { steps: ['add10', 'mul10'], compute: (input: number) => (input + 10) * 10 }
+
+export const numbersPipeline = (spec: {
+  readonly steps: readonly string[]
+  readonly execution?: 'direct' | 'topics'
+}): PipelineResource => ({
+  apiVersion: 'mlops.seldon.io/v1alpha1',
+  kind: 'Pipeline',
+  metadata: { name: 'numbers' },
+  spec: {
+    steps: spec.steps.map((name, index) => {
+      const before = spec.steps[index - 1]
+      return before === undefined
+        ? { name }
+        : { name, inputs: [before], tensorMap: { [`${before}.outputs.OUTPUT`]: 'INPUT' } }
+    }),
+    output: { steps: spec.steps.slice(-1) },
+    ...(spec.execution === undefined ? {} : { dataflow: { execution: spec.execution } }),
+  },
+})
 
 /** Each outcome's `servedBy` is the version. */
 export function startPipelineLoad(options: PipelineLoadOptions): Load {

@@ -10,17 +10,10 @@ import { ServingError } from '../../../kit/errors.ts'
 import { ERROR_CODE_KEY, toGrpcStatus } from '../../../kit/grpc.ts'
 import { goneSignal, unary, type UnaryCall } from '../../../kit/grpc-unary.ts'
 import type { Logger } from '../../../kit/log.ts'
+import { ROUTE_HEADER } from '../../journal/topics.ts'
 import type { CallHeaders } from '../../model-client/model-client.ts'
 import { failureText } from '../../journal/journal-headers.ts'
-import {
-  echoed,
-  type HeaderValues,
-  isPassed,
-  pipelineOf,
-  REQUEST_ID_HEADER,
-  ROUTE_HEADER,
-  VERSION_HEADER,
-} from '../call.ts'
+import { echoed, type HeaderValues, isPassed, pipelineOf, REQUEST_ID_HEADER, VERSION_HEADER } from '../call.ts'
 import type { Gateway } from '../gateway.ts'
 
 export interface GrpcDeps {

@@ -12,18 +12,11 @@ import { createWebServer, goneSignal } from '../../../kit/http.ts'
 import { ERROR_CODE_KEY } from '../../../kit/grpc.ts'
 import { type BodyLimits, type BodyReader, createBodyReader } from '../../../kit/http-body.ts'
 import type { Logger } from '../../../kit/log.ts'
+import { ROUTE_HEADER } from '../../journal/topics.ts'
 import type { CallHeaders } from '../../model-client/model-client.ts'
 import type { PipelineFailure } from '../../runner/pipeline-request.ts'
 import { failureText } from '../../journal/journal-headers.ts'
-import {
-  echoed,
-  type HeaderValues,
-  isPassed,
-  pipelineOf,
-  REQUEST_ID_HEADER,
-  ROUTE_HEADER,
-  VERSION_HEADER,
-} from '../call.ts'
+import { echoed, type HeaderValues, isPassed, pipelineOf, REQUEST_ID_HEADER, VERSION_HEADER } from '../call.ts'
 import type { Gateway, InferAnswer } from '../gateway.ts'
 import { parseRoute } from './route.ts'
 

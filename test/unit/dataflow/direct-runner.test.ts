@@ -3,6 +3,7 @@ import type { InferenceRequest, InferenceResponse } from '../../../api/oip/infer
 import type { Tensor } from '../../../api/oip/tensor.ts'
 import type { PipelineSpec } from '../../../api/resources/pipeline.ts'
 import { type Journal, type JournalRecord, nullJournal } from '../../../dataflow/journal/journal.ts'
+import { routesOf } from '../../../dataflow/journal/journal-headers.ts'
 import { topicName } from '../../../dataflow/journal/topics.ts'
 import type { ModelEnd } from '../../../dataflow/model-client/model-client.ts'
 import { ownFailure } from '../../../dataflow/model-client/model-failure.ts'
@@ -162,6 +163,23 @@ test.each([
     acknowledge()
   }
   expect((await ended).kind).toBe('answered')
+})
+
+test('records of answers name the routes that they took, the result those of all steps', async () => {
+  const { run, call, records } = scene()
+  const { ended } = run(CHAIN)
+  ;(await call(0)).end({ kind: 'answered', response: response('X'), routes: [':a_1:'] })
+  ;(await call(1)).end({ kind: 'answered', response: response('Y'), routes: [':b_1:', ':b_2:'] })
+  for (const { acknowledge } of records) acknowledge()
+  await ended
+  expect(records.map(({ record }) => routesOf(record.headers))).toEqual([
+    [],
+    [],
+    [':a_1:'],
+    [],
+    [':b_1:', ':b_2:'],
+    [':a_1:', ':b_1:', ':b_2:'],
+  ])
 })
 
 test('with record: boundary only the pipeline’s own ends are recorded, with none nothing', async () => {

@@ -8,7 +8,13 @@
  *   version it began with, and its records say which (`x-pipeline-version`, below).
  */
 import { describe, expect, it } from 'vitest'
-import { errorHeaders, failureText, journalHeaders, readFailure } from '../../../dataflow/journal/journal-headers.ts'
+import {
+  errorHeaders,
+  failureText,
+  journalHeaders,
+  readFailure,
+  withRoutes,
+} from '../../../dataflow/journal/journal-headers.ts'
 import { toModelFailure } from '../../../dataflow/model-client/model-failure.ts'
 import {
   checkedSpace,
@@ -111,6 +117,12 @@ describe('headers', () => {
       ['seldon-pipeline-errors', 'm'],
     ]
     expect(journalHeaders({ ...origin, callerHeaders })).toHaveLength(3)
+  })
+
+  it('an answer names each route that its steps took once, beside those of the caller', () => {
+    const headers = [['x-seldon-route', ':a_1:']] as const
+    expect(withRoutes(headers, [':a_1:', ':b_1:', ':b_1:'])).toEqual([...headers, ['x-seldon-route', ':b_1:']])
+    expect(withRoutes(headers, [])).toBe(headers)
   })
 
   it('an error names the step that failed, once', () => {

@@ -27,7 +27,7 @@ describe('a Pipeline', () => {
     const raw = pipeline({
       steps: [{ name: 'first', inputsJoinType: 'left', triggerz: [] }, { inputs: 'first' }],
       output: {},
-      dataflow: { execution: 'topics', record: 'some' },
+      dataflow: { execution: 'both', record: 'some' },
       timeoutMs: 0,
     })
     expect(issuesOf(raw)).toEqual([
@@ -38,7 +38,7 @@ describe('a Pipeline', () => {
       { path: 'spec.output.steps', message: 'is required' },
       {
         path: 'spec.dataflow.execution',
-        message: 'topics is not part of this version: use direct, or leave it out',
+        message: '"both" is not allowed; use direct or topics',
       },
       { path: 'spec.dataflow.record', message: '"some" is not allowed; use none or boundary or all' },
       { path: 'spec.timeoutMs', message: 'must be at least 1, not 0' },
