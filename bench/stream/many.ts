@@ -56,7 +56,7 @@ export const manyStreams: Bench = {
       modelGateways: 1,
       modelGatewayFlags: flags,
     })
-    const client = startStreamClient(broker.bootstrapServers, mesh.folder)
+    const client = startStreamClient(broker.bootstrapServers, mesh.folder, DEADLINE_MS)
     try {
       const asked = { execution: values.execution }
       return {

@@ -1,26 +1,14 @@
 /**
  * A program that feeds inputs and reads results in Kafka, with our own client: what goes in through a journal comes out through a
- * consumer. Where both ends are the same topic, the way is one hop: produced and consumed, with nobody between.
+ * consumer. Where both ends are the same topic, the way is one hop within a process: produced and consumed, with nobody between.
  */
 import { randomUUID } from 'node:crypto'
-import { join } from 'node:path'
-import { Registry } from 'prom-client'
 import type { InferenceRequest } from '../../api/oip/inference.ts'
-import { startConsumer } from '../../dataflow/consumer/consumer.ts'
 import { headerOf } from '../../dataflow/journal/decode.ts'
-import { createKafkaJournal } from '../../dataflow/journal/kafka-journal.ts'
-import {
-  compositeKey,
-  ERRORS_HEADER,
-  type TopicEnd,
-  topicName,
-  type TopicSpace,
-} from '../../dataflow/journal/topics.ts'
-import { connectKafka } from '../../dataflow/kafka/connect.ts'
-import { parseConnection } from '../../dataflow/kafka/connection.ts'
+import { compositeKey, ERRORS_HEADER, type TopicEnd, topicName } from '../../dataflow/journal/topics.ts'
 import { ServingError } from '../../kit/errors.ts'
-import { silentLogger } from '../../kit/log.ts'
 import { percentile } from '../support/statistics.ts'
+import { openEnds, SPACE } from './ends.ts'
 
 export interface Way {
   readonly from: TopicEnd
@@ -59,9 +47,6 @@ export const forSeconds = (seconds: number): ((nowMs: number) => boolean) => {
   return (nowMs) => nowMs >= untilMs
 }
 
-const SPACE: TopicSpace = { prefix: 'seldon', namespace: 'default' }
-const MIB = 1024 * 1024
-const RESULT_MS = 30_000
 const REQUEST: InferenceRequest = {
   id: '',
   parameters: {},
@@ -82,49 +67,16 @@ interface Expected {
   readonly reject: (error: ServingError) => void
 }
 
-/** Its files are in `folder`. */
-export function startStreamClient(bootstrapServers: string, folder: string): StreamClient {
-  const kafka = connectKafka(parseConnection('bench', { 'bootstrap.servers': bootstrapServers }), 'bench')
+/** Its files are in `folder`; a result that takes longer than `resultMs` is missing. */
+export function startStreamClient(bootstrapServers: string, folder: string, resultMs: number): StreamClient {
   const expected = new Map<string, Expected>()
-  const journal = createKafkaJournal(
-    {
-      space: SPACE,
-      partitions: 1,
-      replicationFactor: 1,
-      maxRecordBytes: MIB,
-      maxWaitingBytes: 64 * MIB,
-      lingerMs: 0,
-      batchBytes: MIB,
-      batchRecords: 1_000,
-      deliveryTimeoutMs: 15_000,
-      compression: 'lz4',
-      spillFile: join(folder, 'stream-client-spill'),
-      maxSpillBytes: 0,
-    },
-    { kafka, registry: new Registry(), log: silentLogger, now: Date.now },
-  )
-  const consumer = startConsumer(
-    {
-      from: { kind: 'latest' },
-      maxInFlight: 1_000,
-      maxInFlightBytes: 16 * MIB,
-      maxHeldBytes: 64 * MIB,
-      commitEveryMs: 1_000,
-    },
-    {
-      kafka,
-      onRecord: ({ key, headers, value }, done) => {
-        const one = expected.get(key)
-        expected.delete(key)
-        if (headerOf(headers, ERRORS_HEADER) === undefined) one?.resolve()
-        else one?.reject(new ServingError('PEER_FAILED', `an error came for a result: ${value.toString()}`))
-        done()
-      },
-      registry: new Registry(),
-      log: silentLogger,
-      nowMs: () => performance.now(),
-    },
-  )
+  const { journal, consumer } = openEnds(bootstrapServers, folder, ({ key, headers, value }, done) => {
+    const one = expected.get(key)
+    expected.delete(key)
+    if (headerOf(headers, ERRORS_HEADER) === undefined) one?.resolve()
+    else one?.reject(new ServingError('PEER_FAILED', `an error came for a result: ${value.toString()}`))
+    done()
+  })
 
   /** Milliseconds. */
   const send = async ({ from, to }: Way): Promise<number> => {
@@ -140,7 +92,7 @@ export function startStreamClient(bootstrapServers: string, folder: string): Str
         message: { kind: 'request', request: REQUEST },
         onFailure: 'fail-closed',
       }),
-      within(came, `no result on ${topicName(SPACE, to)}`),
+      within(resultMs, came, `no result on ${topicName(SPACE, to)}`),
     ])
     return performance.now() - sentMs
   }
@@ -173,12 +125,12 @@ export function startStreamClient(bootstrapServers: string, folder: string): Str
   }
 }
 
-async function within<T>(work: Promise<T>, otherwise: string): Promise<T> {
+async function within<T>(ms: number, work: Promise<T>, otherwise: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      reject(new ServingError('PEER_FAILED', `${otherwise} within ${String(RESULT_MS)} ms`))
-    }, RESULT_MS)
+      reject(new ServingError('PEER_FAILED', `${otherwise} within ${String(ms)} ms`))
+    }, ms)
   })
   try {
     return await Promise.race([work, late])

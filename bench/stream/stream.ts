@@ -1,16 +1,22 @@
 /**
  * Pipelines and models as streams: from a record on an input topic to its result on the output topic, one at a time and many at
- * once, beside one hop of our own client, a record produced and consumed with nobody between. All ways take turns, so that the
+ * once, beside one hop of our own client: half the way through a process that only echoes (`hop_ms`). All ways take turns, so that the
  * machine's moods meet them alike; figures are medians of rounds.
  */
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startKafka, type TestKafka } from '../../test/support/kafka.ts'
+import { numberRequest, recoverOrphans } from '../../test/support/orphans.ts'
 import type { TestMesh } from '../../test/support/mesh.ts'
+import { connectKafka } from '../../dataflow/kafka/connect.ts'
+import { parseConnection } from '../../dataflow/kafka/connection.ts'
 import type { TopicEnd } from '../../dataflow/journal/topics.ts'
 import type { Bench } from '../main.ts'
 import { type ArenaPipeline, MODEL, openArena, type Shape } from '../pipelines/arena.ts'
 import { cpuSeconds } from '../support/cpu.ts'
-import { buildNative } from '../support/native.ts'
+import { buildNative, type NativeTools, runLoad } from '../support/native.ts'
+import { say } from '../support/progress.ts'
+import { startEcho } from './start-echo.ts'
 import { median } from '../support/statistics.ts'
 import {
   forSeconds,
@@ -21,11 +27,15 @@ import {
   type Way,
 } from './stream-client.ts'
 
-const EXECUTIONS = ['direct'] as const
+const EXECUTIONS = ['direct', 'topics'] as const
 type Execution = (typeof EXECUTIONS)[number]
 const SHAPES: readonly Shape[] = ['one', 'chain3']
 const MANY = 256
 const WARM_UP_SECONDS = 3
+const LOAD_CORE = 1
+const ORPHANS = 10_000
+const RESULT_MS = 60_000
+const RECOVERY_MS = 300_000
 const PROCESSES = ['engine-0', 'model-gateway-0', 'envoy-0', 'embedded-0'] as const
 
 interface Contender {
@@ -47,24 +57,41 @@ interface Length {
 }
 
 interface Arena {
+  readonly tools: NativeTools
   readonly mesh: TestMesh
   readonly broker: TestKafka
   readonly client: StreamClient
 }
 
 const HOP: TopicEnd = { kind: 'model', name: 'bench-hop', side: 'inputs' }
+/** Through a process that echoes: two hops. */
+const ECHO = through('model', 'bench-echo')
 
 const pipelineName = (shape: Shape, execution: Execution): string => `${shape}-${execution}`
-const PIPELINES = EXECUTIONS.flatMap((execution) =>
-  SHAPES.map((shape): ArenaPipeline => ({ name: pipelineName(shape, execution), shape, dataflow: { record: 'all' } })),
-)
+const RECOVERIES = ['error', 'rerun'] as const
+const orphansOf = (recovery: (typeof RECOVERIES)[number]): string => `orphans-${recovery}`
+const PIPELINES: readonly ArenaPipeline[] = [
+  ...EXECUTIONS.flatMap((execution) =>
+    SHAPES.map((shape) => ({
+      name: pipelineName(shape, execution),
+      shape,
+      dataflow: { record: 'all' as const, execution },
+    })),
+  ),
+  ...RECOVERIES.map((recovery) => ({
+    name: orphansOf(recovery),
+    shape: 'one' as const,
+    dataflow: { record: 'all' as const, recovery },
+  })),
+]
 /** `stream` is one step with the direct runner. */
 const CONTENDERS: readonly Contender[] = [
-  { key: 'hop', way: { from: HOP, to: HOP } },
+  { key: 'echo', way: ECHO },
+  { key: 'hop_one_process', way: { from: HOP, to: HOP } },
   { key: 'stream_model', way: through('model', MODEL) },
   ...EXECUTIONS.flatMap((execution) =>
     SHAPES.map((shape) => ({
-      key: `stream${shape === 'one' ? '' : `_${shape}`}`,
+      key: ['stream', ...(shape === 'one' ? [] : [shape]), ...(execution === 'direct' ? [] : [execution])].join('_'),
       way: through('pipeline', pipelineName(shape, execution)),
     })),
   ),
@@ -82,13 +109,18 @@ export const stream: Bench = {
     const broker = await startKafka()
     try {
       const mesh = await openArena(tools, broker.bootstrapServers, PIPELINES, { engines: 1, modelGateways: 1 })
-      const client = startStreamClient(broker.bootstrapServers, mesh.folder)
+      const client = startStreamClient(broker.bootstrapServers, mesh.folder, RESULT_MS)
+      const folder = join(mesh.folder, 'echo')
+      const endEcho = await startEcho({ bootstrapServers: broker.bootstrapServers, folder, ...ECHO })
+      const arena = { tools, mesh, broker, client }
       try {
-        return toFigures(await measure({ mesh, broker, client }, length))
+        const figures = toFigures(await measure(arena, length))
+        return { ...figures, ...(await recover(broker.bootstrapServers)) }
       } catch (error) {
         process.stderr.write(`${mesh.logTails()}\n`)
         throw error
       } finally {
+        await endEcho()
         await client.close()
         await mesh.stop()
       }
@@ -98,16 +130,53 @@ export const stream: Bench = {
   },
 }
 
-async function measure(arena: Arena, { rounds, seconds }: Length): Promise<readonly Round[]> {
+async function measure(arena: Arena, { rounds, seconds }: Length): Promise<Measured> {
   await arena.client.watch(CONTENDERS.map(({ way }) => way.to))
   for (const contender of CONTENDERS) await oneRound(arena, contender, MANY, WARM_UP_SECONDS)
   const measured: Round[] = []
+  const calls = new Map<Execution, number[]>(EXECUTIONS.map((execution) => [execution, []]))
+  for (const execution of EXECUTIONS) await callChain(arena, execution, WARM_UP_SECONDS)
+  for (let round = 0; round < rounds; round += 1)
+    for (const [execution, took] of calls) took.push(await callChain(arena, execution, seconds))
   for (const underWay of [1, MANY]) {
     for (let round = 0; round < rounds; round += 1)
       for (const contender of CONTENDERS) measured.push(await oneRound(arena, contender, underWay, seconds))
     for (const { key } of CONTENDERS) describe(of(measured, key, underWay))
   }
-  return measured
+  return { rounds: measured, calls }
+}
+
+interface Measured {
+  readonly rounds: readonly Round[]
+  /** Of a chain of three that is called through Envoy, one call at a time: p50 in milliseconds, by runner. */
+  readonly calls: ReadonlyMap<Execution, readonly number[]>
+}
+
+async function callChain({ tools, mesh }: Arena, execution: Execution, seconds: number): Promise<number> {
+  const model = `${pipelineName('chain3', execution)}.pipeline`
+  const load = await runLoad(tools, LOAD_CORE, {
+    protocol: 'rest',
+    address: mesh.ingress,
+    connections: 1,
+    seconds,
+    model,
+  })
+  return load.p50Us / 1_000
+}
+
+/** Seconds until so many requests of a gateway that is gone have their ends: errors, or results where they are run again. */
+async function recover(bootstrapServers: string): Promise<Readonly<Record<string, number>>> {
+  const kafka = connectKafka(parseConnection('bench', { 'bootstrap.servers': bootstrapServers }), 'bench')
+  const orphaned = { count: ORPHANS, request: numberRequest(1), deadlineMs: RECOVERY_MS }
+  const figures: Record<string, number> = {}
+  for (const recovery of RECOVERIES) {
+    const { seconds, lost, others, twice } = await recoverOrphans(kafka, { ...orphaned, pipeline: orphansOf(recovery) })
+    say(
+      `${recovery}: ${String(lost)} errors, ${String(others)} results, ${String(twice)} twice, ${seconds.toFixed(1)} s`,
+    )
+    figures[recovery === 'rerun' ? 'recover_s' : 'recover_error_s'] = seconds
+  }
+  return figures
 }
 
 async function oneRound(
@@ -130,15 +199,17 @@ const of = (rounds: readonly Round[], key: string, underWay: number): readonly R
   rounds.filter((one) => one.key === key && one.underWay === underWay)
 const rate = ({ records, seconds }: Round): number => records / seconds
 
-function toFigures(rounds: readonly Round[]): Readonly<Record<string, number>> {
+function toFigures({ rounds, calls }: Measured): Readonly<Record<string, number>> {
   const figures: Record<string, number> = {}
   for (const { key } of CONTENDERS) {
     const alone = of(rounds, key, 1)
-    figures[key === 'hop' ? 'hop_ms' : `${key}_p50_ms`] = median(alone.map(({ p50Ms }) => p50Ms))
+    figures[`${key}_p50_ms`] = median(alone.map(({ p50Ms }) => p50Ms))
     figures[`${key}_p99_ms`] = median(alone.map(({ p99Ms }) => p99Ms))
     figures[`${key}_rps`] = median(of(rounds, key, MANY).map(rate))
   }
-  return figures
+  for (const [execution, took] of calls) figures[`chain3_${execution}_ms`] = median(took)
+  const hopMs = (figures['echo_p50_ms'] ?? Number.NaN) / 2
+  return { ...figures, hop_ms: hopMs, chain3_topics_over_hop: (figures['chain3_topics_ms'] ?? Number.NaN) / hopMs }
 }
 
 function describe(rounds: readonly Round[]): void {
