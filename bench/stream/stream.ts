@@ -5,6 +5,8 @@
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { Pool } from 'undici'
+import { ServingError } from '../../kit/errors.ts'
 import { startKafka, type TestKafka } from '../../test/support/kafka.ts'
 import { numberRequest, recoverOrphans } from '../../test/support/orphans.ts'
 import type { TestMesh } from '../../test/support/mesh.ts'
@@ -14,10 +16,10 @@ import type { TopicEnd } from '../../dataflow/journal/topics.ts'
 import type { Bench } from '../main.ts'
 import { type ArenaPipeline, MODEL, openArena, type Shape } from '../pipelines/arena.ts'
 import { cpuSeconds } from '../support/cpu.ts'
-import { buildNative, type NativeTools, runLoad } from '../support/native.ts'
+import { buildNative } from '../support/native.ts'
 import { say } from '../support/progress.ts'
 import { startEcho } from './start-echo.ts'
-import { median } from '../support/statistics.ts'
+import { median, percentile } from '../support/statistics.ts'
 import {
   forSeconds,
   startStreamClient,
@@ -32,7 +34,9 @@ type Execution = (typeof EXECUTIONS)[number]
 const SHAPES: readonly Shape[] = ['one', 'chain3']
 const MANY = 256
 const WARM_UP_SECONDS = 3
-const LOAD_CORE = 1
+const BODY = JSON.stringify({
+  inputs: [{ name: 'predict', datatype: 'FP32', shape: [1, 4], data: [5.1, 3.5, 1.4, 0.2] }],
+})
 const ORPHANS = 10_000
 const RESULT_MS = 60_000
 const RECOVERY_MS = 300_000
@@ -57,7 +61,6 @@ interface Length {
 }
 
 interface Arena {
-  readonly tools: NativeTools
   readonly mesh: TestMesh
   readonly broker: TestKafka
   readonly client: StreamClient
@@ -112,7 +115,7 @@ export const stream: Bench = {
       const client = startStreamClient(broker.bootstrapServers, mesh.folder, RESULT_MS)
       const folder = join(mesh.folder, 'echo')
       const endEcho = await startEcho({ bootstrapServers: broker.bootstrapServers, folder, ...ECHO })
-      const arena = { tools, mesh, broker, client }
+      const arena = { mesh, broker, client }
       try {
         const figures = toFigures(await measure(arena, length))
         return { ...figures, ...(await recover(broker.bootstrapServers)) }
@@ -152,16 +155,24 @@ interface Measured {
   readonly calls: ReadonlyMap<Execution, readonly number[]>
 }
 
-async function callChain({ tools, mesh }: Arena, execution: Execution, seconds: number): Promise<number> {
-  const model = `${pipelineName('chain3', execution)}.pipeline`
-  const load = await runLoad(tools, LOAD_CORE, {
-    protocol: 'rest',
-    address: mesh.ingress,
-    connections: 1,
-    seconds,
-    model,
-  })
-  return load.p50Us / 1_000
+/** From this process, as the records come from it; one call after the other. */
+async function callChain({ mesh }: Arena, execution: Execution, seconds: number): Promise<number> {
+  const pool = new Pool(`http://${mesh.ingress}`, { connections: 1 })
+  const path = `/v2/models/${pipelineName('chain3', execution)}.pipeline/infer`
+  const headers = { 'content-type': 'application/json' }
+  const took: number[] = []
+  try {
+    for (const until = forSeconds(seconds); !until(performance.now());) {
+      const sentMs = performance.now()
+      const { statusCode, body } = await pool.request({ method: 'POST', path, headers, body: BODY })
+      const text = await body.text()
+      if (statusCode !== 200) throw new ServingError('PEER_FAILED', `${path}: ${String(statusCode)} ${text}`)
+      took.push(performance.now() - sentMs)
+    }
+  } finally {
+    await pool.close()
+  }
+  return percentile(took, 0.5)
 }
 
 /** Seconds until so many requests of a gateway that is gone have their ends: errors, or results where they are run again. */
