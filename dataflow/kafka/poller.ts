@@ -194,7 +194,11 @@ async function readable<T>(answer: Promise<T>): Promise<T> {
 
 function toPolled<P extends FetchPoint>(points: readonly P[], { responses }: FetchResponse): readonly Polled<P>[] {
   if (responses.length === 0) return []
-  const asked = new Map(points.map((point) => [`${point.topicId}:${String(point.partition)}`, point]))
+  // A thousand may be asked for where one has news.
+  const answered = new Set(responses.map(({ topicId }) => topicId))
+  const asked = new Map<string, P>()
+  for (const point of points)
+    if (answered.has(point.topicId)) asked.set(`${point.topicId}:${String(point.partition)}`, point)
   return responses.flatMap(({ topicId, partitions }) =>
     partitions.flatMap((found): Polled<P>[] => {
       const point = asked.get(`${topicId}:${String(found.partitionIndex)}`)
