@@ -81,7 +81,7 @@ export class TopicsRequests {
     return new Set([...this.#running.values()].map(({ run }) => run.plan))
   }
 
-  onInput(held: HeldPlan, record: IncomingRecord, done: () => void): void {
+  onInput(held: HeldPlan, record: IncomingRecord, done: () => void, mayBeBegun: boolean): void {
     if (this.#isOver) return // it is read again by who goes on
     const { turns, journal, count } = this.#deps
     const identity = identify(record, this.#pipeline, journal.partitions)
@@ -98,7 +98,7 @@ export class TopicsRequests {
     const work = (give: () => void): void => {
       if (this.#isOver || this.#isJoined(identity.key, record, content.request, times, done)) give()
       else {
-        const { run } = this.#begin(held, identity, times, give, { done, hadInput: true })
+        const { run } = this.#begin(held, identity, times, give, { done, hadInput: true, mayBeBegun })
         run.arrive(inputArrival(run, record, content.request))
       }
     }
@@ -145,7 +145,7 @@ export class TopicsRequests {
 
   #beginWith(held: HeldPlan, identity: Identity, arrival: Arrival, give: () => void, done: () => void): void {
     const times = { beganMs: this.#deps.nowMs(), timeoutMs: held.plan.timeoutMs }
-    this.#begin(held, identity, times, give, { done, hadInput: false }).run.arrive(arrival)
+    this.#begin(held, identity, times, give, { done, hadInput: false, mayBeBegun: false }).run.arrive(arrival)
   }
 
   /** With what its steps have answered before. */
@@ -154,7 +154,11 @@ export class TopicsRequests {
     { key, partition, requestId, headers, marks }: Identity,
     times: Times,
     give: () => void,
-    { done, hadInput }: { readonly done: () => void; readonly hadInput: boolean },
+    {
+      done,
+      hadInput,
+      mayBeBegun,
+    }: { readonly done: () => void; readonly hadInput: boolean; readonly mayBeBegun: boolean },
   ): Running {
     const { runner, ended, count } = this.#deps
     ended.delete(this.#pipeline, key)
@@ -166,7 +170,7 @@ export class TopicsRequests {
       partition,
       requestId,
       headers,
-      marks: begun.length === 0 ? marks : [...marks, ...REPLAYED],
+      marks: begun.length === 0 && !mayBeBegun ? marks : [...marks, ...REPLAYED],
       ...times,
       onTerminal: (outcome) => {
         one.isTold = true

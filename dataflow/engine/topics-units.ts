@@ -24,7 +24,8 @@ export interface TopicsUnits {
   readonly begin: (held: HeldPlan) => Promise<void>
   /** Another version of a pipeline that is read here may serve. */
   readonly refresh: (pipeline: string) => void
-  readonly onInput: (held: HeldPlan, record: IncomingRecord, done: () => void) => void
+  /** `mayBeBegun` by somebody of whom nothing is there. */
+  readonly onInput: (held: HeldPlan, record: IncomingRecord, done: () => void, mayBeBegun: boolean) => void
   /** Gives up what runs of it: who goes on finds it on the topics. */
   readonly end: (pipeline: string, waitMs: number) => Promise<void>
 }
@@ -115,12 +116,12 @@ export function createTopicsUnits(deps: TopicsUnitsDeps): TopicsUnits {
         tidy(unit)
       }
     },
-    onInput: (held, record, done) => {
+    onInput: (held, record, done, mayBeBegun) => {
       const unit = unitOf(held.pipeline)
-      if (unit.follows === held.plan) unit.requests.onInput(held, record, done)
+      if (unit.follows === held.plan) unit.requests.onInput(held, record, done, mayBeBegun)
       else
         void follow(unit, held).then(() => {
-          unit.requests.onInput(held, record, done)
+          unit.requests.onInput(held, record, done, mayBeBegun)
         })
     },
     end: async (pipeline, waitMs) => {

@@ -114,7 +114,7 @@ export function createUnits(deps: UnitsDeps): Units {
       return
     }
     const doubt = mayHaveBegun(record) ? MAYBE_BEGUN : undefined
-    if (held.plan.execution === 'topics') deps.topics.onInput(held, record, done)
+    if (held.plan.execution === 'topics') deps.topics.onInput(held, record, done, doubt !== undefined)
     else
       void deps.run(held, record, unit.scope, journaled.begun(key) ?? doubt).then((isDone) => {
         if (isDone) done()

@@ -80,7 +80,7 @@ export function topicsScene(given: HeldPlan, { models, maxBytes = 1e9, maxReques
   const feed = (record: IncomingRecord): void => {
     const isEnded = kafka.recordsOf(`seldon.default.pipeline.${pipeline}.outputs`).some(({ key }) => key === record.key)
     if (done.has(record) || isEnded) return
-    engine?.units.onInput(held, record, () => done.add(record))
+    engine?.units.onInput(held, record, () => done.add(record), false)
   }
 
   /** As shared reading does. */
