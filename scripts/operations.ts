@@ -6,7 +6,7 @@ import { agentProcess } from '../agent/config.ts'
 import { createAgentMetrics } from '../agent/metrics.ts'
 import { createTrafficMetrics } from '../agent/proxy/traffic-metrics.ts'
 import { createJournalMetrics } from '../dataflow/journal/journal-metrics.ts'
-import { createConsumerMetrics } from '../dataflow/consumer/consumer-metrics.ts'
+import { createConsumerMetrics, createSharedReads } from '../dataflow/consumer/consumer-metrics.ts'
 import { engineProcess } from '../dataflow/engine/config.ts'
 import { createEngineMetrics } from '../dataflow/engine/metrics.ts'
 import { modelGatewayProcess } from '../dataflow/model-gateway/config.ts'
@@ -223,7 +223,15 @@ function metrics(): readonly Metric[] {
   createConsumerMetrics(consumers)
   const modelGateway = new Registry()
   createModelGatewayMetrics(modelGateway, { lag: notAsked, running: notAsked, connected: notAsked })
-  createEngineMetrics(engine, { running: notAsked, reading: notAsked, lag: () => new Map(), connected: notAsked })
+  createEngineMetrics(engine, {
+    running: notAsked,
+    reading: notAsked,
+    lag: () => new Map(),
+    openExternal: () => new Map(),
+    openExternalBytes: notAsked,
+    connected: notAsked,
+  })
+  createSharedReads(engine)
   const mesh = toFamilies({
     counts: { models: [], drops: [], plugins: [], unreadable: 0 },
     histograms: [],

@@ -111,10 +111,3 @@ export const PipelineSchema = Type.Object(
   },
   closed,
 )
-
-/** What is declared in the spec and does nothing in this version, as `path: why`. */
-export function pipelineWarnings({ input }: PipelineSpec): readonly string[] {
-  return input === undefined
-    ? []
-    : ['spec.input: is stored; the pipeline runs when it is called, not when those that it names answer']
-}

@@ -6,7 +6,7 @@ import { type ExperimentSpec, ExperimentSchema } from './experiment.ts'
 import { API_VERSION, type Metadata } from './metadata.ts'
 import { type ModelManifestSpec, ModelSchema, modelWarnings } from './model.ts'
 import { nearest } from './nearest.ts'
-import { type PipelineSpec, PipelineSchema, pipelineWarnings } from './pipeline.ts'
+import { type PipelineSpec, PipelineSchema } from './pipeline.ts'
 import { type ServerManifestSpec, ServerSchema, serverWarnings } from './server.ts'
 
 export const KINDS = ['Model', 'Server', 'Pipeline', 'Experiment'] as const
@@ -84,7 +84,6 @@ export function warningsOf(resource: Resource): readonly string[] {
     case 'Server':
       return [...metadata, ...serverWarnings(resource.spec)]
     case 'Pipeline':
-      return [...metadata, ...pipelineWarnings(resource.spec)]
     case 'Experiment':
       return metadata
   }

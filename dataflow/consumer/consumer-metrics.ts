@@ -9,3 +9,13 @@ export function createConsumerMetrics(registry: Registry): Counter {
   const help = 'Partitions whose records Kafka had deleted before they were read; reading went on at the earliest.'
   return new Counter({ name: GAPS, help, registers: [registry] })
 }
+
+/** Of one shared reading. */
+export function createSharedReads(registry: Registry): Counter<'way'> {
+  return new Counter({
+    name: 'millrace_consumer_shared_records_total',
+    help: 'Records read of topics that several pipelines share: shared (once for all of them), alone (again, for one that was behind).',
+    labelNames: ['way'] as const,
+    registers: [registry],
+  })
+}

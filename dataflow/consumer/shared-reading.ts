@@ -1,11 +1,12 @@
 /** Topics that many read, fetched once. Read `types.ts` first, then `follower.ts`. */
-import { Counter, type Registry } from 'prom-client'
+import type { Counter, Registry } from 'prom-client'
 import { backoffMs, everyMs, pause } from '../../kit/backoff.ts'
 import { toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import { headerOf } from '../journal/decode.ts'
 import { PIPELINE_HEADER } from '../journal/topics.ts'
 import type { IncomingRecord, KafkaReader } from '../kafka/client.ts'
+import { createSharedReads } from './consumer-metrics.ts'
 import { type ConsumerDeps, startConsumer } from './consumer.ts'
 import { CatchUp } from './catch-up.ts'
 import { Follower } from './follower.ts'
@@ -80,7 +81,7 @@ class RunningSharedReading implements SharedReading {
   constructor(options: SharedReadingOptions, deps: SharedReadingDeps) {
     this.#options = options
     this.#deps = deps
-    this.#reads = createReads(deps.registry)
+    this.#reads = createSharedReads(deps.registry)
     this.#consumer = deps.consumer((record, done) => {
       this.#onShared(record)
       done() // each subscriber has bounds of its own, and falls behind beyond them
@@ -170,7 +171,7 @@ class RunningSharedReading implements SharedReading {
   }
 
   #follow(subscriber: Subscriber, partition: number, begin: bigint): Follower {
-    const follower = new Follower(begin, this.#options)
+    const follower = new Follower(begin, subscriber.limits ?? this.#options)
     subscriber.followers.set(partition, follower)
     this.#catchUp.ask(subscriber, partition, follower)
     return follower
@@ -237,7 +238,7 @@ class RunningSharedReading implements SharedReading {
       const old = subscriber.followers.get(partition)
       if (old === undefined) continue
       old.isOver = true
-      const follower = new Follower(0n, this.#options)
+      const follower = new Follower(0n, subscriber.limits ?? this.#options)
       follower.skipTo(offset)
       follower.isWithOthers = true
       subscriber.followers.set(partition, follower)
@@ -298,13 +299,4 @@ function isTaken({ takes }: Subscriber, { headers }: IncomingRecord): boolean {
   if (takes === undefined) return true
   const pipeline = headerOf(headers, PIPELINE_HEADER)
   return pipeline !== undefined && takes.has(pipeline)
-}
-
-function createReads(registry: Registry): Counter<'way'> {
-  return new Counter({
-    name: 'millrace_consumer_shared_records_total',
-    help: 'Records read of topics that several pipelines share: shared (once for all of them), alone (again, for one that was behind).',
-    labelNames: ['way'] as const,
-    registers: [registry],
-  })
 }

@@ -45,6 +45,8 @@ export interface Subscription {
   readonly group: string
   /** It takes the records whose header `pipeline` is one of these; undefined: all. */
   readonly takes: ReadonlySet<string> | undefined
+  /** Of each partition; undefined: those of the reading. */
+  readonly limits?: Pick<ConsumerOptions, 'maxInFlight' | 'maxInFlightBytes'>
   /** May be called again for a record that was done, when that was not committed. */
   readonly onRecord: OnRecord
 }

@@ -18,6 +18,8 @@ export interface ControlDeps {
   readonly runner: Pick<PipelineRunner, 'untilIdle'>
   /** Of who waits for answers over topics. */
   readonly listening?: Listening
+  /** What else a pipeline needs before it counts as loaded. @throws ServingError */
+  readonly prepare?: (held: HeldPlan) => Promise<void>
   readonly report: (message: GatewayMessage) => void
   /** Nothing is reported any more. */
   readonly signal: AbortSignal
@@ -64,6 +66,7 @@ export function createControl(deps: ControlDeps): (message: SchedulerMessage__Ou
     const name = toName(held)
     try {
       if (held.journal.record !== 'none') await journal.ensureTopics(topicsOf(held))
+      await deps.prepare?.(held)
       await listening?.begin(held.plan)
       plans.complete(held)
       file.save(plans.snapshot)

@@ -37,6 +37,12 @@ const schema = Type.Object(
       'Records of one partition that are read and not done; the others of it wait in Kafka.',
     ),
     maxHeldBytes: countOption(256 * 1024 * 1024, 1, 'Bound of the records that are held in memory, of all partitions.'),
+    maxExternalRequests: countOption(
+      10_000,
+      1,
+      'Of each pipeline that takes from others: requests that wait for some of their inputs; beyond it the oldest is given up.',
+    ),
+    maxExternalBytes: countOption(64 * 1024 * 1024, 1, 'Bound of what those hold, of each pipeline.'),
     drainTimeoutMs: countOption(10_000, 0, 'On SIGTERM, how long requests that run may take to finish.'),
     ...journalOptions,
     ...listenerOptions,

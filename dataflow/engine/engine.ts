@@ -2,11 +2,13 @@
 import type { GatewayMessage } from '../../api/generated/millrace/dataflow/GatewayMessage.ts'
 import { everyMs } from '../../kit/backoff.ts'
 import type { Started } from '../../kit/lifecycle.ts'
+import type { ServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import { startConsumer } from '../consumer/consumer.ts'
 import { startSharedReading } from '../consumer/shared-reading.ts'
 import { createControl } from '../control/control.ts'
 import { createHeldUnits, createUnitsFile } from '../control/held-units.ts'
+import type { HeldPlan } from '../control/held-plans.ts'
 import { startLagReports } from '../control/lag-reports.ts'
 import { needTopics } from '../journal/options.ts'
 import { parseTopicName } from '../journal/topics.ts'
@@ -18,7 +20,9 @@ import { createAsynchronous } from './asynchronous.ts'
 import type { EngineConfig } from './config.ts'
 import { createEndedKeys } from './ended-keys.ts'
 import { writeError } from './error-record.ts'
+import { createExternalInputs, externalGroup } from './external-inputs.ts'
 import { createGatewaysAlive } from './gateways-alive.ts'
+import type { Identity } from './identity.ts'
 import { createEngineMetrics } from './metrics.ts'
 import { createOrphans } from './orphans.ts'
 import { createTopicsUnits } from './topics-units.ts'
@@ -54,26 +58,35 @@ export async function startEngine(
 
   const lag = (): ReadonlyMap<string, number> => {
     const lags = [...consumer.lag()].map(([topic, records]) => [parseTopicName(space, topic), records] as const)
-    return new Map(lags.flatMap(([end, records]) => (end?.kind === 'pipeline' ? [[end.name, records]] : [])))
+    const fromOthers = shared.lag()
+    return new Map(
+      lags.flatMap(([end, records]) =>
+        end?.kind === 'pipeline' ? [[end.name, records + (fromOthers.get(externalGroup(space, end.name)) ?? 0)]] : [],
+      ),
+    )
   }
   const overTopics = createTopicsRunner({ journal, maxBytes: config.maxTopicsBytes, log, nowMs })
   const running = (): number => runner.running() + overTopics.running()
-  const count = createEngineMetrics(registry, {
+  const { count, countExternal } = createEngineMetrics(registry, {
     running,
     reading: () => units.names().length,
     lag,
+    openExternal: () => external.open(),
+    openExternalBytes: () => external.openBytes(),
     connected: () => session.connected,
   })
   const turns = createTurns(config.maxRequests)
   const run = createAsynchronous({ runner, journal, turns, log, count })
   const alive = createGatewaysAlive(Date.now, () => session.connected)
+  const tellError = (held: HeldPlan, identity: Identity, error: ServingError): Promise<void> =>
+    writeError(journal, held, identity, toPipelineFailure(held.pipeline, error))
   const orphans = createOrphans({
     reader,
     space,
     partitions: journal.partitions,
     alive,
     run,
-    writeError: (held, identity, error) => writeError(journal, held, identity, toPipelineFailure(held.pipeline, error)),
+    writeError: tellError,
     plan: plans.serving,
     onLost: (pipeline) => {
       count(pipeline, 'lost')
@@ -104,6 +117,18 @@ export async function startEngine(
     nowMs,
     wallMs: Date.now,
   })
+  const external = createExternalInputs({
+    space,
+    journal,
+    shared,
+    reader,
+    plan: plans.serving,
+    limits: { maxKeys: config.maxExternalRequests, maxBytes: config.maxExternalBytes },
+    writeError: tellError,
+    count: countExternal,
+    nowMs: Date.now,
+    log,
+  })
   const units = createUnits({
     space,
     journal,
@@ -114,6 +139,7 @@ export async function startEngine(
     run,
     topics,
     orphans,
+    external,
     signal: stopping.signal,
     log,
   })
@@ -145,6 +171,7 @@ export async function startEngine(
         await Promise.all([runner.untilIdle(plan), overTopics.untilIdle(plan)])
       },
     },
+    prepare: external.prepare,
     report: send,
     signal: stopping.signal,
     log,

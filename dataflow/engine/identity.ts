@@ -6,9 +6,11 @@ import { headerOf } from '../journal/decode.ts'
 import type { JournalHeaders } from '../journal/journal.ts'
 import {
   compositeKey,
+  FED_HEADER,
   GATEWAY_HEADER,
   partitionOfKey,
   REPLAY_OF_HEADER,
+  REPLAYED_HEADER,
   RUNNER_HEADER,
   RUNNERS,
   ROUTE_HEADER,
@@ -30,14 +32,13 @@ export interface Identity {
   readonly marks: JournalHeaders
 }
 
-/** Keys of our form are kept; any other gets one, and goes along in a header. */
+/** Keys of our form are kept, as those of other pipelines' requests; any other gets one, and goes along in a header. */
 export function identify(record: IncomingRecord, pipeline: string, partitions: number): Identity {
   const { key, headers } = record
+  if (headerOf(headers, FED_HEADER) !== undefined) return fedIdentity(record, partitions)
   const given = ownId(key, pipeline)
   const values = valuesOf(headers)
-  const passed = headers
-    .map(([name, value]) => [name.toLowerCase(), value] as const)
-    .filter(([name]) => isPassed(name) && name !== 'x-request-id')
+  const passed = passedOf(record)
   const first = headerOf(headers, REPLAY_OF_HEADER)
   const marks: JournalHeaders = first === undefined ? [] : [[REPLAY_OF_HEADER, first]]
   if (given !== undefined) {
@@ -64,6 +65,26 @@ export function identifyStep(record: IncomingRecord, pipeline: string, partition
   const others = own.marks.filter(([name]) => name !== KEY_HEADER)
   return { ...own, key: record.key, headers, marks: given === undefined ? others : [[KEY_HEADER, given], ...others] }
 }
+
+/** Of a record of another pipeline's request, or of what came of one: its key, and what it is marked with, stay. */
+export function fedIdentity(record: IncomingRecord, partitions: number): Identity {
+  const { key, headers } = record
+  const [, id = key] = /^\d{1,9}\.[^.]+\.(.+)$/.exec(key) ?? []
+  return {
+    key,
+    partition: Math.min(record.partition, partitions - 1),
+    requestId: requestIdOf(valuesOf(headers), () => id),
+    headers: passedOf(record),
+    marks: headers.filter(([name]) => KEPT.has(name)),
+  }
+}
+
+const KEPT: ReadonlySet<string> = new Set([KEY_HEADER, FED_HEADER, REPLAYED_HEADER, REPLAY_OF_HEADER])
+
+const passedOf = ({ headers }: IncomingRecord): CallHeaders =>
+  headers
+    .map(([name, value]) => [name.toLowerCase(), value] as const)
+    .filter(([name]) => isPassed(name) && name !== 'x-request-id')
 
 /** Which gateway runs it, `<name>/<epoch>`; undefined: none, it is for an engine. */
 export const gatewayOf = ({ headers }: Pick<IncomingRecord, 'headers'>): string | undefined =>

@@ -11,6 +11,7 @@ import { ERRORS, parseTopicName, type TopicEnd, topicName, type TopicSpace } fro
 import type { IncomingRecord } from '../kafka/client.ts'
 import type { HeldPlan } from '../control/held-plans.ts'
 import { MAYBE_BEGUN, type RunRecord } from './asynchronous.ts'
+import type { ExternalInputs } from './external-inputs.ts'
 import { gatewayOf, identify } from './identity.ts'
 import type { Orphans } from './orphans.ts'
 import { createScope, type Scope } from './scope.ts'
@@ -28,6 +29,7 @@ export interface UnitsDeps {
   readonly run: RunRecord
   readonly topics: TopicsUnits
   readonly orphans: Orphans
+  readonly external: Pick<ExternalInputs, 'begin' | 'changed' | 'end'>
   /** The engine stops. */
   readonly signal: AbortSignal
   readonly log: Logger
@@ -76,6 +78,7 @@ export function createUnits(deps: UnitsDeps): Units {
         if (signal.aborted) return
         orphans.begin(pipeline, unit.unread.lastReadMs ?? 0, unit.scope)
         await deps.consumer().assign(inputsOf(space, pipeline))
+        await deps.external.begin(pipeline)
         log.info({ pipeline }, 'reading the inputs of a pipeline')
         return
       } catch (error) {
@@ -91,6 +94,7 @@ export function createUnits(deps: UnitsDeps): Units {
     unit.ending.abort()
     orphans.end(pipeline)
     await unit.begun
+    await deps.external.end(pipeline, waitMs)
     // What runs over topics is somebody else's at once; nothing of it is waited for.
     await deps.topics.end(pipeline, waitMs)
     await unit.scope.leave(waitMs)
@@ -149,7 +153,9 @@ export function createUnits(deps: UnitsDeps): Units {
       const isRead = (): boolean => unit !== undefined && units.get(pipeline) === unit && unit.ended === undefined
       // Before, nothing of it may run: what was begun is not known yet.
       void unit?.begun.then(() => {
-        if (isRead()) deps.topics.refresh(pipeline)
+        if (!isRead()) return
+        deps.topics.refresh(pipeline)
+        deps.external.changed(pipeline)
       })
     },
     stop: async (waitMs) => {

@@ -36,6 +36,8 @@ export const ERROR_STATUS_HEADER = 'x-millrace-error-status'
 export const REPLAYED_HEADER = 'x-millrace-replayed'
 /** On an input that was fed again by `millrace replay`, under an id of its own: the key of the first. */
 export const REPLAY_OF_HEADER = 'x-millrace-replay-of'
+/** On an input that came from other pipelines, whose names it holds: the key is theirs. */
+export const FED_HEADER = 'x-millrace-fed-from'
 /** On what a pipeline gateway put on a pipeline's inputs: it runs that itself. `<name>/<epoch>`. */
 export const GATEWAY_HEADER = 'x-millrace-gateway'
 

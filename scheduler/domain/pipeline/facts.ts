@@ -33,12 +33,18 @@ export const modelsOf = ({ spec }: PipelineVersionDocument): readonly string[] =
   [...new Set(spec.steps.map(({ name }) => name))].toSorted()
 
 /** Other pipelines that a version takes from, each once, sorted. */
-export const externalPipelines = ({ spec: { input } }: PipelineVersionDocument): readonly string[] =>
-  [
-    ...new Set(
-      [...(input?.externalInputs ?? []), ...(input?.externalTriggers ?? [])].map((text) => text.split('.')[0] ?? text),
-    ),
-  ].toSorted()
+export const externalPipelines = (version: PipelineVersionDocument): readonly string[] =>
+  [...new Set(allExternal(version).map(ownerOf))].toSorted()
+
+/** What a version takes of one of them, as it is written. */
+export const externalReferences = (version: PipelineVersionDocument, name: string): readonly string[] =>
+  allExternal(version).filter((text) => ownerOf(text) === name)
+
+const allExternal = ({ spec: { input } }: PipelineVersionDocument): readonly string[] => [
+  ...(input?.externalInputs ?? []),
+  ...(input?.externalTriggers ?? []),
+]
+const ownerOf = (text: string): string => text.split('.')[0] ?? text
 
 /** Replaces NEXT_COMMIT by the revision that the store gave; the first step of every change, or it would move on. */
 export function settlePipeline(pipeline: PipelineDocument): PipelineDocument {

@@ -19,7 +19,7 @@ import { toPipelineStatus } from './status.ts'
 
 export function reconcilePipeline(
   pipeline: PipelineDocument,
-  cluster: Pick<ClusterView, 'model'>,
+  cluster: Pick<ClusterView, 'model' | 'pipeline'>,
   context: PipelineContext,
 ): DependentReconciliation<PipelineDocument> {
   const before = settlePipeline(pipeline)

@@ -12,6 +12,7 @@ import type {
   PipelineVersionDocument,
 } from '../documents.ts'
 import { sameValue } from '../same-value.ts'
+import { feedingProblems } from './feeding.ts'
 import { cleansTopics, isOverTopics, modelsOf, servingPipelineVersion, wantedPipelineVersion } from './facts.ts'
 import type { GatewaysView, PipelineContext } from './gateways-view.ts'
 
@@ -23,11 +24,11 @@ interface Verdict {
 /** The status of a record as it stands; `changedAtMs` moves only when something else does. */
 export function toPipelineStatus(
   pipeline: PipelineDocument,
-  cluster: Pick<ClusterView, 'model'>,
+  cluster: Pick<ClusterView, 'model' | 'pipeline'>,
   context: PipelineContext,
 ): PipelineStatusDocument {
   const { changedAtMs: _, ...before } = pipeline.status
-  const verdict = decide(pipeline, context)
+  const verdict = withFeeding(decide(pipeline, context), pipeline, cluster)
   const after = { ...verdict, missingModels: missingModelsOf(pipeline, cluster) }
   return sameValue(before, after) ? pipeline.status : { ...after, changedAtMs: context.nowMs }
 }
@@ -40,6 +41,13 @@ export function missingModelsOf(pipeline: PipelineDocument, cluster: Pick<Cluste
 /** A version of it answers, be it the one that users want or the one before. */
 export const isModelAnswering = (model: ModelDocument | undefined): boolean =>
   model !== undefined && !model.deleted && model.status.availableReplicas > 0
+
+/** It can be called all the same. */
+function withFeeding(verdict: Verdict, pipeline: PipelineDocument, cluster: Pick<ClusterView, 'pipeline'>): Verdict {
+  if (verdict.state !== 'PipelineReady') return verdict
+  const problems = feedingProblems(wantedPipelineVersion(pipeline), cluster.pipeline)
+  return { ...verdict, reason: [verdict.reason, ...problems].join('; ') }
+}
 
 function decide(pipeline: PipelineDocument, context: PipelineContext): Verdict {
   if (pipeline.deleted) return terminating(pipeline, context)
@@ -70,7 +78,7 @@ function decide(pipeline: PipelineDocument, context: PipelineContext): Verdict {
 /** I2: not Ready before every counting Envoy has its route. */
 function served(pipeline: PipelineDocument, wanted: PipelineVersionDocument, context: PipelineContext): Verdict {
   const version = `Version ${String(wanted.version)}`
-  if (pipeline.route?.ackedAtMs !== undefined) return withEngine(pipeline.name, wanted, context)
+  if (pipeline.route?.ackedAtMs !== undefined) return withEngine(pipeline, wanted, context)
   const isNobodyThere = pipeline.route !== undefined && context.isAcked(pipeline.route.sinceRevision) === 'no-node'
   return {
     state: 'PipelineCreating',
@@ -81,23 +89,34 @@ function served(pipeline: PipelineDocument, wanted: PipelineVersionDocument, con
 }
 
 /** What its records on topics wait for; a request over the API waits for it too when every step goes over topics. */
-function withEngine(name: string, wanted: PipelineVersionDocument, context: PipelineContext): Verdict {
+function withEngine(
+  { name, status: before }: PipelineDocument,
+  wanted: PipelineVersionDocument,
+  context: PipelineContext,
+): Verdict {
   if (isOverTopics(wanted)) return overTopics(name, wanted, context)
   const { gateways, engines } = context
   const version = `Version ${String(wanted.version)} serves`
   const journal = gateways.journal()
-  if (wanted.spec.dataflow?.record === 'none' || journal === 'none') return { state: 'PipelineReady', reason: version }
+  const isFed = wanted.spec.input !== undefined
+  const ready = (reason: string, unfed = ''): Verdict => ({
+    state: 'PipelineReady',
+    reason:
+      isFed && unfed !== '' ? `${reason}; nothing comes from the pipelines that it names as inputs${unfed}` : reason,
+  })
+  if (wanted.spec.dataflow?.record === 'none') return ready(version, ': it records nothing')
+  if (journal === 'none') return ready(version, ': there is no Kafka')
   const serves = withCopies(version, journal)
   if (!engines.areHere())
-    return {
-      state: 'PipelineReady',
-      reason: `${serves}; no engine is connected: records on its input topic wait`,
-    }
+    return ready(`${serves}; no engine is connected: records on its input topic wait`, ' before one is')
   const said = engines.said(name, wanted.uid)
   if (said.kind === 'failed') {
     const reason = `the engine that reads its input topic could not load it: ${said.reason}`
     return { state: 'PipelineReady', reason: `${serves}; ${reason}` }
   }
+  // From when on the engine has it, nothing that the others give is missed.
+  if (isFed && said.kind === 'nothing' && before.state !== 'PipelineReady')
+    return { state: 'PipelineCreating', reason: `${version}; the engine that reads what other pipelines give loads it` }
   return { state: 'PipelineReady', reason: serves }
 }
 

@@ -62,3 +62,25 @@ test('the headers of the user go along, the marks of Millrace and of one hop do 
   expect(passed).toEqual([['x-foo', 'a']])
   expect(key).toBe('2.p.100-2-7')
 })
+
+test('what came from another pipeline keeps its key, its id and the key that a user gave', () => {
+  const headers = [
+    ['x-millrace-fed-from', 'q'],
+    ['x-millrace-key', 'order-17'],
+    ['x-millrace-replayed', '1'],
+    ['x-millrace-gate', 'other'],
+    ['x-foo', 'a'],
+  ] as const
+  expect(identify(record({ key: '1.q.some.id', partition: 1, headers }), 'p', 4)).toEqual({
+    key: '1.q.some.id',
+    partition: 1,
+    requestId: 'some.id',
+    headers: [['x-foo', 'a']],
+    marks: headers.slice(0, 3),
+  })
+  expect(identify(record({ key: 'any', headers }), 'p', 4)).toMatchObject({
+    key: 'any',
+    partition: 2,
+    requestId: 'any',
+  })
+})

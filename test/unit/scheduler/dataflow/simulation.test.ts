@@ -190,7 +190,7 @@ function createSimulation() {
   function reconcile(name: string): void {
     const document = cluster.pipeline(name)
     if (document === undefined) return
-    const result = reconcilePipeline(document, { model: () => undefined }, context())
+    const result = reconcilePipeline(document, { model: () => undefined, pipeline: () => undefined }, context())
     const after = result.remove ? undefined : result.document
     if (result.document !== undefined || result.remove)
       commit([{ kind: 'pipeline', name, expectedRevision: document.revision, document: after }])

@@ -14,7 +14,7 @@ import {
   pipelineWith,
 } from '../../../support/pipelines.ts'
 
-const noModels = { model: () => undefined }
+const noModels = { model: () => undefined, pipeline: () => undefined }
 const answering = (model: ModelDocument, availableReplicas: number): ModelDocument => ({
   ...model,
   status: { ...model.status, availableReplicas },
