@@ -43,6 +43,7 @@ const PIPELINES = [
   stepOf('beside', 'add10', { input: from('source.outputs') }),
   stepOf('joined', 'add10', { input: from('next.outputs', 'beside.outputs') }),
   stepOf('gated', 'add10', { input: { ...from('source.outputs'), externalTriggers: ['source.inputs.GO'] } }),
+  stepOf('over-topics', 'add10', { input: from('source.outputs'), dataflow: { execution: 'topics' } }),
   stepOf('of-step', 'add10', { input: from('source.step.add10.outputs') }),
   stepOf('inner', 'add10', { input: { ...from('a.outputs', 'b.outputs'), joinWindowMs: WINDOW_MS } }),
   stepOf('outer', 'add10', {
@@ -62,6 +63,7 @@ beforeAll(async () => {
   scene = await startStreamScene({
     engines: 1,
     pipelineGateways: 1,
+    modelGateways: 1,
     restarts: (name) => name.startsWith('engine'),
     pipelines: PIPELINES,
   })
@@ -123,7 +125,7 @@ test('51: who calls a pipeline is answered by it; those that take from it have o
   })
   expect(await response.json()).toMatchObject({ outputs: [{ name: 'OUTPUT', data: [11] }] })
   const key = '0.source.called'
-  const expected = { next: 110, beside: 21, joined: 120, 'of-step': 21 }
+  const expected = { next: 110, beside: 21, joined: 120, 'over-topics': 21, 'of-step': 21 }
   for (const [name, value] of Object.entries(expected)) {
     const [output] = await untilRecords(name, 'outputs', [key])
     expect([name, output && outputOf(output)]).toEqual([name, [value]])
