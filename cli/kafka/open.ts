@@ -2,6 +2,7 @@
 import { checkedSpace, type TopicSpace } from '../../dataflow/journal/topics.ts'
 import type { KafkaClient } from '../../dataflow/kafka/client.ts'
 import { loadKafkaConnection } from '../../dataflow/kafka/connection.ts'
+import { within } from '../../kit/deadline.ts'
 import { ServingError } from '../../kit/errors.ts'
 import { KAFKA_PORT, type Session } from '../session.ts'
 
@@ -33,18 +34,8 @@ export async function openKafka(
 }
 
 /** @throws ServingError DEADLINE_EXCEEDED when it takes longer */
-export async function withinTime<T>(timeoutMs: number, servers: readonly string[], work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const text = `Kafka at ${servers.join(', ')} did not give everything within ${String(timeoutMs)} ms`
-      reject(new ServingError('DEADLINE_EXCEEDED', `${text}; raise --timeout`))
-    }, timeoutMs)
+export const withinTime = <T>(timeoutMs: number, servers: readonly string[], work: Promise<T>): Promise<T> =>
+  within(timeoutMs, work, () => {
+    const text = `Kafka at ${servers.join(', ')} did not give everything within ${String(timeoutMs)} ms`
+    return new ServingError('DEADLINE_EXCEEDED', `${text}; raise --timeout`)
   })
-  work.catch(() => undefined) // when it fails after the deadline
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-  }
-}

@@ -2,7 +2,7 @@
  * The pipelines of this engine that run over topics: their steps' topics are read, each once in this process, and every record
  * goes to the requests of its pipeline. What a new version of a pipeline reads is read before its first request begins.
  */
-import { pause } from '../../kit/backoff.ts'
+import { atMost } from '../../kit/deadline.ts'
 import type { SharedReading } from '../consumer/types.ts'
 import type { HeldPlan } from '../control/held-plans.ts'
 import { parseTopicName, type TopicSpace } from '../journal/topics.ts'
@@ -127,9 +127,7 @@ export function createTopicsUnits(deps: TopicsUnitsDeps): TopicsUnits {
     end: async (pipeline, waitMs) => {
       const unit = units.get(pipeline)
       if (unit === undefined) return
-      const late = new AbortController()
-      await Promise.race([unit.requests.giveUp(), pause(waitMs, late.signal)])
-      late.abort()
+      await atMost(waitMs, unit.requests.giveUp())
       units.delete(pipeline)
       await Promise.all([...unit.reads.keys()].map((topic) => shared.unsubscribe(topic, stepsGroup(pipeline), 0)))
     },

@@ -6,7 +6,7 @@
  * I8: `record` resolves only after the acknowledgement, or, with `fail-open`, when the record is in the spill file.
  */
 import type { Registry } from 'prom-client'
-import { pause } from '../../kit/backoff.ts'
+import { atMost, within } from '../../kit/deadline.ts'
 import { ServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { KafkaClient, OutgoingRecord } from '../kafka/client.ts'
@@ -175,11 +175,9 @@ class KafkaJournal implements Journal {
       ),
     )
     const { deliveryTimeoutMs } = this.#options
-    const deadline = new AbortController()
-    const late = pause(deliveryTimeoutMs, deadline.signal).then(() => 'late' as const)
-    const end = await Promise.race([settled, late])
-    deadline.abort()
-    if (end === 'late') throw unavailable(`${String(entries.length)} records waited for it and were not acknowledged`)
+    await within(deliveryTimeoutMs, settled, () =>
+      unavailable(`${String(entries.length)} records waited for it and were not acknowledged`),
+    )
   }
 
   deleteTopics(ends: readonly TopicEnd[]): Promise<void> {
@@ -201,7 +199,7 @@ class KafkaJournal implements Journal {
     this.#closed = true
     const { inputs, rest } = this.#lanes
     const sent = Promise.all([inputs.settled(), rest.settled()])
-    await Promise.race([sent, new Promise((done) => setTimeout(done, CLOSE_DEADLINE_MS).unref())])
+    await atMost(CLOSE_DEADLINE_MS, sent)
     this.#availability.stop()
     for (const lane of [inputs, rest]) {
       for (const entry of lane.drain(() => true)) this.#settleUnsent(entry, 'the journal closes')

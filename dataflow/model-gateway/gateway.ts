@@ -4,6 +4,7 @@
  */
 import type { Registry } from 'prom-client'
 import { backoffMs, pause } from '../../kit/backoff.ts'
+import { atMost } from '../../kit/deadline.ts'
 import { toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { Consumer, ConsumerOptions, OnRecord } from '../consumer/types.ts'
@@ -131,7 +132,7 @@ export function createModelGateway(options: ModelGatewayOptions, deps: ModelGate
   const revoke = async (model: string): Promise<void> => {
     const line = lines.get(model)
     if (line === undefined) return
-    await within(options.drainTimeoutMs, line.leave())
+    await atMost(options.drainTimeoutMs, line.leave())
     line.drop()
     lines.delete(model)
     await consumer.release(topicName(space, endOf(model, 'inputs')), 0)
@@ -165,10 +166,4 @@ export function createModelGateway(options: ModelGatewayOptions, deps: ModelGate
 function modelOf(space: TopicSpace, topic: string): string {
   const end = parseTopicName(space, topic)
   return end?.kind === 'model' ? end.name : ''
-}
-
-async function within(ms: number, work: Promise<void>): Promise<void> {
-  const late = new AbortController()
-  await Promise.race([work, pause(ms, late.signal)])
-  late.abort()
 }

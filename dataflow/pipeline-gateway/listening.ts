@@ -2,6 +2,7 @@
  * The topics in which this gateway reads answers: the outputs of the pipelines that it holds and that are executed over topics. One
  * consumer for all of them; a pipeline is served only once its answers would be seen.
  */
+import { within } from '../../kit/deadline.ts'
 import { ServingError, toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { Consumer } from '../consumer/types.ts'
@@ -57,7 +58,7 @@ export function createListening({ consumer, space, untilUnawaited, log }: Listen
   const begin = async ({ pipeline, execution }: Plan): Promise<void> => {
     if (execution !== 'topics') return
     kept = new Set([...kept, pipeline])
-    await within(PLACE_DEADLINE_MS, place(pipeline), pipeline)
+    await within(PLACE_DEADLINE_MS, place(pipeline), () => notReadYet(pipeline))
   }
 
   return {
@@ -86,16 +87,5 @@ const withoutKafka = (pipeline: string): ServingError =>
     `spec.dataflow.execution of pipeline "${pipeline}" is topics, and this gateway has no Kafka: start it with --kafka-bootstrap-servers or --kafka-config, or use direct`,
   )
 
-async function within(ms: number, work: Promise<void>, pipeline: string): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new ServingError('KAFKA_UNAVAILABLE', `the outputs of pipeline "${pipeline}" cannot be read yet`))
-    }, ms)
-  })
-  try {
-    await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-  }
-}
+const notReadYet = (pipeline: string): ServingError =>
+  new ServingError('KAFKA_UNAVAILABLE', `the outputs of pipeline "${pipeline}" cannot be read yet`)

@@ -2,6 +2,7 @@
 import type { Server as HttpServer } from 'node:http'
 import type { GatewayMessage } from '../../api/generated/millrace/dataflow/GatewayMessage.ts'
 import type { Introduction } from '../../api/generated/millrace/dataflow/Introduction.ts'
+import { atMost } from '../../kit/deadline.ts'
 import { toServerCredentials } from '../../kit/grpc-security.ts'
 import { serveGrpc } from '../../kit/grpc.ts'
 import { listen } from '../../kit/http.ts'
@@ -85,7 +86,7 @@ export async function startPipelineGateway(
     stop: async () => {
       await session.drain(config.drainTimeoutMs) // Envoys stop sending before anything is refused
       stopping.abort()
-      await Promise.race([runner.untilIdle(), lapse(config.drainTimeoutMs)])
+      await atMost(config.drainTimeoutMs, runner.untilIdle())
       await session.stop()
     },
   })
@@ -96,11 +97,6 @@ const introduceJournal = (reports: JournalReports): Pick<Introduction, 'journal'
   const journal = reports.introduce()
   return journal === undefined ? {} : { journal }
 }
-
-const lapse = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms).unref()
-  })
 
 /** Everything that was to be answered has been, or is late. */
 function closeRest(server: HttpServer): Promise<void> {
