@@ -2,7 +2,7 @@
  * What runs of one pipeline here. When somebody else is to go on with it nothing more begins, and what began has ended, with
  * everything that it recorded acknowledged, before the next one reads: so a hand-over makes nothing twice.
  */
-import { pause } from '../../kit/backoff.ts'
+import { atMost } from '../../kit/deadline.ts'
 
 export interface Scope {
   /** Ends what runs. */
@@ -39,9 +39,7 @@ export function createScope(stopping: AbortSignal): Scope {
         onIdle = resolve
       })
       look()
-      const late = new AbortController()
-      await Promise.race([idle, pause(waitMs, late.signal)])
-      late.abort()
+      await atMost(waitMs, idle)
       cut.abort()
       await idle
     },

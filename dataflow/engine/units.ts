@@ -3,6 +3,7 @@
  * begun after what is unread of it was compared with what the topics say, so that what has its result is not run again.
  */
 import { backoffMs, pause } from '../../kit/backoff.ts'
+import { atMost } from '../../kit/deadline.ts'
 import { toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { Consumer } from '../consumer/types.ts'
@@ -159,10 +160,8 @@ export function createUnits(deps: UnitsDeps): Units {
       })
     },
     stop: async (waitMs) => {
-      const late = new AbortController()
       const ended = [...units].map(([pipeline, unit]) => (unit.ended ??= end(pipeline, unit, waitMs)))
-      await Promise.race([Promise.all(ended), pause(2 * waitMs, late.signal)])
-      late.abort()
+      await atMost(2 * waitMs, Promise.all(ended))
     },
     onRecord: (record, done) => {
       const end = parseTopicName(space, record.topic)

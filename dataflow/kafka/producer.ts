@@ -5,6 +5,7 @@
  * are thrown away, and the next records get an identity, and numbers, of their own.
  */
 import { type ConnectionPool, initProducerIdV4, produceV9, Writer } from '@platformatic/kafka'
+import { atMost } from '../../kit/deadline.ts'
 import { Brokers } from './brokers.ts'
 import type { KafkaProducer, OutgoingRecord, SendOptions, SendResult } from './client.ts'
 import type { KafkaConnection } from './connection.ts'
@@ -75,7 +76,7 @@ export function createProducer(connection: KafkaConnection, clientId: string): K
     async send(records, options) {
       const parts = toParts(records)
       const session = (current ??= open())
-      await within(options.timeoutMs, sendAll(session, parts, options))
+      await atMost(options.timeoutMs, sendAll(session, parts, options))
       const results = new Map<OutgoingRecord, SendResult>()
       for (const { records: sent, result = LATE } of parts) for (const record of sent) results.set(record, result)
       const isSure = parts.every(({ result }) => result?.kind === 'acknowledged' || result?.kind === 'unknownTopic')
@@ -223,14 +224,4 @@ function toResult({ errorCode, errorMessage }: produceV9.ProduceResponsePartitio
     default:
       return { kind: 'unavailable', reason: errorMessage ?? `Kafka's error ${String(errorCode)}` }
   }
-}
-
-/** What has no result by then has none. */
-async function within(timeoutMs: number, work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs)
-  })
-  await Promise.race([work, late])
-  clearTimeout(timer)
 }
