@@ -90,7 +90,17 @@ test('an Envoy that was named and does not answer is an error', async () => {
 
 test('top counts what is asked while it looks', async () => {
   const metrics = `http://127.0.0.1:${String(mesh.ports.envoys[0]?.metrics)}/metrics`
-  const watching = runCli(['top', '--metrics', metrics, '--scheduler', mesh.scheduler, '--interval', '1s', '-o', 'json'])
+  const watching = runCli([
+    'top',
+    '--metrics',
+    metrics,
+    '--scheduler',
+    mesh.scheduler,
+    '--interval',
+    '1s',
+    '-o',
+    'json',
+  ])
   const asking = new AbortController()
   const asked = (async () => {
     while (!asking.signal.aborted) expect((await askIris()).status).toBe(200)
