@@ -77,8 +77,8 @@ async function inspect(session: Session, what: string, options: InspectOptions):
       return EXIT.ok
     }
     const showNext = createFollowedOutput(session, target.ends.length > 1)
+    const stopped = untilStopped() // whoever has seen the first line may stop it
     showNext(shown)
-    const stopped = untilStopped()
     const over =
       timeout === undefined ? stopped.signal : AbortSignal.any([stopped.signal, AbortSignal.timeout(timeoutMs)])
     const onAway = (reason: string): void => {

@@ -27,7 +27,7 @@ describe('get and status', () => {
     expect((await cli('status', 'mlp/joined')).out).toBe(
       'pipeline/joined PipelineCreating, 2/3 models available: Version 2 is loading on gateway-0\n',
     )
-    expect((await cli('get', 'pipelines')).out).toMatch(/^joined +PipelineCreating +2\/3 +1 -> 2 /m)
+    expect((await cli('get', 'pipelines')).out).toMatch(/^joined +PipelineCreating +2\/3 +direct +1 -> 2 /m)
     const { out } = await cli('get', 'pipeline/joined', '-o', 'json')
     expect(JSON.parse(out)).toEqual(joined)
     const again = await runCli(['apply', '-f', '-', '--scheduler', admin.address], { input: out })
