@@ -254,9 +254,14 @@ export class TopicsRequests {
       },
       signal,
     )
-    void told.then((isTold) => {
-      if (isTold) done()
-    })
+    told.then(
+      (isTold) => {
+        if (isTold) done()
+      },
+      (refusal: unknown) => {
+        log.error({ pipeline: this.#pipeline, step: source, error: String(refusal) }, 'an error could not be recorded')
+      },
+    )
   }
 
   #refuse(held: HeldPlan, identity: Identity, done: () => void): void {
