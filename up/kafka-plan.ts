@@ -33,6 +33,8 @@ export interface KafkaOptions extends KafkaBinary {
   readonly cluster?: KafkaCluster
   /** Of the broker's settings, more, or others. */
   readonly settings?: Readonly<Record<string, string | number>>
+  /** Default 512, for some hundred topics: with thousands it collects garbage for seconds, and counts as gone meanwhile. */
+  readonly heapMb?: number
 }
 
 export interface KafkaCluster {
@@ -53,10 +55,10 @@ const CLUSTER_ID = toKafkaId('MillraceKafka001')
 const directoryId = (node: number): string => toKafkaId(`MillraceDirect${String(node).padStart(2, '0')}`)
 /** Of offsets, transactions and shares; the third copy lets one broker go without a pause. */
 const USUAL_COPIES = 3
-/** Bounds for one machine: heap, and no C2 compiler, which costs the processors of a small machine more than it gives. */
+const STANDARD_HEAP_MB = 512
+/** Bounds for one machine, and no C2 compiler, which costs the processors of a small machine more than it gives. */
 const JVM = [
   '-Xms96m',
-  '-Xmx512m',
   '-XX:+UseSerialGC',
   '-XX:TieredStopAtLevel=1',
   '-XX:MaxDirectMemorySize=256m',
@@ -91,6 +93,7 @@ export function planKafka(options: KafkaOptions): KafkaPlanned {
       command: java,
       args: [
         ...JVM,
+        `-Xmx${String(options.heapMb ?? STANDARD_HEAP_MB)}m`,
         `-Dlog4j2.configurationFile=${folder}/log4j2.xml`,
         '-cp',
         `${jars}/*`,

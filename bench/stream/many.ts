@@ -23,6 +23,8 @@ const DEADLINE_MS = 300_000
 const IDLE_MS = 20_000
 const ALONE_SECONDS = 5
 const MORE = 10
+/** Of the broker, which has four topics of each. */
+const HEAP_MB = 2_048
 const STEADY = '0'
 /** A pipeline must not be called as one of its steps. */
 const modelOf = (unit: string): string => `m-${unit}`
@@ -44,7 +46,7 @@ export const manyStreams: Bench = {
     const units = Array.from({ length: Number(values.units) }, (_, index) => String(index))
     const tools = await buildNative()
     await setToolPaths()
-    const broker = await startKafka()
+    const broker = await startKafka({}, HEAP_MB)
     const flags = ['--kafka-bootstrap-servers', broker.bootstrapServers]
     const mesh = await startMesh({
       replicas: 1,
@@ -136,6 +138,8 @@ async function measureIdle(mesh: TestMesh, broker: TestKafka): Promise<Readonly<
   const before = pids.map(([, pid]) => cpuSeconds(pid))
   await new Promise((done) => setTimeout(done, IDLE_MS))
   const cores = pids.map(([, pid], index) => (1_000 * (cpuSeconds(pid) - (before[index] ?? 0))) / IDLE_MS)
+  const told = pids.map(([key], index) => `${key} ${(cores[index] ?? Number.NaN).toFixed(3)}`)
+  say(`idle cores: ${told.join(', ')}`)
   const [engine = Number.NaN, modelGateway = Number.NaN] = cores
   return {
     idle_cores: engine + modelGateway,

@@ -36,8 +36,8 @@ export interface TestKafkaCluster extends Pick<TestKafka, 'bootstrapServers' | '
 /** Further settings of the broker. */
 type Settings = Readonly<Record<string, string | number>>
 
-export async function startKafka(settings: Settings = {}): Promise<TestKafka> {
-  const { bootstrapServers, brokers, stop } = await startKafkaCluster(1, settings)
+export async function startKafka(settings: Settings = {}, heapMb?: number): Promise<TestKafka> {
+  const { bootstrapServers, brokers, stop } = await startKafkaCluster(1, settings, heapMb)
   const [broker] = brokers
   if (broker === undefined) throw new Error('unreachable')
   return {
@@ -58,7 +58,11 @@ export async function startKafka(settings: Settings = {}): Promise<TestKafka> {
 }
 
 /** Each broker is a controller as well: with three, one may go. */
-export async function startKafkaCluster(count: number, settings: Settings = {}): Promise<TestKafkaCluster> {
+export async function startKafkaCluster(
+  count: number,
+  settings: Settings = {},
+  heapMb?: number,
+): Promise<TestKafkaCluster> {
   const binary = await testKafka()
   const folder = mkdtempSync(join(tmpdir(), 'millrace-kafka-'))
   const ports = await freePorts(2 * count)
@@ -73,6 +77,7 @@ export async function startKafkaCluster(count: number, settings: Settings = {}):
         controllerPort: ports[count + index] ?? 0,
         cluster: { node: index + 1, controllers },
         settings,
+        ...(heapMb === undefined ? {} : { heapMb }),
       }),
       join(folder, `broker-${String(index + 1)}.log`),
     ),
