@@ -10,7 +10,7 @@ import { packageRoot } from '../../kit/root.ts'
 import { JAVASCRIPT_MODELS_FLAGS } from '../../up/servers/javascript-models.ts'
 import { modelResource, until, untilAvailable } from '../support/models.ts'
 import { describeFailures, type Load, type LoadReport, servedSince } from '../support/open-loop.ts'
-import { ADD, ADD_THEN_MULTIPLY, numbersPipeline, startPipelineLoad } from '../support/pipeline-load.ts'
+import { ADD, ADD_THEN_MULTIPLY, numbersPipeline, startPipelineLoad, untilServedBy } from '../support/pipeline-load.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
 
 let mesh: TestMesh
@@ -61,12 +61,6 @@ async function answers(count: number): Promise<void> {
   const seen = load.outcomes.length
   await until(`${String(count)} more answers`, () => load.outcomes.length >= seen + count)
 }
-/** A gateway serves a version when it is told so, a moment after the status says it: then there are no others. */
-const untilAllOf = (version: string): Promise<void> =>
-  until(`100 answers of version ${version} alone`, () => {
-    const last = load.outcomes.slice(-100)
-    return last.length === 100 && last.every(({ servedBy }) => servedBy === version)
-  })
 const expectNoFailure = (report: Pick<LoadReport, 'sent' | 'failed' | 'outcomes'>): void => {
   expect(report.failed, describeFailures(report)).toEqual([])
 }
@@ -94,11 +88,11 @@ test('a model of a step is replaced', async () => {
 test('the pipeline is updated and updated back: the old version or the new, then only the new', async () => {
   await mesh.admin.apply(pipelineOf(ADD_THEN_MULTIPLY.steps))
   await untilServing(2)
-  await untilAllOf('2')
+  await untilServedBy(load, '2')
   expect([...servedSince(load, 0)].toSorted()).toEqual(['1', '2'])
   await mesh.admin.rollback('numbers', 0, 'Pipeline')
   await untilServing(3)
-  await untilAllOf('3')
+  await untilServedBy(load, '3')
   expectNoFailure(soFar())
 })
 

@@ -12,7 +12,7 @@ import { headerOf } from '../../dataflow/journal/decode.ts'
 import { ERRORS_HEADER } from '../../dataflow/journal/topics.ts'
 import { startKafka, type TestKafka } from '../support/kafka.ts'
 import { until } from '../support/models.ts'
-import { describeFailures, type Load } from '../support/open-loop.ts'
+import { describeFailures, type Load, servedSince } from '../support/open-loop.ts'
 import {
   applyCases,
   CASE_MODELS,
@@ -22,7 +22,7 @@ import {
   type PipelineCase,
   SIMPLE,
 } from '../support/pipeline-cases.ts'
-import { ADD, ADD_THEN_MULTIPLY, numbersPipeline, startPipelineLoad } from '../support/pipeline-load.ts'
+import { ADD, ADD_THEN_MULTIPLY, numbersPipeline, startPipelineLoad, untilServedBy } from '../support/pipeline-load.ts'
 import { openPipelineTopics, outputsOf, type PipelineTopics, topicOf } from '../support/pipeline-topics.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
 import { recordedBy } from '../support/recorded.ts'
@@ -219,12 +219,9 @@ describe('a pipeline over topics at 100 requests a second', () => {
     await answers(100)
     await mesh.admin.apply(overTopics(ADD_THEN_MULTIPLY.steps))
     await untilServing(2)
-    await answers(100)
-    const settled = load.outcomes.length
-    await answers(100)
-    const versions = (from: number) =>
-      [...new Set(load.outcomes.slice(from).map(({ servedBy }) => servedBy))].toSorted()
-    expect([versions(0), versions(settled)]).toEqual([['1', '2'], ['2']])
+    await untilServedBy(load, '2')
+    await answers(1)
+    expect([...servedSince(load, 0)].toSorted()).toEqual(['1', '2'])
   })
 
   test('gateways come and go', async () => {

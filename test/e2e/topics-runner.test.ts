@@ -127,7 +127,6 @@ test('an engine is killed while it works: every input has its result, none is wr
   await feed(keys, 1, 2)
   await until('some results', async () => (await recordsOf(OUTPUTS, isOfTest)).length > 20, RESULT_MS)
   await mesh.kill('engine-0')
-  expect((await recordsOf(OUTPUTS, isOfTest)).length).toBeLessThan(keys.length)
   const distinct = async () => new Set((await recordsOf(OUTPUTS, isOfTest)).map(givenKey)).size
   await until('all results', async () => (await distinct()) === keys.length, RECOVERY_MS)
   const results = await recordsOf(OUTPUTS, isOfTest)

@@ -6,6 +6,7 @@ import { credentials, Metadata } from '@grpc/grpc-js'
 import { Pool } from 'undici'
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../api/grpc.ts'
 import type { PipelineResource } from '../../api/resources/resource.ts'
+import { until } from './models.ts'
 import { type Load, startLoad } from './open-loop.ts'
 
 export interface PipelineLoadOptions {
@@ -40,6 +41,13 @@ export const numbersPipeline = (spec: {
     ...(spec.execution === undefined ? {} : { dataflow: { execution: spec.execution } }),
   },
 })
+
+/** A gateway serves a version when it is told so, a moment after the status says it: then there are no others. */
+export const untilServedBy = (load: Pick<Load, 'outcomes'>, version: string): Promise<void> =>
+  until(`100 answers of version ${version} alone`, () => {
+    const last = load.outcomes.slice(-100)
+    return last.length === 100 && last.every(({ servedBy }) => servedBy === version)
+  })
 
 /** Each outcome's `servedBy` is the version. */
 export function startPipelineLoad(options: PipelineLoadOptions): Load {
