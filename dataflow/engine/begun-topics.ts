@@ -13,8 +13,8 @@ import {
 } from '../journal/topics.ts'
 import type { IncomingRecord, KafkaReader } from '../kafka/client.ts'
 import type { Plan } from '../plan/plan.ts'
-import { readTopics } from './journaled.ts'
-import { type Place, placesOf, timesAt } from './unread.ts'
+import { type Place, placesOf, timesAt } from '../recovery/places.ts'
+import { readTopics } from '../recovery/read-topics.ts'
 
 export interface StepRecord {
   readonly end: TopicEnd

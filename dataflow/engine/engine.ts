@@ -12,6 +12,8 @@ import type { HeldPlan } from '../control/held-plans.ts'
 import { startLagReports } from '../control/lag-reports.ts'
 import { needTopics } from '../journal/options.ts'
 import { parseTopicName } from '../journal/topics.ts'
+import { gatherQuestions } from '../kafka/gathered-reader.ts'
+import { waitForModels } from '../model-client/patient.ts'
 import { createSession, startHttp, startParts, startPlans } from '../process/parts.ts'
 import { createDirectRunner } from '../runner/direct-runner.ts'
 import { createTopicsRunner } from '../runner/topics-runner.ts'
@@ -51,9 +53,9 @@ export async function startEngine(
   const limits = { concurrent: config.maxConcurrentPerModel, queued: maxRequests }
   const parts = startParts(config, limits, log, started)
   const { journal, registry, stopping, models, nowMs } = parts
-  const reader = kafka.reader()
+  const reader = gatherQuestions(kafka.reader())
   started('reader', { stop: () => reader.close() })
-  const runner = createDirectRunner({ models, journal, maxRequests, log, nowMs })
+  const runner = createDirectRunner({ models: waitForModels(models, nowMs), journal, maxRequests, log, nowMs })
   const { plans, file } = await startPlans(config.plansFile, parts)
 
   const lag = (): ReadonlyMap<string, number> => {

@@ -5,8 +5,9 @@
 import type { InferenceResponse } from '../../api/oip/inference.ts'
 import { decodeResponse, headerOf } from '../journal/decode.ts'
 import { ERRORS_HEADER, PIPELINE_HEADER, topicName, type TopicSpace, VERSION_HEADER } from '../journal/topics.ts'
-import type { IncomingRecord, KafkaReader, Position } from '../kafka/client.ts'
+import type { IncomingRecord, KafkaReader } from '../kafka/client.ts'
 import type { HeldPlan } from '../control/held-plans.ts'
+import { readTopics } from '../recovery/read-topics.ts'
 import type { Begun } from './asynchronous.ts'
 
 export interface Journaled {
@@ -18,7 +19,6 @@ export interface Journaled {
 
 export const NOTHING_JOURNALED: Journaled = { takeTerminal: () => false, begun: () => undefined }
 
-const FETCH = { maxWaitMs: 100, maxBytes: 16 * 1024 * 1024 }
 /** Of answers that are kept; of those beyond, the steps are asked again. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -77,24 +77,3 @@ export async function readJournaled(
     },
   }
 }
-
-/** Every record of these topics from a time on to where they end now, topic by topic in its order. @throws ServingError */
-export async function readTopics(
-  reader: KafkaReader,
-  topics: readonly string[],
-  fromMs: number,
-  take: (record: IncomingRecord) => void,
-): Promise<void> {
-  if (topics.length === 0) return
-  const ends = placesOf(await reader.positions(topics, 'latest'))
-  const isOpen = (at: Position): boolean => at.offset < (ends.get(placeOf(at)) ?? 0n)
-  let open = (await reader.positions(topics, fromMs)).filter(isOpen)
-  while (open.length > 0) {
-    const { records, next } = await reader.fetch(open, FETCH)
-    for (const record of records) if (isOpen(record)) take(record)
-    open = next.filter(isOpen)
-  }
-}
-
-const placeOf = ({ topic, partition }: Position): string => `${topic}:${String(partition)}`
-const placesOf = (positions: readonly Position[]) => new Map(positions.map((at) => [placeOf(at), at.offset]))

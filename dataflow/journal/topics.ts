@@ -50,6 +50,9 @@ export const RUNNERS = { direct: 'direct', topics: 'topics' } as const
 /** In a pipeline with loops: which turn of each a step's record belongs to, `0,-1`. */
 export const VISIT_HEADER = 'x-millrace-visit'
 
+/** On what a model gateway answered: where the record that asked is, `<partition>.<offset>`. */
+export const INPUT_HEADER = 'x-millrace-input'
+
 export const ERRORS: TopicEnd = { kind: 'errors' }
 const STANDARD: TopicSpace = { prefix: 'seldon', namespace: 'default' }
 /** Kafka's own bound. */

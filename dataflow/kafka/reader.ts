@@ -49,10 +49,15 @@ export function createReader(connection: KafkaConnection, clientId: string): Kaf
     },
     async committed(group, topics) {
       try {
-        const groups = await admin.listConsumerGroupOffsets({ groups: [group] })
+        // Without their names Kafka tells all that the group ever committed.
+        const known = await asking.metadata({ topics: [...topics] })
+        const asked = [...known.topics].map(([name, { partitions }]) => ({
+          name,
+          partitionIndexes: Object.keys(partitions).map(Number),
+        }))
+        const groups = await admin.listConsumerGroupOffsets({ groups: [{ groupId: group, topics: asked }] })
         return groups
           .flatMap((found) => found.topics)
-          .filter(({ name }) => topics.includes(name))
           .flatMap(({ name, partitions }) =>
             partitions
               .filter(({ committedOffset }) => committedOffset >= 0n)

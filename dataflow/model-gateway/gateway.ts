@@ -13,11 +13,16 @@ import type { Journal, JournalRecord } from '../journal/journal.ts'
 import { ERRORS, parseTopicName, type TopicEnd, topicName, type TopicSpace } from '../journal/topics.ts'
 import type { IncomingRecord } from '../kafka/client.ts'
 import type { ModelClient, ModelEnd } from '../model-client/model-client.ts'
+import { createTurns } from '../engine/turns.ts'
+import type { Answered } from './answered.ts'
 import { createModelGatewayMetrics, type ModelGatewayMetrics, type RecordOutcome } from './metrics.ts'
 import { ModelLine } from './model-line.ts'
-import { callHeaders, errorRecord, isAsked, outputRecord, readAsked, type RecordedFailure } from './records.ts'
+import { callHeaders, doubted, errorRecord, isAsked, outputRecord, readAsked, type RecordedFailure } from './records.ts'
 
 const BACKOFF = { minMs: 100, maxMs: 5_000 }
+/** How long calls of a model that goes elsewhere may take to end: less than the scheduler waits for them. */
+const HAND_OVER_MS = 25_000
+const LOOK_AT_ONCE = 16
 
 export interface ModelGatewayOptions {
   readonly space: TopicSpace
@@ -29,6 +34,8 @@ export interface ModelGatewayOptions {
 }
 
 export interface ModelGatewayDeps {
+  /** What was answered before a model is read here. `isHandedOver`: whoever read it before has released it. */
+  readonly lookAtAnswered: (model: string, isHandedOver: boolean) => Promise<Answered>
   readonly consume: (options: ConsumerOptions, onRecord: OnRecord) => Consumer
   readonly models: Pick<ModelClient, 'infer'>
   readonly journal: Journal
@@ -39,8 +46,8 @@ export interface ModelGatewayDeps {
 }
 
 export interface ModelGateway {
-  readonly assign: (model: string) => void
-  /** Resolves when nothing of it runs here any more, or is late, and what was done is committed. */
+  readonly assign: (model: string, isHandedOver: boolean) => void
+  /** Resolves when nothing of it runs here any more, and what was done is committed. */
   readonly revoke: (model: string) => Promise<void>
   /** Model to records that are not done. */
   readonly lag: () => ReadonlyMap<string, number>
@@ -54,6 +61,8 @@ export function createModelGateway(options: ModelGatewayOptions, deps: ModelGate
   const { models, journal, log, nowMs } = deps
   const stopping = new AbortController()
   const lines = new Map<string, ModelLine>()
+  const answered = new Map<string, Answered>()
+  const turns = createTurns(LOOK_AT_ONCE)
 
   const lag = (): ReadonlyMap<string, number> =>
     new Map([...consumer.lag()].map(([topic, records]) => [modelOf(space, topic), records]))
@@ -76,12 +85,14 @@ export function createModelGateway(options: ModelGatewayOptions, deps: ModelGate
     }
   }
 
-  const onRecord = (record: IncomingRecord, done: () => void): void => {
-    if (isAsked(record)) {
+  const onRecord = (read: IncomingRecord, done: () => void): void => {
+    const model = modelOf(space, read.topic)
+    const before = answered.get(model)
+    if (isAsked(read) || before?.hasAnswer(read) === true) {
       done()
       return
     }
-    const model = modelOf(space, record.topic)
+    const record = before?.mayBeAsked(read) === true ? doubted(read) : read
     const takenMs = nowMs()
     const finish = async (outcome: RecordOutcome, isWritten: Promise<boolean>): Promise<void> => {
       if (!(await isWritten)) return
@@ -115,31 +126,38 @@ export function createModelGateway(options: ModelGatewayOptions, deps: ModelGate
   const consumer = deps.consume(options.consumer, onRecord)
 
   /** Topics are made once; a consumer waits for those that somebody deletes. */
-  const begin = async (model: string, line: ModelLine): Promise<void> => {
+  const begin = async (model: string, line: ModelLine, isHandedOver: boolean): Promise<void> => {
     const isHeld = (): boolean => lines.get(model) === line && !stopping.signal.aborted
     for (let attempt = 0; isHeld(); attempt++) {
       try {
         await journal.ensureTopics([endOf(model, 'inputs'), endOf(model, 'outputs'), ERRORS])
+        const give = await turns.take()
+        const found = await deps.lookAtAnswered(model, isHandedOver).finally(give)
+        if (isHeld()) answered.set(model, found)
         if (isHeld()) await consumer.assign(topicName(space, endOf(model, 'inputs')))
         return
       } catch (error) {
-        if (attempt === 0) log.warn({ model, error: String(error) }, 'topics of a model could not be made')
+        if (attempt === 0) log.warn({ model, error: String(error) }, 'a model cannot be read yet')
         await pause(backoffMs(attempt, BACKOFF), stopping.signal)
       }
     }
   }
 
-  const revoke = async (model: string): Promise<void> => {
+  /** `untilWritten`: nothing of it is under way when this resolves. */
+  const release = async (model: string, waitMs: number, untilWritten: boolean): Promise<void> => {
     const line = lines.get(model)
     if (line === undefined) return
-    await atMost(options.drainTimeoutMs, line.leave())
+    const left = line.leave()
+    await atMost(waitMs, left)
     line.drop()
+    if (untilWritten) await left
     lines.delete(model)
+    answered.delete(model)
     await consumer.release(topicName(space, endOf(model, 'inputs')), 0)
   }
 
   return {
-    assign: (model) => {
+    assign: (model, isHandedOver) => {
       if (lines.has(model)) return
       const line = new ModelLine({
         models,
@@ -151,12 +169,12 @@ export function createModelGateway(options: ModelGatewayOptions, deps: ModelGate
         nowMs,
       })
       lines.set(model, line)
-      void begin(model, line)
+      void begin(model, line, isHandedOver)
     },
-    revoke,
+    revoke: (model) => release(model, HAND_OVER_MS, true),
     lag,
     stop: async () => {
-      await Promise.all([...lines.keys()].map(revoke))
+      await Promise.all([...lines.keys()].map((model) => release(model, options.drainTimeoutMs, false)))
       stopping.abort()
       await consumer.stop(0)
     },

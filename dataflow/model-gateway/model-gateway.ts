@@ -6,8 +6,10 @@ import { startConsumer } from '../consumer/consumer.ts'
 import { createHeldUnits, createUnitsFile } from '../control/held-units.ts'
 import { startLagReports } from '../control/lag-reports.ts'
 import { needTopics } from '../journal/options.ts'
+import { gatherQuestions } from '../kafka/gathered-reader.ts'
 import { createSession, startHttp, startParts } from '../process/parts.ts'
 import type { ModelGatewayConfig } from './config.ts'
+import { lookAtAnswered } from './answered.ts'
 import { createModelGateway } from './gateway.ts'
 
 const COMMIT_EVERY_MS = 300
@@ -22,6 +24,9 @@ export async function startModelGateway(
   const limits = { concurrent: config.maxConcurrentPerModel, queued: 0 }
   const parts = startParts(config, limits, log, started)
   const { journal, registry, stopping, models, nowMs } = parts
+  const reader = gatherQuestions(kafka.reader())
+  started('reader', { stop: () => reader.close() })
+  const group = `${space.prefix}.${space.namespace}.model-gateway`
   const gateway = createModelGateway(
     {
       space,
@@ -30,7 +35,7 @@ export async function startModelGateway(
       maxWaitMs: config.maxWaitMs,
       drainTimeoutMs: config.drainTimeoutMs,
       consumer: {
-        from: { kind: 'committed', group: `${space.prefix}.${space.namespace}.model-gateway` },
+        from: { kind: 'committed', group },
         maxInFlight: config.maxRecordsPerPartition,
         maxInFlightBytes: config.maxBytesPerPartition,
         maxHeldBytes: config.maxHeldBytes,
@@ -38,6 +43,8 @@ export async function startModelGateway(
       },
     },
     {
+      lookAtAnswered: (model, isHandedOver) =>
+        lookAtAnswered(reader, space, model, group, isHandedOver ? 0 : config.maxRecordsPerPartition),
       consume: (options, onRecord) => startConsumer(options, { kafka, onRecord, registry, log, nowMs }),
       models,
       journal,

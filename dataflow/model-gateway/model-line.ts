@@ -4,9 +4,7 @@
  */
 import { backoffMs } from '../../kit/backoff.ts'
 import type { ModelCall, ModelClient, ModelEnd } from '../model-client/model-client.ts'
-import { isUntouched } from './untouched.ts'
-
-const BACKOFF = { minMs: 50, maxMs: 2_000 }
+import { isUntouched, UNTOUCHED_AGAIN } from '../model-client/untouched.ts'
 
 export interface ModelJob {
   readonly call: ModelCall
@@ -69,6 +67,7 @@ export class ModelLine {
   drop(): void {
     for (const cancel of this.#cancels) cancel()
     this.#cancels.clear()
+    this.#look()
   }
 
   #next(): void {
@@ -111,7 +110,7 @@ export class ModelLine {
         this.#timer = undefined
         this.#next()
       },
-      backoffMs(this.#absences, BACKOFF),
+      backoffMs(this.#absences, UNTOUCHED_AGAIN),
     )
     this.#absences += 1
   }

@@ -3,8 +3,8 @@ import type { InferenceRequest, InferenceResponse } from '../../api/oip/inferenc
 import { toRestResponse } from '../../api/oip/rest-response.ts'
 import { decodeRequest, headerOf, isJson } from '../journal/decode.ts'
 import { errorHeaders, failureText, withRoutes } from '../journal/journal-headers.ts'
-import type { JournalMessage, JournalRecord } from '../journal/journal.ts'
-import { ERRORS, RUNNER_HEADER, RUNNERS } from '../journal/topics.ts'
+import type { JournalHeaders, JournalMessage, JournalRecord } from '../journal/journal.ts'
+import { ERRORS, INPUT_HEADER, REPLAYED_HEADER, RUNNER_HEADER, RUNNERS } from '../journal/topics.ts'
 import type { IncomingRecord, RecordHeaders } from '../kafka/client.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
 import type { ModelFailure } from '../model-client/model-failure.ts'
@@ -46,7 +46,7 @@ export function outputRecord(
   return {
     ...common(record),
     topic: { kind: 'model', name: model, side: 'outputs' },
-    headers: withRoutes(record.headers, routes),
+    headers: withRoutes(repeated(record), routes),
     message: form === 'json' ? toJson(response, request) : { kind: 'response', response },
   }
 }
@@ -61,10 +61,24 @@ export function errorRecord(record: IncomingRecord, model: string, failure: Reco
   return {
     ...common(record),
     topic: ERRORS,
-    headers: errorHeaders(record.headers, { source: model, code, grpcStatus }),
+    headers: errorHeaders(repeated(record), { source: model, code, grpcStatus }),
     message: { kind: 'error', text: isOfRunner ? failureText({ source: model, message }) : message },
   }
 }
+
+/** What somebody who is gone may have answered as well. */
+export const doubted = (record: IncomingRecord): IncomingRecord => ({
+  ...record,
+  headers: [...record.headers, [REPLAYED_HEADER, '1']],
+})
+
+/** What `INPUT_HEADER` of its answer says. */
+export const placeOf = ({ partition, offset }: IncomingRecord): string => `${String(partition)}.${String(offset)}`
+
+const repeated = (record: IncomingRecord): JournalHeaders => [
+  ...record.headers.filter(([name]) => name !== INPUT_HEADER),
+  [INPUT_HEADER, placeOf(record)],
+]
 
 const common = ({ rawKey, partition }: IncomingRecord) =>
   ({ key: rawKey, partition, onFailure: 'fail-closed', awaited: true }) as const

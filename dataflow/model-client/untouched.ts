@@ -1,9 +1,13 @@
 /**
- * Which failures of a call mean that the model took nothing, so that the record waits and is tried again. Pure. Whatever may
- * have reached the model is not called again: that is for who sent the record to decide.
+ * Which failures of a call mean that the model took nothing, so that what came over Kafka waits and is tried again. Pure. Whatever
+ * may have reached the model is not called again: that is for who sent the record to decide.
  */
 import type { ErrorCode } from '../../kit/errors.ts'
-import type { ModelFailure } from '../model-client/model-failure.ts'
+import type { Backoff } from '../../kit/backoff.ts'
+import type { ModelFailure } from './model-failure.ts'
+
+/** How soon. */
+export const UNTOUCHED_AGAIN: Backoff = { minMs: 50, maxMs: 2_000 }
 
 /** Envoy's words for a request that no host has seen. */
 const NEVER_SENT =
