@@ -20,8 +20,6 @@ import { ModelLine } from './model-line.ts'
 import { callHeaders, doubted, errorRecord, isAsked, outputRecord, readAsked, type RecordedFailure } from './records.ts'
 
 const BACKOFF = { minMs: 100, maxMs: 5_000 }
-/** How long calls of a model that goes elsewhere may take to end: less than the scheduler waits for them. */
-const HAND_OVER_MS = 25_000
 const LOOK_AT_ONCE = 16
 
 export interface ModelGatewayOptions {
@@ -144,11 +142,11 @@ export function createModelGateway(options: ModelGatewayOptions, deps: ModelGate
   }
 
   /** `untilWritten`: nothing of it is under way when this resolves. */
-  const release = async (model: string, waitMs: number, untilWritten: boolean): Promise<void> => {
+  const release = async (model: string, untilWritten: boolean): Promise<void> => {
     const line = lines.get(model)
     if (line === undefined) return
     const left = line.leave()
-    await atMost(waitMs, left)
+    await atMost(options.drainTimeoutMs, left)
     line.drop()
     if (untilWritten) await left
     lines.delete(model)
@@ -171,10 +169,10 @@ export function createModelGateway(options: ModelGatewayOptions, deps: ModelGate
       lines.set(model, line)
       void begin(model, line, isHandedOver)
     },
-    revoke: (model) => release(model, HAND_OVER_MS, true),
+    revoke: (model) => release(model, true),
     lag,
     stop: async () => {
-      await Promise.all([...lines.keys()].map((model) => release(model, options.drainTimeoutMs, false)))
+      await Promise.all([...lines.keys()].map((model) => release(model, false)))
       stopping.abort()
       await consumer.stop(0)
     },
