@@ -1,6 +1,6 @@
 /** The topics of pipelines in a real Kafka, for tests that feed them and read what became of it. */
 import { decodeElements } from '../../api/oip/elements.ts'
-import { readTopics } from '../../dataflow/engine/journaled.ts'
+import { readTopics } from '../../dataflow/recovery/read-topics.ts'
 import { decodeResponse, headerOf } from '../../dataflow/journal/decode.ts'
 import type { IncomingRecord, OutgoingRecord } from '../../dataflow/kafka/client.ts'
 import { connectKafka } from '../../dataflow/kafka/connect.ts'
