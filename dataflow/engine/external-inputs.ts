@@ -23,8 +23,8 @@ import type { PlanEdge } from '../plan/plan.ts'
 import { type Arrival, type Ending, ExternalKeys, type Joined, lifeMs } from './external-keys.ts'
 import { fedIdentity, type Identity, identify } from './identity.ts'
 import { insist } from './insist.ts'
-import { readTopics } from './journaled.ts'
-import { timesAt } from './unread.ts'
+import { readTopics } from '../recovery/read-topics.ts'
+import { timesAt } from '../recovery/places.ts'
 
 /** `failed`: an error of the other pipeline, which is nothing to this one. `unreadable`: no message, or without a key. */
 export type ExternalOutcome = 'joined' | Ending | 'failed' | 'unreadable'
