@@ -26,18 +26,16 @@ const NO_TRANSACTION = [null, 0, -1n, -1] as const
 /** Kafka's errors that may pass: another leader, too few replicas, a slow or failing disk. */
 const PASSING: ReadonlySet<number> = new Set([
   CODE.unknownTopic,
-  5,
+  CODE.noLeader,
   CODE.notLeader,
-  7,
-  8,
-  9,
-  13,
-  19,
-  20,
-  56,
-  74,
-  75,
-  76,
+  CODE.timedOut,
+  CODE.noReplica,
+  CODE.networkException,
+  CODE.tooFewReplicas,
+  CODE.tooFewReplicasAfterAppend,
+  CODE.storageError,
+  CODE.fencedLeader,
+  CODE.unknownLeader,
 ])
 
 /** The records of one partition, one batch. */

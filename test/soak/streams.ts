@@ -1,7 +1,7 @@
 /**
- * `npm run soak -- --streams`: pipelines and a model fed through Kafka, and pipelines that are called, while each kind of process is
- * killed under load and the broker stays away for ten seconds; then 10,000 requests of a gateway that died. Every input has its end,
- * the tensors are right, and what came twice is counted against the promise of docs/kafka.md.
+ * `npm run soak -- --streams`: pipelines of both runners and a model fed through Kafka, and pipelines that are called, while
+ * each kind of process is killed under load and the broker stays away for ten seconds; then 10,000 requests of a gateway that
+ * died. Every input has its end, the tensors are right, and what came twice is counted against the promise of docs/kafka.md.
  */
 import { pause } from '../../kit/backoff.ts'
 import { headerOf } from '../../dataflow/journal/decode.ts'
@@ -20,7 +20,10 @@ import {
 } from '../support/stream-scene.ts'
 import { type FedCounts, type Feed, startFeed } from '../support/topic-feed.ts'
 
-const PIPELINES = ['sums-0', 'sums-1', 'sums-2', 'sums-3']
+/** By runner. */
+const DIRECT = ['sums-0', 'sums-1']
+const OVER_TOPICS = ['flows-0', 'flows-1']
+const PIPELINES = [...DIRECT, ...OVER_TOPICS]
 const FED_PER_SECOND = 80
 const CALLS_PER_SECOND = 10
 const BROKER_AWAY_MS = 10_000
@@ -42,7 +45,10 @@ export async function soakStreams({ requests, print }: StreamSoak): Promise<bool
     engines: 2,
     modelGateways: 2,
     pipelineGateways: 2,
-    pipelines: PIPELINES.map((name) => numberPipeline(name)),
+    pipelines: [
+      ...DIRECT.map((name) => numberPipeline(name)),
+      ...OVER_TOPICS.map((name) => numberPipeline(name, { execution: 'topics' })),
+    ],
     restarts: (name) => RESTARTED.test(name),
   })
   try {
