@@ -2,7 +2,7 @@
  * Certificates from files that are replaced while a process runs: looked at every second as long as somebody uses them. New
  * ones count as a whole or not at all: a key without its certificate, as while they are written, leaves the old ones.
  */
-import { readFileSync, unwatchFile, watchFile } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { ServingError } from './errors.ts'
 import type { Logger } from './log.ts'
@@ -32,17 +32,24 @@ export type CertificateFiles = Readonly<
 export function watchCertificates(files: CertificateFiles, log: Logger): WatchedCertificates {
   const paths = Object.values(files).flatMap(({ file }) => file ?? [])
   const listeners = new Set<(certificates: Certificates) => void>()
-  let current = readCertificates(files)
+  let seen = readFiles(files)
+  let current = checked(files, seen)
+  let failure: string | undefined
+  let timer: NodeJS.Timeout | undefined
 
+  /** By what is in the files: the times of two changes may be the same. */
   function look(): void {
     try {
-      const now = readCertificates(files)
-      if (same(now, current)) return
-      current = now
+      const now = readFiles(files)
+      if (same(now, seen)) return
+      seen = now
+      current = checked(files, now)
+      failure = undefined
       log.info({ files: paths }, 'certificates were replaced')
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
-      log.error({ error: reason }, 'replaced certificates cannot be used; the old ones stay')
+      if (reason !== failure) log.error({ error: reason }, 'replaced certificates cannot be used; the old ones stay')
+      failure = reason
       return
     }
     for (const listener of listeners) listener(current)
@@ -53,19 +60,23 @@ export function watchCertificates(files: CertificateFiles, log: Logger): Watched
     follow: (listener) => {
       if (listeners.size === 0) {
         look() // nobody looked until now
-        for (const path of paths) watchFile(path, { interval: LOOK_MS, persistent: false }, look)
+        timer = setInterval(look, LOOK_MS).unref()
       }
       listeners.add(listener)
       return () => {
-        if (listeners.delete(listener) && listeners.size === 0) for (const path of paths) unwatchFile(path, look)
+        if (listeners.delete(listener) && listeners.size === 0) clearInterval(timer)
       }
     },
   }
 }
 
-function readCertificates(files: CertificateFiles): Certificates {
+function readFiles(files: CertificateFiles): Certificates {
   const read = ({ flag, file }: CertificateFiles['cert']) => (file === undefined ? undefined : readOption(flag, file))
-  const certificates = { cert: read(files.cert), key: read(files.key), ca: read(files.ca) }
+  return { cert: read(files.cert), key: read(files.key), ca: read(files.ca) }
+}
+
+/** @throws ServingError CONFIG_INVALID: they do not belong together, or are none */
+function checked(files: CertificateFiles, certificates: Certificates): Certificates {
   try {
     createSecureContext(toContext(certificates))
   } catch (error) {
