@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import type { InferenceRequest } from '../../api/oip/inference.ts'
 import { headerOf } from '../../dataflow/journal/decode.ts'
 import { compositeKey, ERRORS_HEADER, type TopicEnd, topicName } from '../../dataflow/journal/topics.ts'
+import { within } from '../../kit/deadline.ts'
 import { ServingError } from '../../kit/errors.ts'
 import { percentile } from '../support/statistics.ts'
 import { openEnds, SPACE } from './ends.ts'
@@ -92,7 +93,11 @@ export function startStreamClient(bootstrapServers: string, folder: string, resu
         message: { kind: 'request', request: REQUEST },
         onFailure: 'fail-closed',
       }),
-      within(resultMs, came, `no result on ${topicName(SPACE, to)}`),
+      within(
+        resultMs,
+        came,
+        () => new ServingError('PEER_FAILED', `no result on ${topicName(SPACE, to)} within ${String(resultMs)} ms`),
+      ),
     ])
     return performance.now() - sentMs
   }
@@ -122,19 +127,5 @@ export function startStreamClient(bootstrapServers: string, folder: string, resu
       await consumer.stop(0)
       await journal.close()
     },
-  }
-}
-
-async function within<T>(ms: number, work: Promise<T>, otherwise: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new ServingError('PEER_FAILED', `${otherwise} within ${String(ms)} ms`))
-    }, ms)
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -20,7 +20,7 @@ import { type Identity, identify } from './identity.ts'
 import { readInput, tellPoison } from './input.ts'
 import { insist } from './insist.ts'
 import type { Scope } from './scope.ts'
-import type { Turns } from './turns.ts'
+import type { Turns } from '../../kit/turns.ts'
 
 export interface AsynchronousDeps {
   readonly runner: Pick<PipelineRunner, 'run'>

@@ -28,7 +28,7 @@ import type { Identity } from './identity.ts'
 import { createEngineMetrics } from './metrics.ts'
 import { createOrphans } from './orphans.ts'
 import { createTopicsUnits } from './topics-units.ts'
-import { createTurns } from './turns.ts'
+import { createTurns } from '../../kit/turns.ts'
 import { createUnits } from './units.ts'
 import { lookAtUnread } from './unread.ts'
 

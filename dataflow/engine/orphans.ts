@@ -15,7 +15,7 @@ import type { GatewaysAlive } from './gateways-alive.ts'
 import { gatewayOf, type Identity, identify } from './identity.ts'
 import { type Journaled, readJournaled } from './journaled.ts'
 import type { Scope } from './scope.ts'
-import { createTurns } from './turns.ts'
+import { createTurns } from '../../kit/turns.ts'
 
 export interface OrphansDeps {
   readonly reader: KafkaReader

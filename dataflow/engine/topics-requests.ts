@@ -25,7 +25,7 @@ import { writeError } from './error-record.ts'
 import { type Identity, identify, identifyStep, isOfTopicsRunner } from './identity.ts'
 import { readInput, tellPoison } from './input.ts'
 import { insist } from './insist.ts'
-import type { Turns } from './turns.ts'
+import type { Turns } from '../../kit/turns.ts'
 
 export interface TopicsRequestsDeps {
   readonly runner: TopicsRunner

@@ -17,7 +17,7 @@ import { gatewayOf, identify } from './identity.ts'
 import type { Orphans } from './orphans.ts'
 import { createScope, type Scope } from './scope.ts'
 import type { TopicsUnits } from './topics-units.ts'
-import { createTurns } from './turns.ts'
+import { createTurns } from '../../kit/turns.ts'
 import type { Unread } from './unread.ts'
 
 export interface UnitsDeps {
