@@ -96,7 +96,7 @@ function takeData(
   if (opened !== undefined) {
     draft.lastId = id
     const timer = groupPlan.join === 'outer' ? { kind: 'window' as const } : { kind: 'arrival' as const, source, visit }
-    setTimer(draft, id, draft.nowMs + opened.afterMs, { ...timer, node, group })
+    setTimer(draft, id, draft.nowMs + opened.afterMs, { node, group, ...timer })
   }
   takeReady(draft, node, group, ready, next)
 }

@@ -52,8 +52,13 @@ export type Timer =
 
 export const DEADLINE_TIMER = 0
 
-export const emptyState = (plan: Plan, times: Pick<State, 'isOpen' | 'startMs' | 'deadlineMs'>): State => ({
-  ...times,
+export const emptyState = (
+  plan: Plan,
+  { isOpen, startMs, deadlineMs }: Pick<State, 'isOpen' | 'startMs' | 'deadlineMs'>,
+): State => ({
+  isOpen,
+  startMs,
+  deadlineMs,
   outcome: 'running',
   isFinished: false,
   nodes: plan.nodes.map(({ data, triggers }) => ({

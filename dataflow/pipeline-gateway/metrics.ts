@@ -80,7 +80,7 @@ export function createGatewayMetrics(registry: Registry, gauges: GatewayGauges):
   )
 
   return (method, name, end, durationMs) => {
-    const labels = { ...SERVER, pipeline: name ?? UNKNOWN, method, code: codeOf(method, end) }
+    const labels = { server: SERVER.server, pipeline: name ?? UNKNOWN, method, code: codeOf(method, end) }
     histogram.observe(labels, durationMs / SECONDS)
   }
 }

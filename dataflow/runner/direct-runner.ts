@@ -20,7 +20,7 @@ import {
   toPipelineFailure,
 } from './pipeline-request.ts'
 import { createRequestJournal, type RequestJournal } from './request-journal.ts'
-import { RunningRequests } from './running-requests.ts'
+import { type Running, RunningRequests } from './running-requests.ts'
 import { Timers } from './timers.ts'
 
 export interface RunnerDeps {
@@ -60,8 +60,9 @@ export function createDirectRunner(deps: RunnerDeps): PipelineRunner {
 const NO_ROUTES: readonly string[] = []
 type State = ReturnType<typeof start>['state']
 
-class RunningRequest {
+class RunningRequest implements Running {
   readonly plan: Plan
+  place = 0
   readonly #deps: RunnerDeps
   readonly #batcher: Batcher
   readonly #request: PipelineRequest

@@ -19,7 +19,7 @@ import type { CallHeaders } from '../model-client/model-client.ts'
 import type { ModelFailure } from '../model-client/model-failure.ts'
 import type { Plan } from '../plan/plan.ts'
 import { type PipelineFailure, toCallersFailure, toPipelineFailure } from './pipeline-request.ts'
-import { RunningRequests } from './running-requests.ts'
+import { type Running, RunningRequests } from './running-requests.ts'
 import { Timers } from './timers.ts'
 import { visitHeaders } from './visit-header.ts'
 
@@ -84,7 +84,7 @@ export interface TopicsRunner {
 }
 
 export function createTopicsRunner(deps: TopicsRunnerDeps): TopicsRunner {
-  const running = new RunningRequests<TopicsRun>()
+  const running = new RunningRequests<Run>()
   let held = 0
   const room: Room = {
     take: (bytes) => {
@@ -115,8 +115,9 @@ interface Room {
   readonly give: (bytes: number) => void
 }
 
-class Run implements TopicsRun {
+class Run implements TopicsRun, Running {
   readonly plan: Plan
+  place = 0
   readonly #deps: TopicsRunnerDeps
   readonly #room: Room
   readonly #request: TopicsRequest

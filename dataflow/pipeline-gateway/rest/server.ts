@@ -133,9 +133,10 @@ const failureAnswer = (failure: PipelineFailure): Answer =>
 const errorAnswer = (status: number, code: string, content: Readonly<Record<string, string>>): Answer =>
   withHeaders(jsonAnswer(status, content), { [ERROR_CODE_KEY]: code })
 
-const withHeaders = (answer: Answer, headers: OutgoingHttpHeaders): Answer => ({
-  ...answer,
-  headers: { ...(headers as Answer['headers']), ...answer.headers },
+const withHeaders = ({ status, headers: own, chunks }: Answer, headers: OutgoingHttpHeaders): Answer => ({
+  status,
+  headers: Object.assign(headers as Record<string, string | number>, own),
+  chunks,
 })
 
 /** From the raw list, in which nothing was joined yet: Node's own views of it cost more than all that is asked of them. */
