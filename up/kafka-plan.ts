@@ -35,6 +35,8 @@ export interface KafkaOptions extends KafkaBinary {
   readonly settings?: Readonly<Record<string, string | number>>
   /** Default 512, for some hundred topics: with thousands it collects garbage for seconds, and counts as gone meanwhile. */
   readonly heapMb?: number
+  /** True: it works for minutes, so that it is worth compiling well, as brokers that serve people are. Default false. */
+  readonly isBusy?: boolean
 }
 
 export interface KafkaCluster {
@@ -56,11 +58,12 @@ const directoryId = (node: number): string => toKafkaId(`MillraceDirect${String(
 /** Of offsets, transactions and shares; the third copy lets one broker go without a pause. */
 const USUAL_COPIES = 3
 const STANDARD_HEAP_MB = 512
-/** Bounds for one machine, and no C2 compiler, which costs the processors of a small machine more than it gives. */
+/** Without C2, which takes a small machine's processors for longer than most brokers of tests and of first steps live. */
+const QUICK_COMPILER = '-XX:TieredStopAtLevel=1'
+/** Bounds for one machine. */
 const JVM = [
   '-Xms96m',
   '-XX:+UseSerialGC',
-  '-XX:TieredStopAtLevel=1',
   '-XX:MaxDirectMemorySize=256m',
   '-XX:+ExitOnOutOfMemoryError',
   '-Djava.awt.headless=true',
@@ -93,6 +96,7 @@ export function planKafka(options: KafkaOptions): KafkaPlanned {
       command: java,
       args: [
         ...JVM,
+        ...(options.isBusy === true ? [] : [QUICK_COMPILER]),
         `-Xmx${String(options.heapMb ?? STANDARD_HEAP_MB)}m`,
         `-Dlog4j2.configurationFile=${folder}/log4j2.xml`,
         '-cp',

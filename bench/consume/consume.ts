@@ -9,7 +9,7 @@ import { connectKafka } from '../../dataflow/kafka/connect.ts'
 import { parseConnection } from '../../dataflow/kafka/connection.ts'
 import { ServingError } from '../../kit/errors.ts'
 import { silentLogger } from '../../kit/log.ts'
-import { startKafka } from '../../test/support/kafka.ts'
+import { BUSY, startKafka } from '../../test/support/kafka.ts'
 import type { Bench } from '../main.ts'
 import { percentile } from '../support/statistics.ts'
 
@@ -22,7 +22,7 @@ const SETTINGS = { partitions: 1, replicationFactor: 1, maxMessageBytes: 1_000_0
 export const consume: Bench = { summary: '1,000 topics read by one process, and one more', run }
 
 async function run(): Promise<Readonly<Record<string, number>>> {
-  const broker = await startKafka()
+  const broker = await startKafka({}, BUSY)
   const kafka = connectKafka(parseConnection('bench', { 'bootstrap.servers': broker.bootstrapServers }), 'bench')
   const [admin, producer] = [kafka.admin(), kafka.producer()]
   const arrived = new Map<string, (ms: number) => void>()

@@ -5,7 +5,7 @@
  * which adds next to nothing to what it measures; the same by a Node client, whose own time is in every p50, end in `_node_client`.
  */
 import { parseArgs } from 'node:util'
-import { startKafkaCluster } from '../../test/support/kafka.ts'
+import { BUSY, startKafkaCluster } from '../../test/support/kafka.ts'
 import type { Bench } from '../main.ts'
 import { buildNative, type NativeTools } from '../support/native.ts'
 import { say } from '../support/progress.ts'
@@ -67,7 +67,7 @@ async function measureArena(
   length: Length,
 ): Promise<Figures> {
   const wait = waits.includes('input') ? 'input' : 'none'
-  const kafka = brokers === 0 ? undefined : await startKafkaCluster(brokers)
+  const kafka = brokers === 0 ? undefined : await startKafkaCluster(brokers, {}, BUSY)
   try {
     const mesh = await openArena(tools, kafka?.bootstrapServers, pipelinesWith(kafka === undefined ? ['none'] : WAITS))
     try {

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import type { PipelineResource } from '../../api/resources/resource.ts'
 import { IRIS_V1, modelResource, untilAvailable } from '../../test/support/models.ts'
 import { eachOf } from '../../test/support/many-models.ts'
-import { startKafka, type TestKafka } from '../../test/support/kafka.ts'
+import { BUSY, startKafka, type TestKafka } from '../../test/support/kafka.ts'
 import { startMesh, type TestMesh } from '../../test/support/mesh.ts'
 import { setToolPaths } from '../../test/support/tools.ts'
 import { waitFor } from '../../cli/wait.ts'
@@ -46,7 +46,7 @@ export const manyStreams: Bench = {
     const units = Array.from({ length: Number(values.units) }, (_, index) => String(index))
     const tools = await buildNative()
     await setToolPaths()
-    const broker = await startKafka({}, HEAP_MB)
+    const broker = await startKafka({}, { ...BUSY, heapMb: HEAP_MB })
     const flags = ['--kafka-bootstrap-servers', broker.bootstrapServers]
     const mesh = await startMesh({
       replicas: 1,

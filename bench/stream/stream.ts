@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Pool } from 'undici'
 import { ServingError } from '../../kit/errors.ts'
-import { startKafka, type TestKafka } from '../../test/support/kafka.ts'
+import { BUSY, startKafka, type TestKafka } from '../../test/support/kafka.ts'
 import { numberRequest, recoverOrphans } from '../../test/support/orphans.ts'
 import type { TestMesh } from '../../test/support/mesh.ts'
 import { connectKafka } from '../../dataflow/kafka/connect.ts'
@@ -111,7 +111,7 @@ export const stream: Bench = {
     })
     const length = { rounds: Number(values.rounds), seconds: Number(values.seconds) }
     const tools = await buildNative()
-    const broker = await startKafka()
+    const broker = await startKafka({}, BUSY)
     try {
       const mesh = await openArena(tools, broker.bootstrapServers, PIPELINES, { engines: 1, modelGateways: 1 })
       const client = startStreamClient(broker.bootstrapServers, mesh.folder, RESULT_MS)

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { type KafkaPlanned, planKafka } from '../../up/kafka-plan.ts'
+import { type KafkaOptions, type KafkaPlanned, planKafka } from '../../up/kafka-plan.ts'
 import { waitReady } from '../../up/supervisor/readiness.ts'
 import { freePorts } from './free-ports.ts'
 import { testKafka } from './tools.ts'
@@ -35,9 +35,12 @@ export interface TestKafkaCluster extends Pick<TestKafka, 'bootstrapServers' | '
 
 /** Further settings of the broker. */
 type Settings = Readonly<Record<string, string | number>>
+type JvmOptions = Pick<KafkaOptions, 'heapMb' | 'isBusy'>
+/** Of benches: compiled as a broker is that has served for a while. */
+export const BUSY: JvmOptions = { isBusy: true }
 
-export async function startKafka(settings: Settings = {}, heapMb?: number): Promise<TestKafka> {
-  const { bootstrapServers, brokers, stop } = await startKafkaCluster(1, settings, heapMb)
+export async function startKafka(settings: Settings = {}, jvm: JvmOptions = {}): Promise<TestKafka> {
+  const { bootstrapServers, brokers, stop } = await startKafkaCluster(1, settings, jvm)
   const [broker] = brokers
   if (broker === undefined) throw new Error('unreachable')
   return {
@@ -61,7 +64,7 @@ export async function startKafka(settings: Settings = {}, heapMb?: number): Prom
 export async function startKafkaCluster(
   count: number,
   settings: Settings = {},
-  heapMb?: number,
+  jvm: JvmOptions = {},
 ): Promise<TestKafkaCluster> {
   const binary = await testKafka()
   const folder = mkdtempSync(join(tmpdir(), 'millrace-kafka-'))
@@ -77,7 +80,7 @@ export async function startKafkaCluster(
         controllerPort: ports[count + index] ?? 0,
         cluster: { node: index + 1, controllers },
         settings,
-        ...(heapMb === undefined ? {} : { heapMb }),
+        ...jvm,
       }),
       join(folder, `broker-${String(index + 1)}.log`),
     ),
