@@ -9,9 +9,11 @@ import type { Journal, JournalHeaders } from '../journal/journal.ts'
 import { REPLAYED_HEADER } from '../journal/topics.ts'
 import type { IncomingRecord } from '../kafka/client.ts'
 import type { HeldPlan } from '../control/held-plans.ts'
+import { callerOf } from '../runner/caller.ts'
 import {
   type JournalSettings,
   type PipelineEnd,
+  type PipelineRequest,
   type PipelineRunner,
   toPipelineFailure,
 } from '../runner/pipeline-request.ts'
@@ -65,14 +67,14 @@ export function createAsynchronous(deps: AsynchronousDeps): RunRecord {
     const { held, identity, request, timeoutMs, signal } = one
     let terminal: Promise<void> | undefined
     const again = begun !== undefined || isAgain ? REPLAYED : []
-    const end = await runner.run({
+    const asked: PipelineRequest = {
       plan: held.plan,
       journal: withBoundary(held.journal),
       request,
       requestId: identity.requestId,
       headers: identity.headers,
       timeoutMs,
-      signal,
+      caller: callerOf(signal),
       origin: {
         key: identity.key,
         partition: identity.partition,
@@ -82,6 +84,9 @@ export function createAsynchronous(deps: AsynchronousDeps): RunRecord {
           terminal ??= written
         },
       },
+    }
+    const end = await new Promise<PipelineEnd>((resolve) => {
+      runner.run(asked, resolve)
     })
     if (terminal !== undefined)
       await orError(terminal, (failure) => writeError(journal, held, identity, failure, again), held.pipeline)

@@ -5,6 +5,7 @@ import type { ModelMetadata } from '../../api/oip/metadata.ts'
 import { ServingError, toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { CallHeaders, ModelClient } from '../model-client/model-client.ts'
+import type { Caller } from '../runner/caller.ts'
 import { type PipelineEnd, type PipelineRunner, toPipelineFailure } from '../runner/pipeline-request.ts'
 import { type HeaderValues, requestIdOf, timeoutOf } from './call.ts'
 import { type HeldPlan, type HeldPlans, unknownPipeline } from '../control/held-plans.ts'
@@ -27,7 +28,7 @@ export interface Call {
   readonly method: MethodType
   readonly values: HeaderValues
   readonly passed: CallHeaders
-  readonly signal: AbortSignal
+  readonly caller: Caller
   /** What the protocol itself allows; Infinity: it says nothing. */
   readonly protocolTimeoutMs: number
 }
@@ -72,14 +73,17 @@ export function createGateway(deps: GatewayDeps): Gateway {
     const timeoutMs = Math.min(timeoutOf(call.values, held.plan.timeoutMs), call.protocolTimeoutMs)
     const arrivedMs = nowMs()
     const request = await read()
-    return runner.run({
+    const asked = {
       plan: held.plan,
       journal: held.journal,
       request,
       requestId,
       headers: call.passed,
       timeoutMs: Math.max(timeoutMs - (nowMs() - arrivedMs), 0),
-      signal: call.signal,
+      caller: call.caller,
+    }
+    return new Promise((resolve) => {
+      runner.run(asked, resolve)
     })
   }
 

@@ -43,10 +43,10 @@ export function startRunners(
 function createRunner(direct: PipelineRunner, overTopics: PipelineRunner, maxRequests: number): PipelineRunner {
   const running = (): number => direct.running() + overTopics.running()
   return {
-    run: (request) => {
+    run: (request, onEnd) => {
       const { pipeline, execution } = request.plan
-      if (running() >= maxRequests) return Promise.resolve(tooMany(pipeline, maxRequests))
-      return (execution === 'topics' ? overTopics : direct).run(request)
+      if (running() >= maxRequests) onEnd(tooMany(pipeline, maxRequests))
+      else (execution === 'topics' ? overTopics : direct).run(request, onEnd)
     },
     running,
     untilIdle: async (plan?: Plan) => {

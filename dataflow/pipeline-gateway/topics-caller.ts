@@ -104,47 +104,47 @@ export function createTopicsCaller(deps: TopicsCallerDeps): TopicsCaller {
     })
   }
 
-  const run = (request: PipelineRequest): Promise<PipelineEnd> => {
-    const { plan, signal, timeoutMs } = request
+  const run = (request: PipelineRequest, onEnd: (end: PipelineEnd) => void): void => {
+    const { plan, caller, timeoutMs } = request
     const { pipeline } = plan
     const failed = (code: ErrorCode, message: string): PipelineEnd =>
       failedBy(pipeline, new ServingError(code, message))
-    if (signal.aborted) return Promise.resolve(failed('CANCELLED', 'the caller went away'))
+    if (caller.isGone) {
+      onEnd(failed('CANCELLED', 'the caller went away'))
+      return
+    }
     const deadlineMs = nowMs() + timeoutMs
     turn = (turn + 1) % journal.partitions
     const partition = turn
     const key = freshKey(partition, request)
-    return new Promise((resolve) => {
-      const settle = (end: PipelineEnd): void => {
-        if (!waiting.delete(key)) return
-        clearTimeout(timer)
-        signal.removeEventListener('abort', onGone)
-        resolve(end)
-        look()
-      }
-      const onGone = (): void => {
-        settle(failed('CANCELLED', 'the caller went away'))
-      }
-      const timer = setTimeout(
-        () => {
-          const message = `pipeline "${pipeline}" is executed over topics, and no result came on ${outputsOf(space, pipeline)} in time`
-          settle(failed('DEADLINE_EXCEEDED', message))
-        },
-        Math.max(Math.ceil(timeoutMs), 0),
-      )
-      signal.addEventListener('abort', onGone, { once: true })
-      waiting.set(key, { plan, topic: outputsOf(space, pipeline), settle })
-      const begin = async (): Promise<void> => {
-        const placing = deps.listening().placing(pipeline)
-        if (placing !== undefined) await placing
-        if (!waiting.has(key)) return
-        await send(request, key, partition, deadlineMs - nowMs())
-        if (plan.outputNode === undefined)
-          settle(failed('PIPELINE_NO_OUTPUT', `pipeline "${pipeline}" has no output: it runs, and answers nothing`))
-      }
-      begin().catch((error: unknown) => {
-        settle(failedBy(pipeline, toServingError(error)))
-      })
+    const settle = (end: PipelineEnd): void => {
+      if (!waiting.delete(key)) return
+      clearTimeout(timer)
+      caller.onGone = undefined
+      onEnd(end)
+      look()
+    }
+    const timer = setTimeout(
+      () => {
+        const message = `pipeline "${pipeline}" is executed over topics, and no result came on ${outputsOf(space, pipeline)} in time`
+        settle(failed('DEADLINE_EXCEEDED', message))
+      },
+      Math.max(Math.ceil(timeoutMs), 0),
+    )
+    caller.onGone = () => {
+      settle(failed('CANCELLED', 'the caller went away'))
+    }
+    waiting.set(key, { plan, topic: outputsOf(space, pipeline), settle })
+    const begin = async (): Promise<void> => {
+      const placing = deps.listening().placing(pipeline)
+      if (placing !== undefined) await placing
+      if (!waiting.has(key)) return
+      await send(request, key, partition, deadlineMs - nowMs())
+      if (plan.outputNode === undefined)
+        settle(failed('PIPELINE_NO_OUTPUT', `pipeline "${pipeline}" has no output: it runs, and answers nothing`))
+    }
+    begin().catch((error: unknown) => {
+      settle(failedBy(pipeline, toServingError(error)))
     })
   }
 

@@ -40,17 +40,17 @@ export function createDirectRunner(deps: RunnerDeps): PipelineRunner {
   let turn = 0
 
   return {
-    run: (request) => {
-      const { pipeline } = request.plan
-      if (running.size >= deps.maxRequests) return Promise.resolve(tooMany(pipeline, deps.maxRequests))
+    run: (request, onEnd) => {
+      if (running.size >= deps.maxRequests) {
+        onEnd(tooMany(request.plan.pipeline, deps.maxRequests))
+        return
+      }
       turn = (turn + 1) % deps.journal.partitions
-      return new Promise((resolve) => {
-        const one = new RunningRequest(deps, batcher, request, turn, resolve, () => {
-          running.delete(one)
-        })
-        running.add(one)
-        one.start()
+      const one = new RunningRequest(deps, batcher, request, turn, onEnd, () => {
+        running.delete(one)
       })
+      running.add(one)
+      one.start()
     },
     running: () => running.size,
     untilIdle: (plan) => running.untilIdle(plan),
@@ -75,7 +75,7 @@ class RunningRequest implements Running {
   readonly #routes: string[] = []
   /** Of the answer that is being taken up. */
   #answerRoutes: readonly string[] = NO_ROUTES
-  readonly #resolve: (end: PipelineEnd) => void
+  readonly #onEnd: (end: PipelineEnd) => void
   readonly #onFinished: () => void
   #state: State | undefined
   #isSettled = false
@@ -86,7 +86,7 @@ class RunningRequest implements Running {
     batcher: Batcher,
     request: PipelineRequest,
     partition: number,
-    resolve: (end: PipelineEnd) => void,
+    onEnd: (end: PipelineEnd) => void,
     onFinished: () => void,
   ) {
     this.plan = request.plan
@@ -98,7 +98,7 @@ class RunningRequest implements Running {
     this.#timers = new Timers(deps.nowMs, (timer) => {
       this.#feed({ kind: 'timer', timer, nowMs: deps.nowMs() })
     })
-    this.#resolve = resolve
+    this.#onEnd = onEnd
     this.#onFinished = onFinished
     const onRefused = (error: ServingError): void => {
       if (this.#isSettled) return
@@ -109,13 +109,13 @@ class RunningRequest implements Running {
   }
 
   start(): void {
-    const { request, signal } = this.#request
-    if (signal.aborted) {
+    const { request, caller } = this.#request
+    if (caller.isGone) {
       this.#onGone()
       this.#finish()
       return
     }
-    signal.addEventListener('abort', this.#onGone, { once: true })
+    caller.onGone = this.#onGone
     const nowMs = this.#deps.nowMs()
     this.#guard(() => {
       const { state, effects } = start(this.plan, { input: request, nowMs, deadlineMs: this.#deadlineMs })
@@ -286,8 +286,8 @@ class RunningRequest implements Running {
   #settle(end: PipelineEnd): void {
     if (this.#isSettled) return
     this.#isSettled = true
-    this.#request.signal.removeEventListener('abort', this.#onGone)
-    this.#resolve(end)
+    this.#request.caller.onGone = undefined
+    this.#onEnd(end)
   }
 
   #finish(): void {

@@ -6,6 +6,7 @@ import type { JournalFailure, JournalHeaders } from '../journal/journal.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
 import { type ModelFailure, ownFailure, type SourcedFailure } from '../model-client/model-failure.ts'
 import type { Plan } from '../plan/plan.ts'
+import type { Caller } from './caller.ts'
 
 /** Of a pipeline's `spec.dataflow`, with its defaults. */
 export interface JournalSettings {
@@ -34,8 +35,8 @@ export interface PipelineRequest {
   /** The caller's `x-*`, lower-case, without the request id: steps and the journal get them. */
   readonly headers: CallHeaders
   readonly timeoutMs: number
-  /** Aborts when the caller goes away. */
-  readonly signal: AbortSignal
+  /** When it goes away, the request ends. */
+  readonly caller: Caller
   /** Absent: somebody called. */
   readonly origin?: TopicOrigin
 }
@@ -55,8 +56,11 @@ export type PipelineEnd =
 
 /** Runs requests in one way or another. */
 export interface PipelineRunner {
-  /** Never rejects: how a request ends is a value. Resolves when the caller may be answered; side branches may go on. */
-  readonly run: (request: PipelineRequest) => Promise<PipelineEnd>
+  /**
+   * Never throws: how a request ends is a value. `onEnd` is called once, maybe before this returns, when the caller may be
+   * answered; side branches may go on.
+   */
+  readonly run: (request: PipelineRequest, onEnd: (end: PipelineEnd) => void) => void
   readonly running: () => number
   /** Resolves when nothing of this plan runs any more. */
   readonly untilIdle: (plan?: Plan) => Promise<void>

@@ -8,10 +8,11 @@ import { fromGrpcRequest, toGrpcResponse } from '../../../api/oip/grpc-inference
 import { toGrpcMetadata } from '../../../api/oip/metadata.ts'
 import { ServingError } from '../../../kit/errors.ts'
 import { ERROR_CODE_KEY, toGrpcStatus } from '../../../kit/grpc.ts'
-import { goneSignal, unary, type UnaryCall } from '../../../kit/grpc-unary.ts'
+import { unary, type UnaryCall } from '../../../kit/grpc-unary.ts'
 import type { Logger } from '../../../kit/log.ts'
 import { ROUTE_HEADER } from '../../journal/topics.ts'
 import type { CallHeaders } from '../../model-client/model-client.ts'
+import type { Caller } from '../../runner/caller.ts'
 import { failureText } from '../../journal/journal-headers.ts'
 import { echoed, type HeaderValues, isPassed, pipelineOf, REQUEST_ID_HEADER, VERSION_HEADER } from '../call.ts'
 import type { Gateway } from '../gateway.ts'
@@ -83,7 +84,7 @@ async function infer(
     return
   }
   const { end, requestId, version } = await gateway.infer(
-    { pipeline, method: 'grpc', values, passed, signal: goneSignal(call), protocolTimeoutMs: leftMs(call) },
+    { pipeline, method: 'grpc', values, passed, caller: new CallCaller(call), protocolTimeoutMs: leftMs(call) },
     () => fromGrpcRequest(call.request),
   )
   const metadata = new Metadata()
@@ -116,6 +117,20 @@ function passedOf(metadata: Metadata): CallHeaders {
       ? metadata.get(name).map((value) => [name, String(value)] as const)
       : [],
   )
+}
+
+/** Gone when the client cancels, goes away or its deadline passes. */
+class CallCaller implements Caller {
+  isGone: boolean
+  onGone: (() => void) | undefined = undefined
+
+  constructor(call: UnaryCall<unknown, unknown>) {
+    this.isGone = call.cancelled
+    call.once('cancelled', () => {
+      this.isGone = true
+      this.onGone?.()
+    })
+  }
 }
 
 /** What is left of the deadline that the client gave; Infinity: it gave none. */

@@ -14,6 +14,7 @@ import { type BodyLimits, type BodyReader, createBodyReader } from '../../../kit
 import type { Logger } from '../../../kit/log.ts'
 import { ROUTE_HEADER } from '../../journal/topics.ts'
 import type { CallHeaders } from '../../model-client/model-client.ts'
+import { callerOf } from '../../runner/caller.ts'
 import type { PipelineFailure } from '../../runner/pipeline-request.ts'
 import { failureText } from '../../journal/journal-headers.ts'
 import { echoed, type HeaderValues, isPassed, pipelineOf, REQUEST_ID_HEADER, VERSION_HEADER } from '../call.ts'
@@ -77,7 +78,7 @@ async function answer(
           method: 'rest',
           values,
           passed,
-          signal: goneSignal(response),
+          caller: callerOf(goneSignal(response)),
           protocolTimeoutMs: Infinity,
         },
         async () => {

@@ -8,10 +8,12 @@ import { topicName } from '../../../dataflow/journal/topics.ts'
 import type { ModelEnd } from '../../../dataflow/model-client/model-client.ts'
 import { ownFailure } from '../../../dataflow/model-client/model-failure.ts'
 import { compile } from '../../../dataflow/plan/compile.ts'
+import { callerOf } from '../../../dataflow/runner/caller.ts'
 import { createDirectRunner } from '../../../dataflow/runner/direct-runner.ts'
 import type { JournalSettings, PipelineEnd, TopicOrigin } from '../../../dataflow/runner/pipeline-request.ts'
 import { ServingError } from '../../../kit/errors.ts'
 import { silentLogger } from '../../../kit/log.ts'
+import { runRequest } from '../../support/run-request.ts'
 import { createWaiters } from '../../support/waiters.ts'
 
 const tensor = (name: string): Tensor => ({
@@ -89,14 +91,14 @@ function scene(options: { maxRequests?: number; partitions?: number; mark?: stri
   ) => {
     const plan = compile('p', 1, spec)
     let end: PipelineEnd | undefined
-    const ended = runner.run({
+    const ended = runRequest(runner, {
       plan,
       journal: { ...STRICT, ...settings },
       request: { id: '', parameters: {}, inputs: [tensor('IN')], outputs: [] },
       requestId: 'r',
       headers: [['x-foo', 'bar']],
       timeoutMs,
-      signal,
+      caller: callerOf(signal),
       ...(origin === undefined ? {} : { origin }),
     })
     void ended.then((value) => {

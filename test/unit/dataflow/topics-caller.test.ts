@@ -12,6 +12,8 @@ import { createListening } from '../../../dataflow/pipeline-gateway/listening.ts
 import { createTopicsCaller } from '../../../dataflow/pipeline-gateway/topics-caller.ts'
 import { compile } from '../../../dataflow/plan/compile.ts'
 import type { PipelineRequest } from '../../../dataflow/runner/pipeline-request.ts'
+import { callerOf } from '../../../dataflow/runner/caller.ts'
+import { runRequest } from '../../support/run-request.ts'
 import { ServingError } from '../../../kit/errors.ts'
 import { silentLogger } from '../../../kit/log.ts'
 
@@ -100,7 +102,7 @@ const request = (fields: Partial<PipelineRequest> = {}): PipelineRequest => ({
   requestId: 'r',
   headers: [['x-foo', 'bar']],
   timeoutMs: 1_000,
-  signal: new AbortController().signal,
+  caller: callerOf(new AbortController().signal),
   ...fields,
 })
 const turns = async (): Promise<void> => {
@@ -119,7 +121,7 @@ describe('a request over topics', () => {
   it('puts its input on the topic, marked with who waits and until when', async () => {
     const { caller, sent, listen } = scene()
     await listen()
-    void caller.run(request())
+    void runRequest(caller, request())
     await turns()
     const record = sent[0]?.record
     expect(record).toMatchObject({ key: '0.p.r', partition: 0, onFailure: 'fail-closed' })
@@ -138,7 +140,7 @@ describe('a request over topics', () => {
   it('is answered with the record of its key, its routes and the version that ran', async () => {
     const { caller, answer, listen } = scene()
     await listen()
-    const end = caller.run(request())
+    const end = runRequest(caller, request())
     await turns()
     answer(
       '0.p.r',
@@ -172,7 +174,7 @@ describe('a request over topics', () => {
   it('fails with the class of the step that failed', async () => {
     const { caller, answer, listen } = scene()
     await listen()
-    const end = caller.run(request())
+    const end = runRequest(caller, request())
     await turns()
     const headers = errorHeaders([], { source: 'a', code: 'REQUEST_INVALID', grpcStatus: 3 })
     answer('0.p.r', headers, Buffer.from('a : the shape is wrong'))
@@ -185,7 +187,7 @@ describe('a request over topics', () => {
   it('fails with what cannot be read as a result', async () => {
     const { caller, answer, listen } = scene()
     await listen()
-    const end = caller.run(request())
+    const end = runRequest(caller, request())
     await turns()
     answer('0.p.r', [], Buffer.from([0xff, 0xff]))
     expect(await end).toMatchObject({ failure: { source: 'p', code: 'INFERENCE_FAILED' } })
@@ -194,7 +196,7 @@ describe('a request over topics', () => {
   it('waits until its deadline and no longer', async () => {
     const { caller, listen } = scene()
     await listen()
-    const end = caller.run(request())
+    const end = runRequest(caller, request())
     await turns()
     vi.advanceTimersByTime(999)
     expect(caller.running()).toBe(1)
@@ -207,7 +209,7 @@ describe('a request over topics', () => {
     const { caller, listen } = scene()
     await listen()
     const gone = new AbortController()
-    const end = caller.run(request({ signal: gone.signal }))
+    const end = runRequest(caller, request({ caller: callerOf(gone.signal) }))
     await turns()
     gone.abort()
     expect(await end).toMatchObject({ failure: { code: 'CANCELLED' } })
@@ -217,7 +219,7 @@ describe('a request over topics', () => {
   it('fails at once when Kafka does not take it', async () => {
     const { caller, sent, listen } = scene()
     await listen()
-    const end = caller.run(request())
+    const end = runRequest(caller, request())
     await turns()
     sent[0]?.refuse(new ServingError('KAFKA_UNAVAILABLE', 'Kafka is away'))
     expect(await end).toMatchObject({ failure: { code: 'KAFKA_UNAVAILABLE', httpStatus: 503 } })
@@ -225,7 +227,10 @@ describe('a request over topics', () => {
 
   it('is not sent before its answer would be seen, nor after its deadline', async () => {
     const { caller, sent, assigned } = scene()
-    const [late, soon] = [caller.run(request({ timeoutMs: 100 })), caller.run(request({ requestId: 's' }))]
+    const [late, soon] = [
+      runRequest(caller, request({ timeoutMs: 100 })),
+      runRequest(caller, request({ requestId: 's' })),
+    ]
     await turns()
     expect(sent).toEqual([])
     vi.advanceTimersByTime(500)
@@ -241,7 +246,7 @@ describe('a request over topics', () => {
   it('gets a key of its own when its caller gave the id before', async () => {
     const { caller, sent, listen } = scene()
     await listen()
-    for (let index = 0; index < 2; index += 1) void caller.run(request())
+    for (let index = 0; index < 2; index += 1) void runRequest(caller, request())
     await turns()
     const [first, second] = sent.map(({ record }) => record)
     expect(first?.key).toBe('0.p.r')
@@ -252,7 +257,7 @@ describe('a request over topics', () => {
   it('takes the partitions in turn', async () => {
     const { caller, sent, listen } = scene({ partitions: 3 })
     await listen()
-    for (let index = 0; index < 3; index += 1) void caller.run(request())
+    for (let index = 0; index < 3; index += 1) void runRequest(caller, request())
     await turns()
     expect(sent.map(({ record }) => record.key)).toEqual(['1.p.r', '2.p.r', '0.p.r'])
   })
@@ -261,7 +266,7 @@ describe('a request over topics', () => {
     const { caller, sent, listen } = scene()
     await listen()
     const { output: _, ...spec } = SPEC
-    const end = caller.run(request({ plan: compile('p', 1, spec) }))
+    const end = runRequest(caller, request({ plan: compile('p', 1, spec) }))
     await turns()
     sent[0]?.acknowledge()
     expect(await end).toMatchObject({ failure: { code: 'PIPELINE_NO_OUTPUT' } })
@@ -270,7 +275,7 @@ describe('a request over topics', () => {
   it('says what is missing in a gateway without Kafka', async () => {
     const { caller, listening } = scene({ kafka: false })
     await expect(listening.begin(PLAN)).rejects.toThrow(/execution.*topics.*--kafka-bootstrap-servers/)
-    expect(await caller.run(request())).toMatchObject({ failure: { code: 'KAFKA_UNAVAILABLE' } })
+    expect(await runRequest(caller, request())).toMatchObject({ failure: { code: 'KAFKA_UNAVAILABLE' } })
   })
 })
 
@@ -287,7 +292,7 @@ describe('the topics of answers', () => {
   it('are let go when no plan needs them, after the last answer', async () => {
     const { caller, listening, released, answer, listen } = scene()
     await listen()
-    const end = caller.run(request())
+    const end = runRequest(caller, request())
     await turns()
     listening.keep([])
     listening.keep([])
@@ -302,7 +307,7 @@ describe('the topics of answers', () => {
   it('stay when the pipeline comes back meanwhile', async () => {
     const { caller, listening, released, answer, listen } = scene()
     await listen()
-    void caller.run(request())
+    void runRequest(caller, request())
     await turns()
     listening.keep([])
     listening.keep([PLAN])

@@ -7,6 +7,8 @@ import type { Tensor } from '../../../../api/oip/tensor.ts'
 import { decodeResponse, headerOf } from '../../../../dataflow/journal/decode.ts'
 import type { IncomingRecord } from '../../../../dataflow/kafka/client.ts'
 import { createDirectRunner } from '../../../../dataflow/runner/direct-runner.ts'
+import { callerOf } from '../../../../dataflow/runner/caller.ts'
+import { runRequest } from '../../../support/run-request.ts'
 import { silentLogger } from '../../../../kit/log.ts'
 import { conditional, counter, fp32, identity, int32, mul10 } from '../models.ts'
 import { type Model, valuesOf } from '../virtual-run.ts'
@@ -119,8 +121,8 @@ async function directly({ spec, models, request }: Case): Promise<readonly strin
     log: silentLogger,
     nowMs: () => 0,
   })
-  const { signal } = new AbortController()
-  await runner.run({ plan, journal, request, requestId: 'r', headers: [], timeoutMs: 10_000, signal })
+  const caller = callerOf(new AbortController().signal)
+  await runRequest(runner, { plan, journal, request, requestId: 'r', headers: [], timeoutMs: 10_000, caller })
   await runner.untilIdle()
   return seenOf(topicsOf(spec).flatMap((topic) => kafka.recordsOf(topic)))
 }
