@@ -1,78 +1,107 @@
-/**
- * The state while one event is worked in: a copy of what is touched, and the effects so far. The state that the event came to
- * stays as it was.
- */
+/** The state of one request while an event is worked in, which writes to it, and the effects so far. */
 import type { Plan, PlanNode } from '../plan/plan.ts'
-import { copyNode, type NodeState, type State, type Timer } from './state.ts'
+import { type Call, copyNode, emptyNodes, NO_LOSSES, type NodeState, ONLY_DEADLINE, type State } from './state.ts'
+import { type Timer, unseenEdges } from './state.ts'
 import type { Effect, Visit } from './types.ts'
-import { visitKey } from './visit.ts'
+import { visitKey, type VisitKeys, withVisit } from './visit.ts'
 
 const MAX_LOSSES = 5
 
-export interface Draft {
+export interface Draft extends State {
   readonly plan: Plan
-  readonly before: State
-  readonly nowMs: number
+  nowMs: number
+  /** Before the event. */
+  outcomeBefore: State['outcome']
   outcome: State['outcome']
   isFinished: boolean
   readonly nodes: NodeState[]
-  readonly ownNodes: Set<number>
-  readonly seen: ReadonlySet<string>[]
-  readonly calls: Map<number, { readonly node: number; readonly visit: Visit }>
-  readonly timers: Map<number, Timer>
+  readonly seen: VisitKeys[]
+  readonly calls: Call[]
+  timers: readonly Timer[]
   lastId: number
-  readonly losses: string[]
-  readonly effects: Effect[]
+  losses: readonly string[]
+  effects: Effect[]
 }
 
-export const toDraft = (plan: Plan, before: State, nowMs: number): Draft => ({
+export const newDraft = (
+  plan: Plan,
+  isOpen: boolean,
+  { startMs, deadlineMs }: Pick<State, 'startMs' | 'deadlineMs'>,
+): Draft => ({
   plan,
-  before,
-  nowMs,
-  outcome: before.outcome,
-  isFinished: before.isFinished,
-  nodes: [...before.nodes],
-  ownNodes: new Set(),
-  seen: [...before.seen],
-  calls: new Map(before.calls),
-  timers: new Map(before.timers),
-  lastId: before.lastId,
-  losses: [...before.losses],
+  isOpen,
+  startMs,
+  deadlineMs,
+  nowMs: startMs,
+  outcomeBefore: 'running',
+  outcome: 'running',
+  isFinished: false,
+  nodes: emptyNodes(plan),
+  seen: unseenEdges(plan),
+  calls: [],
+  timers: ONLY_DEADLINE,
+  lastId: 0,
+  losses: NO_LOSSES,
   effects: [],
 })
 
-export function toState({ before, outcome, isFinished, nodes, seen, calls, timers, lastId, losses }: Draft): State {
-  const { isOpen, startMs, deadlineMs } = before
-  return { isOpen, startMs, deadlineMs, outcome, isFinished, nodes, seen, calls, timers, lastId, losses }
-}
+/** One of its own: the state stays as it is whatever is done to the draft. */
+export const toDraft = (plan: Plan, state: State): Draft => ({
+  plan,
+  isOpen: state.isOpen,
+  startMs: state.startMs,
+  deadlineMs: state.deadlineMs,
+  nowMs: state.startMs,
+  outcomeBefore: state.outcome,
+  outcome: state.outcome,
+  isFinished: state.isFinished,
+  nodes: state.nodes.map(copyNode),
+  seen: [...state.seen],
+  calls: [...state.calls],
+  timers: state.timers,
+  lastId: state.lastId,
+  losses: state.losses,
+  effects: [],
+})
 
-/** A node's plan, and its state as the draft's own. */
-export function ownNode(draft: Draft, index: number): { readonly plan: PlanNode; readonly state: NodeState } {
-  const [plan, state] = [draft.plan.nodes[index], draft.nodes[index]]
-  if (plan === undefined || state === undefined) throw new RangeError(`the plan has no node ${String(index)}`)
-  if (draft.ownNodes.has(index)) return { plan, state }
-  const copy = copyNode(state)
-  draft.nodes[index] = copy
-  draft.ownNodes.add(index)
-  return { plan, state: copy }
+/** Of a node that the plan has. */
+export function nodePlan({ plan }: Draft, index: number): PlanNode {
+  return plan.nodes[index] ?? unknownNode(index)
+}
+export function nodeState({ nodes }: Draft, index: number): NodeState {
+  return nodes[index] ?? unknownNode(index)
+}
+function unknownNode(index: number): never {
+  throw new RangeError(`the plan has no node ${String(index)}`)
 }
 
 /** @returns false when data has appeared on the edge in this visit before */
 export function markSeen(draft: Draft, edge: number, visit: Visit): boolean {
-  const [key, seen] = [visitKey(visit), draft.seen[edge]]
-  if (seen === undefined || seen.has(key)) return false
-  draft.seen[edge] = new Set([...seen, key])
+  const seen = draft.seen[edge]
+  const key = visitKey(visit)
+  if (seen === undefined || seen.includes(key)) return false
+  draft.seen[edge] = withVisit(seen, key)
   return true
 }
 
-export const hasSeen = (draft: Draft, edge: number, visit: Visit): boolean =>
-  draft.seen[edge]?.has(visitKey(visit)) === true
+export const hasSeen = ({ seen }: Draft, edge: number, visit: Visit): boolean =>
+  seen[edge]?.includes(visitKey(visit)) === true
 
-export function setTimer(draft: Draft, id: number, atMs: number, timer: Timer): void {
-  draft.timers.set(id, timer)
-  draft.effects.push({ kind: 'setTimer', timer: id, atMs })
+export function findCall({ calls }: Draft, id: number): Call | undefined {
+  for (const call of calls) if (call.id === id) return call
+  return undefined
+}
+
+export function dropCall({ calls }: Draft, call: Call): void {
+  const place = calls.indexOf(call)
+  if (place >= 0) calls.splice(place, 1)
+}
+
+export function setTimer(draft: Draft, atMs: number, timer: Timer): void {
+  draft.timers = [...draft.timers, timer]
+  draft.effects.push({ kind: 'setTimer', timer: timer.id, atMs })
 }
 
 export function noteLoss(draft: Draft, text: string): void {
-  if (draft.losses.length < MAX_LOSSES && !draft.losses.includes(text)) draft.losses.push(text)
+  if (draft.losses.length < MAX_LOSSES && !draft.losses.includes(text)) draft.losses = [...draft.losses, text]
 }

@@ -2,8 +2,8 @@
  * How a request ends. It is answered once, or fails once; then only side branches go on, and when they have come to rest, or at
  * the deadline, it is finished. Whoever cancels it wants nothing of it any more.
  */
-import type { Draft } from './draft.ts'
-import { canStillAnswer, describeDeadline, describeLosses, isNeeded, openWindows } from './needed.ts'
+import { type Draft, dropCall } from './draft.ts'
+import { canStillAnswer, describeDeadline, describeLosses, hasWindowOfSide, isNeeded } from './needed.ts'
 import type { Effect, Failure } from './types.ts'
 
 type Ending = Extract<Effect, { kind: 'answer' | 'fail' }>
@@ -24,7 +24,7 @@ export function fail(draft: Draft, node: number, failure: Failure): void {
 /** After every event: a request that cannot be answered any more fails, one that has come to rest is finished. */
 export function settle(draft: Draft): void {
   if (draft.isFinished) return
-  const { plan, before } = draft
+  const { plan } = draft
   if (draft.outcome === 'running') {
     // Before the first data nothing has begun.
     if (!hasBegun(draft)) return
@@ -33,7 +33,7 @@ export function settle(draft: Draft): void {
       return
     }
     // In an open world what the output lacks may still arrive.
-    if (before.isOpen) return
+    if (draft.isOpen) return
     if (draft.nodes[plan.outputNode]?.isVoid !== true && canStillAnswer(draft)) return
     endRequest(draft, 'failed', { kind: 'fail', failure: { kind: 'noOutput', message: describeLosses(draft) } })
   }
@@ -66,14 +66,13 @@ function finish(draft: Draft): void {
 }
 
 function cancelCalls(draft: Draft, isOver: (node: number) => boolean): void {
-  for (const [call, { node }] of draft.calls) {
-    if (!isOver(node)) continue
-    draft.calls.delete(call)
-    draft.effects.push({ kind: 'cancel', call })
+  for (const call of [...draft.calls]) {
+    if (!isOver(call.node)) continue
+    dropCall(draft, call)
+    draft.effects.push({ kind: 'cancel', call: call.id })
   }
 }
 
-const hasBegun = (draft: Draft): boolean => (draft.seen[draft.plan.inputEdge]?.size ?? 0) > 0
+const hasBegun = ({ seen, plan }: Draft): boolean => (seen[plan.inputEdge]?.length ?? 0) > 0
 
-const isAtRest = (draft: Draft): boolean =>
-  draft.calls.size === 0 && !openWindows(draft).some((node) => draft.plan.nodes[node]?.feedsSide === true)
+const isAtRest = (draft: Draft): boolean => draft.calls.length === 0 && !hasWindowOfSide(draft)

@@ -1,27 +1,29 @@
 /**
- * One request through one plan, as a pure state machine: no I/O, no clock. `start` begins it, `advance` takes what happened
- * and says what to do; the state given in stays as it was. Rules: docs/pipelines-semantics.md.
+ * One request through one plan, as a state machine: no I/O, no clock. `start` begins it; `advance` and `proceed` take what
+ * happened and say what to do. Rules: docs/pipelines-semantics.md.
  *
- * An event costs what the edges cost that its data flows over (and one list of references, one for each node and edge).
+ * `advance` is pure: the state given in stays as it was. `proceed` writes to it, which is what a runner wants, who owns it: an
+ * event then costs what the edges cost that its data flows over.
  */
 import type { Plan } from '../plan/plan.ts'
-import { type Draft, hasSeen, markSeen, noteLoss, ownNode, toDraft, toState } from './draft.ts'
+import { type Draft, dropCall, findCall, hasSeen, markSeen, newDraft, nodePlan, nodeState } from './draft.ts'
+import { noteLoss, toDraft } from './draft.ts'
 import { cancelRequest, endAtDeadline, endRequest, fail, settle } from './end.ts'
 import { flow, flowReady, flowVoid, noteTooFar, recordEdge } from './flow.ts'
 import { endWindow, expire } from './group.ts'
 import { toPayload, toResponse } from './payload.ts'
-import { DEADLINE_TIMER, emptyState, type State } from './state.ts'
+import { DEADLINE_TIMER, type State } from './state.ts'
 import type { Effect, ExecutorEvent, StartOptions, Visit } from './types.ts'
-import { firstVisit, visitKey } from './visit.ts'
+import { firstVisit, visitKey, withVisit } from './visit.ts'
 
 export interface Run {
-  readonly state: State
+  readonly state: Draft
   /** To be carried out in this order. */
   readonly effects: readonly Effect[]
 }
 
 export function start(plan: Plan, { input, nowMs, deadlineMs, isOpen = false }: StartOptions): Run {
-  const draft = toDraft(plan, emptyState(plan, { isOpen, startMs: nowMs, deadlineMs }), nowMs)
+  const draft = newDraft(plan, isOpen, { startMs: nowMs, deadlineMs })
   draft.effects.push({ kind: 'setTimer', timer: DEADLINE_TIMER, atMs: deadlineMs })
   if (input !== undefined) {
     const message = { kind: 'request', request: input } as const
@@ -30,13 +32,20 @@ export function start(plan: Plan, { input, nowMs, deadlineMs, isOpen = false }: 
     recordEdge(draft, plan.inputEdge, visit, message)
     flow(draft, plan.inputEdge, visit, message)
   }
-  return end(draft)
+  return { state: draft, effects: end(draft) }
 }
 
 /** Events that come late, twice, or for what is unknown change nothing. */
 export function advance(plan: Plan, state: State, event: ExecutorEvent): Run {
-  if (state.isFinished) return { state, effects: [] }
-  const draft = toDraft(plan, state, event.nowMs)
+  const draft = toDraft(plan, state)
+  return { state: draft, effects: proceed(draft, event) }
+}
+
+/** What `advance` does, to the state itself. */
+export function proceed(draft: Draft, event: ExecutorEvent): readonly Effect[] {
+  if (draft.isFinished) return []
+  draft.nowMs = event.nowMs
+  draft.outcomeBefore = draft.outcome
   switch (event.kind) {
     case 'arrived':
       arrive(draft, event)
@@ -45,7 +54,7 @@ export function advance(plan: Plan, state: State, event: ExecutorEvent): Run {
       takeAnswer(draft, event)
       break
     case 'failed': {
-      const call = draft.calls.get(event.call)
+      const call = findCall(draft, event.call)
       if (call !== undefined) takeFailure(draft, call.node, call.visit, event.cause)
       break
     }
@@ -61,18 +70,22 @@ export function advance(plan: Plan, state: State, event: ExecutorEvent): Run {
   return end(draft)
 }
 
-function end(draft: Draft): Run {
+/** The effects are the caller's, and not kept. */
+function end(draft: Draft): readonly Effect[] {
   settle(draft)
-  return { state: toState(draft), effects: draft.effects }
+  const { effects } = draft
+  draft.effects = []
+  return effects
 }
 
 type EventOf<K extends ExecutorEvent['kind']> = Extract<ExecutorEvent, { kind: K }>
 
 function takeAnswer(draft: Draft, { call, response }: EventOf<'answered'>): void {
-  const waiting = draft.calls.get(call)
-  const answers = draft.plan.nodes[waiting?.node ?? -1]?.answers
-  if (waiting === undefined || answers === undefined) return
-  draft.calls.delete(call)
+  const waiting = findCall(draft, call)
+  if (waiting === undefined) return
+  const { answers } = nodePlan(draft, waiting.node)
+  if (answers === undefined) return
+  dropCall(draft, waiting)
   if (!markSeen(draft, answers, waiting.visit)) return
   const message = { kind: 'response', response } as const
   recordEdge(draft, answers, waiting.visit, message)
@@ -97,10 +110,12 @@ function arrive(draft: Draft, { edge, visit, message }: EventOf<'arrived'>): voi
   if (producer !== undefined && node?.kind === 'step') {
     if (edge === node.answers) forgetCall(draft, producer, visitKey(visit))
     else {
-      ownNode(draft, producer).state.fired.add(visitKey(visit))
+      const state = nodeState(draft, producer)
+      const key = visitKey(visit)
+      if (!state.fired.includes(key)) state.fired = withVisit(state.fired, key)
       // Whoever put it there asked the model.
       if (node.answers !== undefined && !hasSeen(draft, node.answers, visit))
-        draft.calls.set((draft.lastId += 1), { node: producer, visit })
+        draft.calls.push({ id: (draft.lastId += 1), node: producer, visit })
     }
   }
   if (node?.kind === 'output' && draft.outcome === 'running')
@@ -109,19 +124,20 @@ function arrive(draft: Draft, { edge, visit, message }: EventOf<'arrived'>): voi
 }
 
 function forgetCall(draft: Draft, node: number, key: string): void {
-  for (const [id, call] of draft.calls) if (call.node === node && visitKey(call.visit) === key) draft.calls.delete(id)
+  for (const call of [...draft.calls]) if (call.node === node && visitKey(call.visit) === key) dropCall(draft, call)
 }
 
 function fireTimer(draft: Draft, id: number): void {
-  const timer = draft.timers.get(id)
+  const timer = draft.timers.find((one) => one.id === id)
   if (timer === undefined) return
-  draft.timers.delete(id)
+  draft.timers = draft.timers.filter((one) => one !== timer)
   if (timer.kind === 'deadline') {
     endAtDeadline(draft)
     return
   }
-  const { plan, state } = ownNode(draft, timer.node)
-  const [groupPlan, groupState] = [plan[timer.group], state[timer.group]]
+  const plan = nodePlan(draft, timer.node)
+  const groupPlan = plan[timer.group]
+  const groupState = nodeState(draft, timer.node)[timer.group]
   if (groupPlan === undefined || groupState === undefined) return
   if (timer.kind === 'window') {
     flowReady(draft, timer.node, timer.group, endWindow(groupPlan, groupState, id))

@@ -3,15 +3,15 @@
  * Without loops the opposite flows too: that nothing will ever come (a *void*), so that a request which cannot be answered
  * any more fails at once. In an open world nothing is known never to come, so voids do not flow.
  */
-import type { Group, PlanNode, Source } from '../plan/plan.ts'
-import { type Draft, hasSeen, markSeen, noteLoss, ownNode, setTimer } from './draft.ts'
+import type { Consumer, Group, PlanNode, Source } from '../plan/plan.ts'
+import { type Draft, hasSeen, markSeen, nodePlan, nodeState, noteLoss, setTimer } from './draft.ts'
 import { endRequest, fail } from './end.ts'
 import { nameOf } from './needed.ts'
 import { giveUp, offer, type Ready } from './group.ts'
 import { joinPayloads, type Payload, select, toPayload, toRequest, toResponse } from './payload.ts'
 import type { NodeState } from './state.ts'
 import type { EdgeMessage, Visit } from './types.ts'
-import { areTogether, arrivingVisit, mergeVisits, visitKey } from './visit.ts'
+import { areTogether, arrivingVisit, mergeVisits, ONLY_VISIT, visitKey, withVisit } from './visit.ts'
 
 type GroupName = 'data' | 'triggers'
 /** Something on an edge; no payload: nothing will come over it. */
@@ -41,32 +41,38 @@ export function flowVoid(draft: Draft, node: number, group: GroupName, source: n
 }
 
 /** A queue instead of recursion, because plans may be long. */
-function run(draft: Draft, next: Flow[]): void {
-  for (let at = next.shift(); at !== undefined; at = next.shift()) {
-    const { edge, visit, payload } = at
-    const consumers = draft.plan.edges[edge]?.consumers ?? []
-    const selected = consumers.map(({ node, group, source }) => {
-      const from = sourceOf(draft, node, group, source)
-      return { node, group, source, from, taken: payload && from && select(from, payload) }
-    })
-    for (const { node, group, source, from, taken } of selected) {
-      if (from === undefined) continue
-      if (taken === undefined) {
-        if (payload !== undefined) noteLoss(draft, lossOf(draft, node, from))
-        takeVoid(draft, node, group, source, next)
-      } else if (!lacksTrigger(draft, node, selected)) takeData(draft, node, group, source, visit, taken, next)
-    }
+function run(draft: Draft, queue: Flow[]): void {
+  for (let at = 0; at < queue.length; at += 1) {
+    const one = queue[at]
+    if (one !== undefined) flowOn(draft, one, queue)
   }
 }
 
+function flowOn(draft: Draft, { edge, visit, payload }: Flow, next: Flow[]): void {
+  for (const { node, group, source } of consumersOf(draft, edge)) {
+    const from = nodePlan(draft, node)[group]?.sources[source]
+    if (from === undefined) continue
+    const taken = payload === undefined ? undefined : select(from, payload)
+    if (taken === undefined) {
+      if (payload !== undefined) noteLoss(draft, lossOf(draft, node, from))
+      takeVoid(draft, node, group, source, next)
+    } else if (payload !== undefined && !lacksTrigger(draft, node, edge, payload))
+      takeData(draft, node, group, source, visit, taken, next)
+  }
+}
+
+const NOBODY: readonly Consumer[] = []
+const consumersOf = ({ plan }: Draft, edge: number): readonly Consumer[] => plan.edges[edge]?.consumers ?? NOBODY
+
 /** Data and triggers on one edge belong to one record: what lacks a trigger that all need is not kept for another turn. */
-function lacksTrigger(
-  draft: Draft,
-  node: number,
-  selected: readonly { readonly node: number; readonly group: GroupName; readonly taken: Payload | undefined }[],
-): boolean {
-  if (draft.plan.nodes[node]?.triggers?.join !== 'inner') return false
-  return selected.some((other) => other.node === node && other.group === 'triggers' && other.taken === undefined)
+function lacksTrigger(draft: Draft, node: number, edge: number, payload: Payload): boolean {
+  const { triggers } = nodePlan(draft, node)
+  if (triggers?.join !== 'inner') return false
+  return consumersOf(draft, edge).some((other) => {
+    if (other.node !== node || other.group !== 'triggers') return false
+    const from = triggers.sources[other.source]
+    return from === undefined || select(from, payload) === undefined
+  })
 }
 
 function takeData(
@@ -78,13 +84,14 @@ function takeData(
   payload: Payload,
   next: Flow[],
 ): void {
-  const { plan, state } = ownNode(draft, node)
-  const [groupPlan, groupState] = [plan[group], state[group]]
+  const plan = nodePlan(draft, node)
+  const groupPlan = plan[group]
+  const groupState = nodeState(draft, node)[group]
   const from = groupPlan?.sources[source]
   if (groupPlan === undefined || groupState === undefined || from === undefined) return
   const visit = arrivingVisit(from, onEdge)
   const id = draft.lastId + 1
-  const leftMs = draft.before.deadlineMs - draft.nowMs
+  const leftMs = draft.deadlineMs - draft.nowMs
   const { ready, opened, isTooFar } = offer(
     groupPlan,
     groupState,
@@ -95,30 +102,35 @@ function takeData(
   if (isTooFar) noteTooFar(draft, plan, groupPlan)
   if (opened !== undefined) {
     draft.lastId = id
-    const timer = groupPlan.join === 'outer' ? { kind: 'window' as const } : { kind: 'arrival' as const, source, visit }
-    setTimer(draft, id, draft.nowMs + opened.afterMs, { node, group, ...timer })
+    const isOuter = groupPlan.join === 'outer'
+    const atMs = draft.nowMs + opened.afterMs
+    setTimer(
+      draft,
+      atMs,
+      isOuter ? { id, kind: 'window', node, group } : { id, kind: 'arrival', node, group, source, visit },
+    )
   }
   takeReady(draft, node, group, ready, next)
 }
 
 function takeReady(draft: Draft, node: number, group: GroupName, ready: readonly Ready[], next: Flow[]): void {
   if (ready.length === 0) return
-  const { plan, state } = ownNode(draft, node)
+  const plan = nodePlan(draft, node)
   if (plan.triggers === undefined) {
     for (const one of ready) fire(draft, node, one.visit, one.payloads, next)
     return
   }
   for (const one of ready) meet(draft, node, group, one, next)
-  prune(plan, state)
+  prune(plan, nodeState(draft, node))
 }
 
 /** Data meets triggers: every pair of the same turns runs the node once. */
 function meet(draft: Draft, node: number, group: GroupName, one: Ready, next: Flow[]): void {
-  const { state } = ownNode(draft, node)
-  const [own, others] =
-    group === 'data' ? [state.waitingData, state.waitingTriggers] : [state.waitingTriggers, state.waitingData]
+  const state = nodeState(draft, node)
   // Of triggers only their visit counts: their tensors are not kept.
-  own.push(group === 'data' ? one : { visit: one.visit, payloads: [] })
+  if (group === 'data') state.waitingData = [...state.waitingData, one]
+  else state.waitingTriggers = [...state.waitingTriggers, { visit: one.visit, payloads: [] }]
+  const others = group === 'data' ? state.waitingTriggers : state.waitingData
   for (const other of others) {
     if (!areTogether(one.visit, other.visit)) continue
     fire(draft, node, mergeVisits(one.visit, other.visit), (group === 'data' ? one : other).payloads, next)
@@ -128,29 +140,28 @@ function meet(draft: Draft, node: number, group: GroupName, one: Ready, next: Fl
 /** What has met and cannot meet again is forgotten. */
 function prune(plan: PlanNode, state: NodeState): void {
   if (!plan.isSpent) return
-  const hasMet = ({ visit }: Ready) => state.fired.has(visitKey(visit))
-  for (const list of [state.waitingData, state.waitingTriggers]) {
-    const left = list.filter((one) => !hasMet(one))
-    list.splice(0, list.length, ...left)
-  }
+  const waits = ({ visit }: Ready): boolean => !state.fired.includes(visitKey(visit))
+  state.waitingData = state.waitingData.filter(waits)
+  state.waitingTriggers = state.waitingTriggers.filter(waits)
 }
 
 function fire(draft: Draft, node: number, visit: Visit, payloads: readonly Payload[], next: Flow[]): void {
-  const { plan, state } = ownNode(draft, node)
-  const [first, ...others] = payloads
-  if (first === undefined || state.fired.has(visitKey(visit))) return
+  const plan = nodePlan(draft, node)
+  const state = nodeState(draft, node)
+  const key = visitKey(visit)
+  if (payloads.length === 0 || state.fired.includes(key)) return
   // What one event makes possible happens, in whatever order; only then does an answer end the request.
-  const isOver = draft.before.outcome !== 'running' || draft.outcome === 'failed'
+  const isOver = draft.outcomeBefore !== 'running' || draft.outcome === 'failed'
   if (isOver && !plan.feedsSide) return
-  const payload = joinPayloads([first, ...others])
+  const payload = joinPayloads(payloads)
   switch (plan.kind) {
     case 'output':
       if (draft.outcome !== 'running') return
-      state.fired.add(visitKey(visit))
+      state.fired = withVisit(state.fired, key)
       answer(draft, plan, visit, payload)
       return
     case 'input':
-      state.fired.add(visitKey(visit))
+      state.fired = withVisit(state.fired, key)
       putOnEdge(draft, plan.into, visit, toRequest(payload), next)
       return
     case 'step':
@@ -160,19 +171,20 @@ function fire(draft: Draft, node: number, visit: Visit, payloads: readonly Paylo
 
 /** A step's model is called unless its data, or even its answer, came from outside already. */
 function runStep(draft: Draft, node: number, visit: Visit, payload: Payload, next: Flow[]): void {
-  const { plan, state } = ownNode(draft, node)
-  if (state.fired.size > draft.plan.maxStepRevisits) {
+  const plan = nodePlan(draft, node)
+  const state = nodeState(draft, node)
+  if (state.fired.length > draft.plan.maxStepRevisits) {
     const limit = draft.plan.maxStepRevisits
     const message = `step ${plan.name} has run ${String(limit + 1)} times, which is all that maxStepRevisits ${String(limit)} allows`
     fail(draft, node, { kind: 'revisits', step: plan.name, limit, message })
     return
   }
-  state.fired.add(visitKey(visit))
+  state.fired = withVisit(state.fired, visitKey(visit))
   const message = toRequest(payload)
   if (!putOnEdge(draft, plan.into, visit, message, next)) return
   if (plan.answers !== undefined && hasSeen(draft, plan.answers, visit)) return
   draft.lastId += 1
-  draft.calls.set(draft.lastId, { node, visit })
+  draft.calls.push({ id: draft.lastId, node, visit })
   const { request } = message
   draft.effects.push({ kind: 'call', call: draft.lastId, node, step: plan.name, visit, request })
 }
@@ -181,7 +193,7 @@ function runStep(draft: Draft, node: number, visit: Visit, payload: Payload, nex
 function putOnEdge(draft: Draft, edge: number, visit: Visit, message: EdgeMessage, next: Flow[]): boolean {
   if (!markSeen(draft, edge, visit)) return false
   recordEdge(draft, edge, visit, message)
-  next.push({ edge, visit, payload: toPayload(message) })
+  if (consumersOf(draft, edge).length > 0) next.push({ edge, visit, payload: toPayload(message) })
   return true
 }
 
@@ -197,19 +209,18 @@ export function recordEdge(draft: Draft, edge: number, visit: Visit, message: Ed
 }
 
 function takeVoid(draft: Draft, node: number, group: GroupName, source: number, next: Flow[]): void {
-  if (draft.plan.loops > 0 || draft.before.isOpen) return
-  const { plan, state } = ownNode(draft, node)
-  const [groupPlan, groupState] = [plan[group], state[group]]
+  if (draft.plan.loops > 0 || draft.isOpen) return
+  const plan = nodePlan(draft, node)
+  const state = nodeState(draft, node)
+  const groupPlan = plan[group]
+  const groupState = state[group]
   if (groupPlan === undefined || groupState === undefined || groupState.isVoid[source] === true) return
   if (!giveUp(groupPlan, groupState, source) || state.isVoid) return
   state.isVoid = true
-  const visit: Visit = []
+  const visit = ONLY_VISIT
   if (plan.kind !== 'output') next.push({ edge: plan.into, visit, payload: undefined })
   if (plan.answers !== undefined) next.push({ edge: plan.answers, visit, payload: undefined })
 }
-
-const sourceOf = (draft: Draft, node: number, group: GroupName, source: number): Source | undefined =>
-  draft.plan.nodes[node]?.[group]?.sources[source]
 
 /** Why something did not flow, for the message of a failure. */
 function lossOf(draft: Draft, node: number, source: Source): string {

@@ -1,6 +1,7 @@
 /**
  * One group of sources of one node, the data or the triggers, in one request: who has arrived, and when that is enough.
- * Works on a draft of the group's state, which is the caller's own.
+ * Writes to the group's state, which is the caller's own, but not to its lists: those are replaced, as most requests share the
+ * empty ones.
  *
  * - inner: all, each within the window of the others when there is one.
  * - outer: all, or at the window's end what is there; the window opens with the first.
@@ -12,14 +13,17 @@ import type { Visit } from './types.ts'
 import { areTogether, mergeVisits, visitKey } from './visit.ts'
 
 export interface GroupState {
-  /** For each source, without those that have been joined and are not needed again. */
-  readonly arrivals: Arrival[][]
+  /**
+   * For each source, without those that have been joined and are not needed again; nothing where one source alone makes the
+   * group, which is joined as it comes.
+   */
+  arrivals: readonly (readonly Arrival[])[]
   /** For each source: nothing will come of it. Only known without loops. */
-  readonly isVoid: boolean[]
+  isVoid: readonly boolean[]
   /** Of an outer join: open windows. */
-  readonly windows: Window[]
+  windows: readonly Window[]
   /** What has been given already. */
-  readonly settled: Visit[]
+  settled: readonly Visit[]
 }
 export interface Arrival {
   readonly visit: Visit
@@ -28,8 +32,8 @@ export interface Arrival {
 }
 interface Window {
   readonly id: number
-  visit: Visit
-  readonly members: (Payload | undefined)[]
+  readonly visit: Visit
+  readonly members: readonly (Payload | undefined)[]
 }
 
 /** What is complete. */
@@ -47,24 +51,28 @@ export interface Offered {
   readonly isTooFar: boolean
 }
 
-export const emptyGroup = ({ sources }: Group): GroupState => ({
-  arrivals: sources.map(() => []),
-  isVoid: sources.map(() => false),
-  windows: [],
-  settled: [],
-})
+const EMPTY: readonly never[] = []
+/** By how many sources there are. */
+const NO_ARRIVALS: (readonly (readonly Arrival[])[])[] = []
+const NO_VOIDS: (readonly boolean[])[] = []
+
+export function emptyGroup({ sources: { length } }: Group): GroupState {
+  const arrivals = (NO_ARRIVALS[length] ??= Array.from({ length }, () => EMPTY))
+  const isVoid = (NO_VOIDS[length] ??= Array.from({ length }, () => false))
+  return { arrivals, isVoid, windows: EMPTY, settled: EMPTY }
+}
 
 export const copyGroup = ({ arrivals, isVoid, windows, settled }: GroupState): GroupState => ({
-  arrivals: arrivals.map((list) => [...list]),
-  isVoid: [...isVoid],
-  windows: windows.map((window) => ({ ...window, members: [...window.members] })),
-  settled: [...settled],
+  arrivals,
+  isVoid,
+  windows,
+  settled,
 })
 
 const LATE: Offered = { ready: [], opened: undefined, isTooFar: false }
 export const DEFAULT_WINDOW_MS = 60_000
 
-/** @param id for a window, should one open; @param untilMs the longest that an outer window may be open from now */
+/** @param id for a window, should one open; @param leftMs the longest that an outer window may be open from now */
 export function offer(
   group: Group,
   state: GroupState,
@@ -72,21 +80,59 @@ export function offer(
   arrival: Arrival,
   { id, leftMs }: { readonly id: number; readonly leftMs: number },
 ): Offered {
-  const own = state.arrivals[source]
-  if (own === undefined || own.some(({ visit }) => visitKey(visit) === visitKey(arrival.visit))) return LATE
-  switch (group.join) {
+  const { join, sources } = group
+  if (join === 'inner' && sources.length === 1) return offerOnly(state, arrival)
+  if (hasCome(state, source, arrival.visit)) return LATE
+  switch (join) {
     case 'inner':
-      own.push(arrival)
-      return offerInner(group, state, source, arrival, id)
+      keep(state, source, arrival)
+      // Without loops each source comes once, so what is there is what is joined.
+      return arrival.visit.length === 0 && group.windowMs === undefined
+        ? offerOnce(group, state)
+        : offerInner(group, state, source, arrival, id)
     case 'outer':
-      own.push(arrival)
+      keep(state, source, arrival)
       return offerOuter(group, state, source, arrival, { id, leftMs })
     case 'any': {
       if (isSettled(state, arrival.visit)) return LATE
-      state.settled.push(arrival.visit)
+      settle(state, arrival.visit)
       return { ready: [{ visit: arrival.visit, payloads: [arrival.payload] }], opened: undefined, isTooFar: false }
     }
   }
+}
+
+function hasCome(state: GroupState, source: number, visit: Visit): boolean {
+  const own = state.arrivals[source]
+  if (own === undefined) return true
+  const key = visitKey(visit)
+  for (const before of own) if (visitKey(before.visit) === key) return true
+  return false
+}
+
+function keep(state: GroupState, source: number, arrival: Arrival): void {
+  const arrivals = [...state.arrivals]
+  arrivals[source] = [...(arrivals[source] ?? EMPTY), arrival]
+  state.arrivals = arrivals
+}
+
+function settle(state: GroupState, visit: Visit): void {
+  state.settled = [...state.settled, visit]
+}
+
+function offerOnly(state: GroupState, { visit, payload }: Arrival): Offered {
+  if (isGiven(state, visit)) return LATE
+  settle(state, visit)
+  return { ready: [{ visit, payloads: [payload] }], opened: undefined, isTooFar: false }
+}
+
+function offerOnce(group: Group, state: GroupState): Offered {
+  const chosen: Arrival[] = []
+  for (const list of state.arrivals) {
+    const arrival = list[0]
+    if (arrival === undefined) return LATE
+    chosen.push(arrival)
+  }
+  return { ready: joinInner(group, state, chosen), opened: undefined, isTooFar: false }
 }
 
 function offerInner(group: Group, state: GroupState, source: number, arrival: Arrival, id: number): Offered {
@@ -111,9 +157,9 @@ const canJoin = (a: Arrival, b: Arrival, windowMs = Infinity): boolean =>
 
 function joinInner(group: Group, state: GroupState, chosen: readonly Arrival[]): readonly Ready[] {
   const visit = chosen.map((arrival) => arrival.visit).reduce(mergeVisits)
-  if (state.settled.some((before) => visitKey(before) === visitKey(visit))) return []
-  state.settled.push(visit)
-  for (const [index, arrival] of chosen.entries()) forget(group, state, index, (other) => other === arrival)
+  if (isGiven(state, visit)) return []
+  settle(state, visit)
+  forget(group, state, (other, index) => other === chosen[index])
   return [{ visit, payloads: chosen.map(({ payload }) => payload) }]
 }
 
@@ -124,24 +170,26 @@ function offerOuter(
   arrival: Arrival,
   { id, leftMs }: { readonly id: number; readonly leftMs: number },
 ): Offered {
-  const joined = state.windows.filter(
-    ({ visit, members }) => members[source] === undefined && areTogether(visit, arrival.visit),
-  )
-  for (const window of joined) {
-    window.members[source] = arrival.payload
-    window.visit = mergeVisits(window.visit, arrival.visit)
-  }
+  const joined: Window[] = []
+  state.windows = state.windows.map((window) => {
+    if (window.members[source] !== undefined || !areTogether(window.visit, arrival.visit)) return window
+    const { id: open, visit, members } = window
+    const taken = { id: open, visit: mergeVisits(visit, arrival.visit), members: members.with(source, arrival.payload) }
+    joined.push(taken)
+    return taken
+  })
   const full = joined.filter(isFull)
   if (joined.length > 0)
     return { ready: full.flatMap((window) => closeWindow(group, state, window)), opened: undefined, isTooFar: false }
   if (isSettled(state, arrival.visit)) return LATE
-  const window: Window = { id, visit: arrival.visit, members: group.sources.map(() => undefined) }
-  for (const [index, list] of state.arrivals.entries()) {
+  let visit = arrival.visit
+  const members = state.arrivals.map((list, index) => {
     const member = index === source ? arrival : list.find((other) => canJoin(arrival, other))
-    window.members[index] = member?.payload
-    if (member !== undefined) window.visit = mergeVisits(window.visit, member.visit)
-  }
-  state.windows.push(window)
+    if (member !== undefined) visit = mergeVisits(visit, member.visit)
+    return member?.payload
+  })
+  const window: Window = { id, visit, members }
+  state.windows = [...state.windows, window]
   if (isFull(window)) return { ready: closeWindow(group, state, window), opened: undefined, isTooFar: false }
   return { ready: [], opened: { id, afterMs: outerWindowMs(group, leftMs) }, isTooFar: false }
 }
@@ -158,10 +206,9 @@ export function endWindow(group: Group, state: GroupState, id: number): readonly
 }
 
 function closeWindow(group: Group, state: GroupState, window: Window): readonly Ready[] {
-  state.windows.splice(state.windows.indexOf(window), 1)
-  state.settled.push(window.visit)
-  for (const index of group.sources.keys())
-    forget(group, state, index, (arrival) => areTogether(arrival.visit, window.visit))
+  state.windows = state.windows.filter((open) => open !== window)
+  settle(state, window.visit)
+  forget(group, state, (arrival) => areTogether(arrival.visit, window.visit))
   return [{ visit: window.visit, payloads: window.members.filter((member) => member !== undefined) }]
 }
 
@@ -170,22 +217,29 @@ export function expire(state: GroupState, source: number, visit: Visit): boolean
   const list = state.arrivals[source] ?? []
   const index = list.findIndex((arrival) => visitKey(arrival.visit) === visitKey(visit))
   if (index < 0 || isSettled(state, visit)) return true
-  list.splice(index, 1)
+  state.arrivals = state.arrivals.with(source, list.toSpliced(index, 1))
   return false
 }
 
 /** Whether nothing can come of the group, now that nothing comes of a source. */
 export function giveUp(group: Group, state: GroupState, source: number): boolean {
-  state.isVoid[source] = true
+  state.isVoid = state.isVoid.with(source, true)
   return group.join === 'inner' || state.isVoid.every(Boolean)
 }
 
 /** What a source has given to a join is only kept when it can be joined again. */
-function forget({ sources }: Group, state: GroupState, source: number, isJoined: (arrival: Arrival) => boolean): void {
-  if (sources[source]?.isSpent !== true) return
-  state.arrivals[source] = (state.arrivals[source] ?? []).filter((arrival) => !isJoined(arrival))
+function forget({ sources }: Group, state: GroupState, isJoined: (arrival: Arrival, source: number) => boolean): void {
+  state.arrivals = state.arrivals.map((list, index) =>
+    sources[index]?.isSpent === true && list.length > 0 ? list.filter((arrival) => !isJoined(arrival, index)) : list,
+  )
 }
 
 const isFull = ({ members }: Window): boolean => members.every((member) => member !== undefined)
 const isSettled = ({ settled }: GroupState, visit: Visit): boolean =>
   settled.some((before) => areTogether(before, visit))
+/** Of exactly this visit. */
+function isGiven({ settled }: GroupState, visit: Visit): boolean {
+  if (settled.length === 0) return false
+  const key = visitKey(visit)
+  return settled.some((before) => visitKey(before) === key)
+}

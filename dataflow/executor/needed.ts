@@ -2,6 +2,7 @@
 import type { PlanNode } from '../plan/plan.ts'
 import type { Draft } from './draft.ts'
 import type { GroupState } from './group.ts'
+import type { Timer } from './state.ts'
 
 const MAX_SHOWN = 5
 
@@ -20,7 +21,7 @@ export function isNeeded(draft: Draft, node: number): boolean {
     const own = [...(plan?.answers === undefined ? [] : [plan.answers]), ...(at === node ? [] : [plan?.into ?? -1])]
     for (const consumer of own.flatMap((edge) => edges[edge]?.consumers ?? [])) {
       const state = draft.nodes[consumer.node]
-      if (reached.has(consumer.node) || state === undefined || state.isVoid || state.fired.size > 0) continue
+      if (reached.has(consumer.node) || state === undefined || state.isVoid || state.fired.length > 0) continue
       if ((state[consumer.group]?.settled.length ?? 0) > 0) continue
       if (nodes[consumer.node]?.kind === 'output') return true
       reached.add(consumer.node)
@@ -32,18 +33,23 @@ export function isNeeded(draft: Draft, node: number): boolean {
 
 /** Whether something of which the output may come is still under way: a call, or the window of an outer join. */
 export function canStillAnswer(draft: Draft): boolean {
-  const counts = (node: number) => draft.plan.nodes[node]?.isSide === false
-  return [...draft.calls.values()].some(({ node }) => counts(node)) || openWindows(draft).some(counts)
+  const { nodes } = draft.plan
+  for (const { node } of draft.calls) if (nodes[node]?.isSide === false) return true
+  for (const timer of draft.timers) if (isOpenWindow(draft, timer) && nodes[timer.node]?.isSide === false) return true
+  return false
 }
 
-/** Nodes with an outer join whose window has not ended. */
-export function openWindows(draft: Draft): readonly number[] {
-  return [...draft.timers].flatMap(([id, timer]) => {
-    if (timer.kind !== 'window') return []
-    const isOpen = draft.nodes[timer.node]?.[timer.group]?.windows.some((window) => window.id === id)
-    return isOpen === true ? [timer.node] : []
-  })
+/** Whether a side branch waits for the window of an outer join. */
+export function hasWindowOfSide(draft: Draft): boolean {
+  const { nodes } = draft.plan
+  for (const timer of draft.timers) if (isOpenWindow(draft, timer) && nodes[timer.node]?.feedsSide === true) return true
+  return false
 }
+
+/** Of an outer join, and not ended. */
+const isOpenWindow = (draft: Draft, timer: Timer): timer is Extract<Timer, { kind: 'window' }> =>
+  timer.kind === 'window' &&
+  draft.nodes[timer.node]?.[timer.group]?.windows.some((window) => window.id === timer.id) === true
 
 /** `nothing can reach the output any more: ...` */
 export function describeLosses(draft: Draft): string {
@@ -52,14 +58,14 @@ export function describeLosses(draft: Draft): string {
 }
 
 export function describeDeadline(draft: Draft): string {
-  const { startMs, deadlineMs } = draft.before
+  const { startMs, deadlineMs } = draft
   const reasons = [...describeCalls(draft), ...describeWaiting(draft), ...draft.losses].slice(0, MAX_SHOWN)
   const told = reasons.length === 0 ? '' : `: ${reasons.join('; ')}`
   return `pipeline ${draft.plan.pipeline} gave no answer within ${String(deadlineMs - startMs)} ms${told}`
 }
 
 function describeCalls({ calls, plan }: Draft): readonly string[] {
-  const names = new Set([...calls.values()].map(({ node }) => plan.nodes[node]?.name ?? ''))
+  const names = new Set(calls.map(({ node }) => plan.nodes[node]?.name ?? ''))
   return [...names].map((name) => `step ${name} has not answered`)
 }
 
@@ -67,7 +73,7 @@ function describeCalls({ calls, plan }: Draft): readonly string[] {
 function describeWaiting(draft: Draft): readonly string[] {
   const lines = draft.plan.nodes.flatMap((plan, index) => {
     const state = draft.nodes[index]
-    if (plan.isSide || state === undefined || state.fired.size > 0) return []
+    if (plan.isSide || state === undefined || state.fired.length > 0) return []
     const data = missing(draft, plan, 'data', state.data)
     const triggers = state.triggers === undefined ? [] : missing(draft, plan, 'triggers', state.triggers)
     const who = nameOf(plan)
@@ -86,11 +92,11 @@ function missing(
   state: GroupState,
 ): readonly string[] {
   if (state.settled.length > 0 || state.windows.length > 0) return []
-  const running = new Set([...calls.values()].map((call) => call.node))
+  const running = new Set(calls.map((call) => call.node))
   return (node[group]?.sources ?? []).flatMap((source, index) => {
     if ((state.arrivals[index] ?? []).length > 0) return []
     const producer = plan.edges[source.edge]?.producer
-    const isOver = producer === undefined || ((nodes[producer]?.fired.size ?? 0) > 0 && !running.has(producer))
+    const isOver = producer === undefined || ((nodes[producer]?.fired.length ?? 0) > 0 && !running.has(producer))
     return isOver || plan.loops > 0 ? [source.name] : []
   })
 }

@@ -1,7 +1,12 @@
-/** What is remembered of one request. Bounded by the plan and its `maxStepRevisits`. */
-import type { Plan } from '../plan/plan.ts'
+/**
+ * What is remembered of one request. Bounded by the plan and its `maxStepRevisits`.
+ *
+ * Lists that are seldom more than empty are replaced, never written to, so that requests share the empty ones.
+ */
+import type { Plan, PlanNode } from '../plan/plan.ts'
 import { copyGroup, emptyGroup, type GroupState, type Ready } from './group.ts'
 import type { Visit } from './types.ts'
+import { NO_VISITS, type VisitKeys } from './visit.ts'
 
 export interface State {
   readonly outcome: 'running' | 'answered' | 'failed' | 'cancelled'
@@ -12,10 +17,10 @@ export interface State {
   readonly deadlineMs: number
   readonly nodes: readonly NodeState[]
   /** For each edge, the visits that data has appeared in. */
-  readonly seen: readonly ReadonlySet<string>[]
+  readonly seen: readonly VisitKeys[]
   /** In flight. */
-  readonly calls: ReadonlyMap<number, Call>
-  readonly timers: ReadonlyMap<number, Timer>
+  readonly calls: readonly Call[]
+  readonly timers: readonly Timer[]
   /** The last number given to a call or a timer. */
   readonly lastId: number
   /** Why something did not flow on, for the message of a failure; the first few. */
@@ -26,20 +31,21 @@ export interface NodeState {
   readonly data: GroupState
   readonly triggers: GroupState | undefined
   /** Complete data that waits for triggers, and the other way round. */
-  readonly waitingData: Ready[]
-  readonly waitingTriggers: Ready[]
+  waitingData: readonly Ready[]
+  waitingTriggers: readonly Ready[]
   /** The visits that it has run in. */
-  readonly fired: Set<string>
+  fired: VisitKeys
   /** It will never run. Only known without loops. */
   isVoid: boolean
 }
 
 export interface Call {
+  readonly id: number
   readonly node: number
   readonly visit: Visit
 }
 
-export type Timer =
+export type Timer = { readonly id: number } & (
   | { readonly kind: 'deadline' }
   | { readonly kind: 'window'; readonly node: number; readonly group: 'data' | 'triggers' }
   | {
@@ -49,40 +55,39 @@ export type Timer =
       readonly source: number
       readonly visit: Visit
     }
+)
 
 export const DEADLINE_TIMER = 0
+export const ONLY_DEADLINE: readonly Timer[] = [{ id: DEADLINE_TIMER, kind: 'deadline' }]
+export const NO_LOSSES: readonly string[] = []
+const NONE: readonly Ready[] = []
 
-export const emptyState = (
-  plan: Plan,
-  { isOpen, startMs, deadlineMs }: Pick<State, 'isOpen' | 'startMs' | 'deadlineMs'>,
-): State => ({
-  isOpen,
-  startMs,
-  deadlineMs,
-  outcome: 'running',
-  isFinished: false,
-  nodes: plan.nodes.map(({ data, triggers }) => ({
-    data: emptyGroup(data),
-    triggers: triggers === undefined ? undefined : emptyGroup(triggers),
-    waitingData: [],
-    waitingTriggers: [],
-    fired: new Set(),
-    isVoid: false,
-  })),
-  seen: plan.edges.map(() => NOTHING),
-  calls: new Map(),
-  timers: new Map([[DEADLINE_TIMER, { kind: 'deadline' }]]),
-  lastId: DEADLINE_TIMER,
-  losses: [],
+const emptyNode = ({ data, triggers }: PlanNode): NodeState => ({
+  data: emptyGroup(data),
+  triggers: triggers === undefined ? undefined : emptyGroup(triggers),
+  waitingData: NONE,
+  waitingTriggers: NONE,
+  fired: NO_VISITS,
+  isVoid: false,
 })
 
-const NOTHING: ReadonlySet<string> = new Set()
+export function emptyNodes({ nodes }: Plan): NodeState[] {
+  const states: NodeState[] = []
+  for (const node of nodes) states.push(emptyNode(node))
+  return states
+}
+
+export function unseenEdges({ edges }: Plan): VisitKeys[] {
+  const seen: VisitKeys[] = []
+  for (let left = edges.length; left > 0; left -= 1) seen.push(NO_VISITS)
+  return seen
+}
 
 export const copyNode = ({ data, triggers, waitingData, waitingTriggers, fired, isVoid }: NodeState): NodeState => ({
   data: copyGroup(data),
   triggers: triggers === undefined ? undefined : copyGroup(triggers),
-  waitingData: [...waitingData],
-  waitingTriggers: [...waitingTriggers],
-  fired: new Set(fired),
+  waitingData,
+  waitingTriggers,
+  fired,
   isVoid,
 })

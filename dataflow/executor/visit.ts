@@ -4,17 +4,29 @@ import type { Visit } from './types.ts'
 
 const OUTSIDE = -1
 
-export const firstVisit = (loops: number): Visit => Array.from({ length: loops }, () => OUTSIDE)
+/** The only visit where there are no loops: one for all requests, with an empty key. */
+export const ONLY_VISIT: Visit = []
+
+/** Keys of visits, each once; replaced, never written to, so that all requests share those that plans without loops need. */
+export type VisitKeys = readonly string[]
+export const NO_VISITS: VisitKeys = []
+const THE_ONLY_VISIT: VisitKeys = ['']
+
+/** @param key of none of them */
+export const withVisit = (keys: VisitKeys, key: string): VisitKeys => (key === '' ? THE_ONLY_VISIT : [...keys, key])
+
+export const firstVisit = (loops: number): Visit =>
+  loops === 0 ? ONLY_VISIT : Array.from({ length: loops }, () => OUTSIDE)
 
 /** The same turn of every loop that both are in. */
 export const areTogether = (a: Visit, b: Visit): boolean =>
-  a.every((turn, loop) => turn === OUTSIDE || b[loop] === OUTSIDE || turn === b[loop])
+  a.length === 0 || a.every((turn, loop) => turn === OUTSIDE || b[loop] === OUTSIDE || turn === b[loop])
 
 /** Of two that are together: in every loop that one of them is in. */
 export const mergeVisits = (a: Visit, b: Visit): Visit =>
   a === b || a.length === 0 ? a : a.map((turn, loop) => Math.max(turn, b[loop] ?? OUTSIDE))
 
-export const visitKey = (visit: Visit): string => visit.join('.')
+export const visitKey = (visit: Visit): string => (visit.length === 0 ? '' : visit.join('.'))
 
 /** As what arrives from a source counts at the node. */
 export function arrivingVisit({ turns, enters }: Source, visit: Visit): Visit {

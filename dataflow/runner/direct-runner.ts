@@ -6,7 +6,7 @@
 import { ServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import { type Batcher, createBatcher } from '../batch/batcher.ts'
-import { advance, start } from '../executor/executor.ts'
+import { proceed, start } from '../executor/executor.ts'
 import type { Effect, ExecutorEvent } from '../executor/types.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { CallHeaders, ModelClient } from '../model-client/model-client.ts'
@@ -139,9 +139,7 @@ class RunningRequest implements Running {
   #feed(event: ExecutorEvent): void {
     this.#guard(() => {
       if (this.#isFinished || this.#state === undefined) return
-      const { state, effects } = advance(this.plan, this.#state, event)
-      this.#state = state
-      this.#carryOut(effects)
+      this.#carryOut(proceed(this.#state, event))
     })
   }
 

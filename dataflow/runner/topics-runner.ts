@@ -7,8 +7,8 @@
  */
 import { type ErrorCode, ServingError, toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
-import { advance, start } from '../executor/executor.ts'
-import { DEADLINE_TIMER, type State } from '../executor/state.ts'
+import { proceed, type Run as Execution, start } from '../executor/executor.ts'
+import { DEADLINE_TIMER } from '../executor/state.ts'
 import type { EdgeMessage, Effect, ExecutorEvent, Failure, Visit } from '../executor/types.ts'
 import { visitKey } from '../executor/visit.ts'
 import { recordAtLast } from '../journal/insist.ts'
@@ -131,7 +131,7 @@ class Run implements TopicsRun, Running {
   /** Of what came over each edge last: earlier turns of a loop are not kept. */
   readonly #bytes = new Map<number, number>()
   #deadlineMs: number
-  #state: State
+  readonly #state: Execution['state']
   #hasTerminal = false
   #isOver = false
 
@@ -193,9 +193,7 @@ class Run implements TopicsRun, Running {
   #feed(event: ExecutorEvent): void {
     if (this.#isOver) return
     try {
-      const { state, effects } = advance(this.plan, this.#state, event)
-      this.#state = state
-      this.#carryOut(effects)
+      this.#carryOut(proceed(this.#state, event))
     } catch (error) {
       // A bug in the executor ends one request, with an answer, and not the process.
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error)

@@ -79,7 +79,7 @@ interface Choice {
 }
 
 function openCalls(plan: Plan, { state }: Run, results: Results): readonly Choice[] {
-  return [...state.calls].map(([call, { node }]) => {
+  return state.calls.map(({ id: call, node }) => {
     const step = plan.nodes[node]?.name ?? ''
     const result = results[step] ?? []
     return {
@@ -95,9 +95,9 @@ function openCalls(plan: Plan, { state }: Run, results: Results): readonly Choic
 }
 
 function openWindows(plan: Plan, { state }: Run): readonly Choice[] {
-  return [...state.timers].flatMap(([timer, purpose]) => {
+  return state.timers.flatMap((purpose) => {
     if (purpose.kind !== 'window' || state.isFinished) return []
-    const { node, group } = purpose
+    const { id: timer, node, group } = purpose
     if (state.nodes[node]?.[group]?.windows.some(({ id }) => id === timer) !== true) return []
     // Nobody waits any more.
     if (state.outcome !== 'running' && plan.nodes[node]?.feedsSide !== true) return []
@@ -123,7 +123,7 @@ function summary(plan: Plan, { state }: Run, effects: readonly Effect[]) {
     started: of('call')
       .map(({ step, request }) => [step, request.inputs.map(tokenOf)] as const)
       .toSorted(byName),
-    running: [...state.calls.values()].map(({ node }) => plan.nodes[node]?.name ?? '').toSorted(),
+    running: state.calls.map(({ node }) => plan.nodes[node]?.name ?? '').toSorted(),
     ends,
     sideFailures: of('sideFailed').map(({ failure }) => (failure.kind === 'step' ? failure.step : failure.kind)),
     records: of('record')
