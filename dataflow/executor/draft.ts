@@ -16,7 +16,7 @@ export interface Draft extends State {
   isFinished: boolean
   readonly nodes: NodeState[]
   readonly seen: VisitKeys[]
-  readonly calls: Call[]
+  calls: Call[]
   timers: readonly Timer[]
   lastId: number
   losses: readonly string[]

@@ -2,7 +2,7 @@
  * How a request ends. It is answered once, or fails once; then only side branches go on, and when they have come to rest, or at
  * the deadline, it is finished. Whoever cancels it wants nothing of it any more.
  */
-import { type Draft, dropCall } from './draft.ts'
+import type { Draft } from './draft.ts'
 import { canStillAnswer, describeDeadline, describeLosses, hasWindowOfSide, isNeeded } from './needed.ts'
 import type { Effect, Failure } from './types.ts'
 
@@ -66,11 +66,10 @@ function finish(draft: Draft): void {
 }
 
 function cancelCalls(draft: Draft, isOver: (node: number) => boolean): void {
-  for (const call of [...draft.calls]) {
-    if (!isOver(call.node)) continue
-    dropCall(draft, call)
-    draft.effects.push({ kind: 'cancel', call: call.id })
-  }
+  draft.calls = draft.calls.filter(({ id, node }) => {
+    if (isOver(node)) draft.effects.push({ kind: 'cancel', call: id })
+    return !isOver(node)
+  })
 }
 
 const hasBegun = ({ seen, plan }: Draft): boolean => (seen[plan.inputEdge]?.length ?? 0) > 0

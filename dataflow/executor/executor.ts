@@ -124,7 +124,7 @@ function arrive(draft: Draft, { edge, visit, message }: EventOf<'arrived'>): voi
 }
 
 function forgetCall(draft: Draft, node: number, key: string): void {
-  for (const call of [...draft.calls]) if (call.node === node && visitKey(call.visit) === key) dropCall(draft, call)
+  draft.calls = draft.calls.filter((call) => call.node !== node || visitKey(call.visit) !== key)
 }
 
 function fireTimer(draft: Draft, id: number): void {

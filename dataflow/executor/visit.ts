@@ -20,7 +20,7 @@ export const firstVisit = (loops: number): Visit =>
 
 /** The same turn of every loop that both are in. */
 export const areTogether = (a: Visit, b: Visit): boolean =>
-  a.length === 0 || a.every((turn, loop) => turn === OUTSIDE || b[loop] === OUTSIDE || turn === b[loop])
+  a.every((turn, loop) => turn === OUTSIDE || b[loop] === OUTSIDE || turn === b[loop])
 
 /** Of two that are together: in every loop that one of them is in. */
 export const mergeVisits = (a: Visit, b: Visit): Visit =>
