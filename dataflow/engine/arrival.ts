@@ -21,14 +21,15 @@ export function toArrival(plan: Plan, end: TopicEnd, record: IncomingRecord): Ar
   const visit = readVisit(headers, plan.loops)
   if (into === undefined || answers === undefined || visit === undefined) return undefined
   if (isOfTopicsRunner(headers) && headerOf(headers, VERSION_HEADER) !== String(plan.version)) return undefined
-  const common = { visit, bytes: value.length }
-  if (failure !== undefined) return { ...common, kind: 'failure', node, cause: failure }
+  const bytes = value.length
+  if (failure !== undefined) return { kind: 'failure', visit, bytes, node, cause: failure }
   if (end.kind === 'errors') return undefined
   return end.side === 'inputs'
-    ? { ...common, kind: 'data', edge: into, message: { kind: 'request', request: decodeRequest(record) } }
+    ? { kind: 'data', visit, bytes, edge: into, message: { kind: 'request', request: decodeRequest(record) } }
     : {
-        ...common,
         kind: 'data',
+        visit,
+        bytes,
         edge: answers,
         message: { kind: 'response', response: decodeResponse(value) },
         routes: routesOf(headers),

@@ -105,7 +105,7 @@ class Poller implements KafkaPoller {
   }
 
   async #pollOnce<P extends FetchPoint>(node: number, lane: PollLane, points: readonly P[], options: PollOptions) {
-    const answer = await this.#fetch(node, lane, { ...NO_SESSION, told: points }, options)
+    const answer = await this.#fetch(node, lane, { told: points, ...NO_SESSION }, options)
     if (answer.errorCode !== CODE.none) throw new Error(`Kafka's error ${String(answer.errorCode)}`)
     return toPolled(points, answer)
   }

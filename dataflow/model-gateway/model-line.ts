@@ -3,6 +3,7 @@
  * a time finds out, with growing pauses; a record that has waited too long fails.
  */
 import { backoffMs } from '../../kit/backoff.ts'
+import { type Placed, PlacedList } from '../../kit/placed-list.ts'
 import type { ModelCall, ModelClient, ModelEnd } from '../model-client/model-client.ts'
 import { isUntouched, UNTOUCHED_AGAIN } from '../model-client/untouched.ts'
 
@@ -21,15 +22,26 @@ export interface ModelLineDeps {
   readonly nowMs: () => number
 }
 
-interface Waiting extends ModelJob {
+/** A job that was taken, from the first time that it waits to the last time that it runs. */
+class Taken implements Placed {
+  readonly call: ModelCall
+  readonly onEnd: ModelJob['onEnd']
   readonly giveUpAtMs: number
+  place = -1
+  /** While it runs. */
+  cancel: (() => void) | undefined
+
+  constructor({ call, onEnd }: ModelJob, giveUpAtMs: number) {
+    this.call = call
+    this.onEnd = onEnd
+    this.giveUpAtMs = giveUpAtMs
+  }
 }
 
 export class ModelLine {
   readonly #deps: ModelLineDeps
-  #queue: Waiting[] = []
-  /** Of calls that run. */
-  readonly #cancels = new Set<() => void>()
+  #queue: Taken[] = []
+  readonly #running = new PlacedList<Taken>()
   /** Ended calls whose consequences are not all there. */
   #ending = 0
   #timer: NodeJS.Timeout | undefined
@@ -43,12 +55,12 @@ export class ModelLine {
   }
 
   get running(): number {
-    return this.#cancels.size
+    return this.#running.size
   }
 
   add(job: ModelJob): void {
     if (this.#isLeaving) return
-    this.#queue.push({ ...job, giveUpAtMs: this.#deps.nowMs() + this.#deps.maxWaitMs })
+    this.#queue.push(new Taken(job, this.#deps.nowMs() + this.#deps.maxWaitMs))
     this.#next()
   }
 
@@ -65,23 +77,23 @@ export class ModelLine {
 
   /** Ends what still runs: it is somebody else's. */
   drop(): void {
-    for (const cancel of this.#cancels) cancel()
-    this.#cancels.clear()
+    for (const { cancel } of this.#running.takeAll()) cancel?.()
     this.#look()
   }
 
   #next(): void {
     const { maxConcurrent } = this.#deps
-    while (this.#timer === undefined && this.#cancels.size < (this.#absences > 0 ? 1 : maxConcurrent)) {
+    while (this.#timer === undefined && this.#running.size < (this.#absences > 0 ? 1 : maxConcurrent)) {
       const job = this.#queue.shift()
       if (job === undefined) return
       this.#start(job)
     }
   }
 
-  #start(job: Waiting): void {
-    const cancel = this.#deps.models.infer(job.call, (end) => {
-      this.#cancels.delete(cancel)
+  #start(job: Taken): void {
+    job.cancel = this.#deps.models.infer(job.call, (end) => {
+      this.#running.delete(job)
+      job.cancel = undefined
       if (end.kind === 'failed' && isUntouched(end.failure) && this.#deps.nowMs() < job.giveUpAtMs) this.#wait(job)
       else {
         this.#absences = 0
@@ -90,17 +102,17 @@ export class ModelLine {
       this.#next()
       this.#look()
     })
-    this.#cancels.add(cancel)
+    this.#running.add(job)
   }
 
-  async #end(job: Waiting, end: ModelEnd): Promise<void> {
+  async #end(job: Taken, end: ModelEnd): Promise<void> {
     this.#ending += 1
     await job.onEnd(end)
     this.#ending -= 1
     this.#look()
   }
 
-  #wait(job: Waiting): void {
+  #wait(job: Taken): void {
     if (this.#isLeaving) return
     this.#deps.onRetry()
     this.#queue.unshift(job)
@@ -116,6 +128,6 @@ export class ModelLine {
   }
 
   #look(): void {
-    if (this.#cancels.size === 0 && this.#ending === 0) this.#onIdle?.()
+    if (this.#running.size === 0 && this.#ending === 0) this.#onIdle?.()
   }
 }

@@ -44,8 +44,8 @@ export function outputRecord(
   routes: readonly string[],
 ): JournalRecord {
   return {
-    ...common(record),
     topic: { kind: 'model', name: model, side: 'outputs' },
+    ...common(record),
     headers: withRoutes(repeated(record), routes),
     message: form === 'json' ? toJson(response, request) : { kind: 'response', response },
   }
@@ -59,8 +59,8 @@ export function errorRecord(record: IncomingRecord, model: string, failure: Reco
   const message = failure.message.slice(0, MAX_ERROR_CHARS)
   const isOfRunner = headerOf(record.headers, RUNNER_HEADER) === RUNNERS.topics
   return {
-    ...common(record),
     topic: ERRORS,
+    ...common(record),
     headers: errorHeaders(repeated(record), { source: model, code, grpcStatus }),
     message: { kind: 'error', text: isOfRunner ? failureText({ source: model, message }) : message },
   }

@@ -1,35 +1,25 @@
 /** The requests that a runner has begun and not finished, and who waits until there are none. */
+import { type Placed, PlacedList } from '../../kit/placed-list.ts'
 import type { Plan } from '../plan/plan.ts'
 
-export interface Running {
+export interface Running extends Placed {
   readonly plan: Plan
-  /** Where it stands among the others; of the list alone. */
-  place: number
 }
 
-/**
- * A list, not a Set: a Set's old tables refer to the new ones, so once one of them is old the garbage collector takes all that
- * came later for alive until its next full round, and every small round moves dead requests about for 10 ms.
- */
 export class RunningRequests<T extends Running> {
-  readonly #running: T[] = []
+  readonly #running = new PlacedList<T>()
   #waiters: { readonly plan: Plan | undefined; readonly resolve: () => void }[] = []
 
   get size(): number {
-    return this.#running.length
+    return this.#running.size
   }
 
   add(request: T): void {
-    request.place = this.#running.push(request) - 1
+    this.#running.add(request)
   }
 
-  /** Once for each that was added. */
   delete(request: T): void {
-    const last = this.#running.pop()
-    if (last !== undefined && last !== request) {
-      last.place = request.place
-      this.#running[request.place] = last
-    }
+    this.#running.delete(request)
     this.#look()
   }
 
@@ -49,6 +39,6 @@ export class RunningRequests<T extends Running> {
   }
 
   #isIdle(plan: Plan | undefined): boolean {
-    return plan === undefined ? this.#running.length === 0 : !this.#running.some((one) => one.plan === plan)
+    return plan === undefined ? this.#running.size === 0 : !this.#running.some((one) => one.plan === plan)
   }
 }

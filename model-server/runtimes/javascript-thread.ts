@@ -74,7 +74,7 @@ export async function startJavascriptThread(deps: JavascriptThreadDeps): Promise
       const reply = await askWithin('inferenceMs', { kind: 'infer', inputs, outputs }, transfer)
       switch (reply.kind) {
         case 'inferred':
-          return reply.outputs.map((tensor) => ({ ...tensor, parameters: NO_PARAMETERS }))
+          return reply.outputs.map((tensor) => ({ parameters: NO_PARAMETERS, ...tensor }))
         case 'failed':
           throw new ServingError(FAULT[reply.fault], `model ${data.name}: ${reply.message}`)
         case 'loaded':

@@ -36,7 +36,7 @@ function functionOf(module: Readonly<Record<string, unknown>>, name: string): Mo
 
 async function run(inputs: readonly WorkerTensor[], wanted: readonly string[]): Promise<readonly OwnTensor[]> {
   const tensors = Object.fromEntries(inputs.map((tensor) => [tensor.name, toModelTensor(tensor)]))
-  const results = await infer?.(tensors, { ...context, state, outputs: wanted })
+  const results = await infer?.(tensors, { state, outputs: wanted, ...context })
   const given = toOutputs(results)
   return wanted.flatMap((name) => given.find((tensor) => tensor.name === name) ?? [])
 }

@@ -15,12 +15,16 @@ export interface OnnxWorker extends Running {
 
 export function startOnnxWorker(threads: number): OnnxWorker {
   const worker = startThread('onnx-worker') // no 'error' listener: its death is the process's
-  const pending = new Map<number, (reply: WorkerReply) => void>()
-  let lastCall = 0
+  /** By the number of their call. A list, as what a Map once held outlives it: `kit/placed-list.ts`. */
+  const pending: (((reply: WorkerReply) => void) | undefined)[] = []
+  const freeCalls: number[] = []
 
   worker.on('message', ({ call, reply }: WorkerAnswer) => {
-    pending.get(call)?.(reply)
-    pending.delete(call)
+    const tell = pending[call]
+    if (tell === undefined) return
+    pending[call] = undefined
+    freeCalls.push(call)
+    tell(reply)
   })
 
   /** Bounded by the admission of each model. `kind` is the reply that a success has. */
@@ -29,10 +33,9 @@ export function startOnnxWorker(threads: number): OnnxWorker {
     request: WorkerRequest,
     transfer: ArrayBuffer[] = [],
   ): Promise<Extract<WorkerReply, { kind: K }>> => {
-    lastCall += 1
-    const call = lastCall
+    const call = freeCalls.pop() ?? pending.length
     const reply = await new Promise<WorkerReply>((resolve) => {
-      pending.set(call, resolve)
+      pending[call] = resolve
       worker.postMessage({ call, request } satisfies WorkerCall, transfer)
     })
     if (reply.kind === kind) return reply as Extract<WorkerReply, { kind: K }>
@@ -49,7 +52,7 @@ export function startOnnxWorker(threads: number): OnnxWorker {
       const inputs = tensors.map(toWorkerTensor)
       const transfer = inputs.map((tensor) => tensor.bytes.buffer)
       const reply = await ask('ran', { kind: 'run', session, inputs, outputs }, transfer)
-      return reply.outputs.map((tensor) => ({ ...tensor, parameters: NO_PARAMETERS }))
+      return reply.outputs.map((tensor) => ({ parameters: NO_PARAMETERS, ...tensor }))
     },
     async release(session) {
       await ask('released', { kind: 'release', session })

@@ -29,7 +29,7 @@ export function toModelStatus(model: ModelDocument, scene: Scene): ModelStatusDo
     status.availableReplicas === availableReplicas &&
     status.unavailableReplicas === unavailableReplicas
   if (isSame) return status
-  return { ...verdict, availableReplicas, unavailableReplicas, changedAtMs: scene.context.nowMs }
+  return { availableReplicas, unavailableReplicas, changedAtMs: scene.context.nowMs, ...verdict }
 }
 
 /** Replicas that Envoy was told of, has ACKed, and that answer. Before the ACK of a change no more than before it (I2). */

@@ -127,10 +127,10 @@ function toModelInput(draft: ModelDraft): ModelInput {
       ...(draft.llm === undefined ? {} : { llm: draft.llm }),
     },
     deployment: {
-      ...toScaling(draft),
       logPayloads: draft.logPayloads ?? false,
       cleanTopicsOnDelete: draft.cleanTopicsOnDelete ?? false,
       timeoutMs: draft.timeoutMs ?? 0,
+      ...toScaling(draft),
       ...(draft.dataPath === undefined ? {} : { dataPath: draft.dataPath }),
       ...(draft.rollingUpdate === undefined ? {} : { rollingUpdate: draft.rollingUpdate }),
       ...(draft.streamSpec === undefined ? {} : { streamSpec: draft.streamSpec }),

@@ -64,9 +64,9 @@ export function toScalingDraft(message: {
 }) {
   const said = message.replicas > 0 || message.minReplicas === 0
   return {
-    ...(said ? { replicas: message.replicas } : {}),
     minReplicas: message.minReplicas,
     maxReplicas: message.maxReplicas,
+    ...(said ? { replicas: message.replicas } : {}),
   }
 }
 

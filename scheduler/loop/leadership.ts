@@ -102,7 +102,7 @@ export function startLeadership(deps: LeadershipDeps): LeadershipRun {
   followRollouts(measurements, [...cluster.experiments()])
   const dependents = createDependentsReconciler({
     cluster,
-    context: () => ({ ...context(), measured: measurements.of }),
+    context: () => ({ measured: measurements.of, ...context() }),
     schedule,
     log,
   })

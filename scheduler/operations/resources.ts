@@ -63,8 +63,8 @@ export function toModelResource(model: ModelDocument, cluster: ClusterState): St
     kind: 'Model',
     metadata: toMetadata(model.name, wantedVersion(model).kubernetesMeta, model.labels),
     spec: {
-      ...given(spec, ['storageUri', 'artifactVersion', 'secretName', 'server', 'explainer', 'llm'] as const),
       storageUri: spec.storageUri,
+      ...given(spec, ['artifactVersion', 'secretName', 'server', 'explainer', 'llm'] as const),
       ...(spec.requirements.length === 0 ? {} : { requirements: [...spec.requirements] }),
       ...(spec.memoryBytes === undefined ? {} : { memory: spec.memoryBytes }),
       ...toParameters(spec.parameters),

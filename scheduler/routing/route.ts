@@ -28,12 +28,9 @@ export function toRouteIr(model: ModelDocument): RouteIr | undefined {
 
 /** Who shares the traffic: one version, or during a rolling update two, by their ready replicas (I5). */
 export function sharesOf({ version, replicas, dataPath, next }: RouteDocument): readonly Share[] {
-  const serving = { version, replicas, dataPath: dataPath ?? 'direct' }
-  if (next === undefined) return [{ ...serving, weight: 1 }]
-  return [
-    { ...serving, weight: replicas.length },
-    { ...next, dataPath: next.dataPath ?? 'direct' },
-  ]
+  const serving = (weight: number): Share => ({ version, replicas, dataPath: dataPath ?? 'direct', weight })
+  if (next === undefined) return [serving(1)]
+  return [serving(replicas.length), { ...next, dataPath: next.dataPath ?? 'direct' }]
 }
 
 interface Share {

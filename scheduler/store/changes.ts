@@ -156,5 +156,5 @@ function document<K extends DocumentKind>(
   payload: string,
 ): DocumentByKind[K] | undefined {
   if (payload === '') return undefined
-  return { ...parsePayload(label, payload), revision } as unknown as DocumentByKind[K]
+  return Object.assign(parsePayload(label, payload), { revision }) as unknown as DocumentByKind[K]
 }

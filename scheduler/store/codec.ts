@@ -16,7 +16,7 @@ export function encodePayload(write: Write): string {
 /** Reads a stored document. @throws ServingError STORE_SCHEMA_NEWER when a newer scheduler wrote it. */
 export function decodeDocument<K extends DocumentKind>(_kind: K, label: string, value: string): DocumentByKind[K] {
   const { revision, payload } = splitValue(value)
-  return { ...parsePayload(label, payload), revision } as unknown as DocumentByKind[K]
+  return Object.assign(parsePayload(label, payload), { revision }) as unknown as DocumentByKind[K]
 }
 
 /** Reads what an agent reported. @throws ServingError STORE_SCHEMA_NEWER when a newer scheduler wrote it. */

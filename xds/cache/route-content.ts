@@ -32,7 +32,7 @@ export function toEncodedRoute(route: RouteIr, previous: EncodedRoute | undefine
 export function toShardResource(shard: number, shards: number, content: ShardContent, revision: number): ShardResource {
   const json = toRouteShard(shard, shards, content)
   const models = [...content.keys()].filter(isModel).length
-  return { ...toResource('RDS', shardName(shard), json, revision, `.${String(models)}`), content }
+  return { content, ...toResource('RDS', shardName(shard), json, revision, `.${String(models)}`) }
 }
 
 /** Targets that begin with an underscore are our own: they stand even when there is no model. */

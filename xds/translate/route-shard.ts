@@ -28,7 +28,7 @@ export function toRouteShard(shard: number, shards: number, entries: ReadonlyMap
         domains: ['*'],
         retry_policy: RETRY_POLICY,
         request_headers_to_remove: [TARGET_HEADER],
-        matcher: { ...toTargetMap(shard, routes), on_no_match: UNKNOWN_TARGET },
+        matcher: { on_no_match: UNKNOWN_TARGET, ...toTargetMap(shard, routes) },
       },
     ],
   }

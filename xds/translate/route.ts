@@ -63,17 +63,16 @@ function toWeightedRoute(route: RouteIr, protocol: Protocol, split: string | und
 }
 
 function toHeaders({ internalName, routeToken }: DestinationIr): Json {
-  return {
-    ...(internalName === '' ? {} : { request_headers_to_add: [toInternalName(internalName)] }),
-    ...(routeToken === ''
-      ? {}
-      : {
-          response_headers_to_add: [
-            { header: { key: ROUTE_HEADER, value: routeToken }, append_action: 'APPEND_IF_EXISTS_OR_ADD' },
-          ],
-        }),
-  }
+  const headers: Record<string, readonly Json[]> = {}
+  if (internalName !== '') headers['request_headers_to_add'] = [toInternalName(internalName)]
+  if (routeToken !== '') headers['response_headers_to_add'] = [toRouteToken(routeToken)]
+  return headers
 }
+
+const toRouteToken = (value: string): Json => ({
+  header: { key: ROUTE_HEADER, value },
+  append_action: 'APPEND_IF_EXISTS_OR_ADD',
+})
 
 const toInternalName = (internalName: string): Json => ({
   header: { key: INTERNAL_NAME_HEADER, value: internalName },

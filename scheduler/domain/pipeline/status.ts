@@ -29,8 +29,8 @@ export function toPipelineStatus(
 ): PipelineStatusDocument {
   const { changedAtMs: _, ...before } = pipeline.status
   const verdict = withFeeding(decide(pipeline, context), pipeline, cluster)
-  const after = { ...verdict, missingModels: missingModelsOf(pipeline, cluster) }
-  return sameValue(before, after) ? pipeline.status : { ...after, changedAtMs: context.nowMs }
+  const after = { missingModels: missingModelsOf(pipeline, cluster), ...verdict }
+  return sameValue(before, after) ? pipeline.status : { changedAtMs: context.nowMs, ...after }
 }
 
 /** Models of the wanted version's steps of which no version answers, sorted. */

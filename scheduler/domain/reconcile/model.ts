@@ -50,7 +50,7 @@ function seeAck(model: ModelDocument, { context }: Scene): ModelDocument {
   if (route === undefined || route.ackedAtMs !== undefined || route.sinceRevision === NEXT_COMMIT) return model
   if (model.refused !== undefined || context.isAcked(route.sinceRevision) !== true) return model // I2
   const availableSinceMs = model.availableSinceMs ?? context.nowMs
-  return { ...model, route: { ...route, ackedAtMs: context.nowMs }, availableSinceMs }
+  return { availableSinceMs, ...model, route: { ackedAtMs: context.nowMs, ...route } }
 }
 
 function place(model: ModelDocument, scene: Scene): ModelDocument {

@@ -181,9 +181,10 @@ function assign(
     const copy = copyOf(model.name, version, key, cluster)
     if (copy.kind === 'failed') attempts[key] = Math.max(copy.attempt, attempts[key] ?? 0) + 1 // an older failure
   }
+  const { unplaced: _unplaced, server: _server, ...before } = version
   return {
-    ...withoutExplanation(version),
     server: placed.server,
+    ...before,
     assigned: [...kept, ...placed.replicas].toSorted(compareReplicaKeys),
     attempts,
     ...(placed.shortfall === undefined ? {} : { unplaced: placed.shortfall }),

@@ -120,7 +120,7 @@ function withRoute(
     sinceRevision: NEXT_COMMIT,
   }
   const isSameVersion = route?.version === version.version && availableSinceMs !== undefined
-  return { ...rest, route: next, ...(isSameVersion ? { availableSinceMs } : {}) } // I2: a switched version is not Available yet
+  return { route: next, ...(isSameVersion ? { availableSinceMs } : {}), ...rest } // I2: a switched version is not Available yet
 }
 
 /** Only the wanted version and the one that serves need replicas; with none wanted, no version does. */
