@@ -3,15 +3,15 @@ import type { Tensor } from '../../api/oip/tensor.ts'
 import type { OutgoingRecord } from '../kafka/client.ts'
 import { encodeInferRequest, encodeInferResponse } from '../model-client/infer-codec.ts'
 import type { JournalMessage, JournalRecord } from './journal.ts'
-import { topicName, type TopicSpace } from './topics.ts'
 
 /** What a record takes beside its tensors and texts, about. */
 const OVERHEAD_BYTES = 256
 
-export function toOutgoing(space: TopicSpace, record: JournalRecord, timestampMs: number): OutgoingRecord {
-  const { topic, partition, key, headers, message } = record
-  const value = toValue(message, topic.kind === 'errors' ? '' : topic.name)
-  return { topic: topicName(space, topic), partition, key, headers, value, timestampMs }
+/** `topic`: the name of the record's. */
+export function toOutgoing(topic: string, record: JournalRecord, timestampMs: number): OutgoingRecord {
+  const { topic: end, partition, key, headers, message } = record
+  const value = toValue(message, end.kind === 'errors' ? '' : end.name)
+  return { topic, partition, key, headers, value, timestampMs }
 }
 
 function toValue(message: JournalMessage, name: string): Uint8Array {
@@ -34,8 +34,9 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
 
 /** About what a record takes in memory and on its way, without encoding it. */
 export function estimatedBytes({ key, headers, message }: JournalRecord): number {
-  const texts = headers.reduce((sum, [name, value]) => sum + name.length + value.length, key?.length ?? 0)
-  return OVERHEAD_BYTES + texts + messageBytes(message)
+  let bytes = OVERHEAD_BYTES + (key === null ? 0 : key.length) + messageBytes(message)
+  for (const header of headers) bytes += header[0].length + header[1].length
+  return bytes
 }
 
 function messageBytes(message: JournalMessage): number {
@@ -51,5 +52,8 @@ function messageBytes(message: JournalMessage): number {
   }
 }
 
-const tensorBytes = (tensors: readonly Tensor[]): number =>
-  tensors.reduce((sum, tensor) => sum + tensor.bytes.byteLength + tensor.name.length + 64, 0)
+function tensorBytes(tensors: readonly Tensor[]): number {
+  let bytes = 0
+  for (const tensor of tensors) bytes += tensor.bytes.byteLength + tensor.name.length + 64
+  return bytes
+}

@@ -26,20 +26,31 @@ const OWN: ReadonlySet<string> = new Set([PIPELINE_HEADER, VERSION_HEADER, REQUE
 
 /** The pipeline, its version, the request id and every other `x-*` of the caller, whose names are lower-cased. */
 export function journalHeaders({ pipeline, version, requestId, callerHeaders }: RecordOrigin): JournalHeaders {
-  const forwarded: (readonly [string, string])[] = []
-  for (const [given, value] of callerHeaders) {
-    const name = given.toLowerCase()
-    if (name.startsWith('x-') && !OWN.has(name)) forwarded.push([name, value])
+  const headers: (readonly [string, string])[] = [
+    [PIPELINE_HEADER, pipeline],
+    [VERSION_HEADER, String(version)],
+    [REQUEST_ID_HEADER, requestId],
+  ]
+  for (const header of callerHeaders) {
+    const name = header[0].toLowerCase()
+    if (name.startsWith('x-') && !OWN.has(name)) headers.push(name === header[0] ? header : [name, header[1]])
   }
-  return [[PIPELINE_HEADER, pipeline], [VERSION_HEADER, String(version)], [REQUEST_ID_HEADER, requestId], ...forwarded]
+  return headers
 }
 
 /** Of an answer's record: with the routes that its steps took. */
 export function withRoutes(headers: JournalHeaders, routes: Iterable<string>): JournalHeaders {
-  const known = new Set(routesOf(headers))
-  const added = [...new Set(routes)].filter((route) => !known.has(route))
-  return added.length === 0 ? headers : [...headers, ...added.map((route) => [ROUTE_HEADER, route] as const)]
+  let all: (readonly [string, string])[] | undefined // there are none, or one or two
+  for (const route of routes) {
+    if (isRouted(all ?? headers, route)) continue
+    all ??= [...headers]
+    all.push([ROUTE_HEADER, route])
+  }
+  return all ?? headers
 }
+
+const isRouted = (headers: JournalHeaders, route: string): boolean =>
+  headers.some((header) => header[1] === route && header[0].toLowerCase() === ROUTE_HEADER)
 
 export const routesOf = (headers: JournalHeaders): readonly string[] =>
   headers.filter(([name]) => name.toLowerCase() === ROUTE_HEADER).map(([, value]) => value)

@@ -6,6 +6,7 @@
  * spill file or was counted as lost).
  */
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
+import type { ServingError } from '../../kit/errors.ts'
 import type { RecordKey } from '../kafka/client.ts'
 import type { TopicEnd } from './topics.ts'
 
@@ -41,6 +42,12 @@ export interface JournalRecord {
   readonly urgent?: boolean
 }
 
+/** Who is told what became of a record. */
+export interface RecordWaiter {
+  /** Once. Undefined: Kafka has it, or with `fail-open` the spill file. */
+  readonly onRecorded: (error: ServingError | undefined) => void
+}
+
 /** Facts for a status and a health page. */
 export type JournalStatus =
   | { readonly kind: 'none' }
@@ -64,6 +71,8 @@ export interface Journal {
    * @throws ServingError KAFKA_UNAVAILABLE, JOURNAL_OVERLOADED (the bound of what waits), REQUEST_TOO_LARGE
    */
   record(record: JournalRecord): Promise<void>
+  /** The same for those who record for each request: no promises. Nobody is told before it returns. */
+  write(record: JournalRecord, waiter?: RecordWaiter): void
   /** Creates what is missing. @throws ServingError KAFKA_UNAVAILABLE, CONFIG_INVALID */
   ensureTopics(ends: readonly TopicEnd[]): Promise<void>
   /** Resolves when what was recorded for these topics is acknowledged, or refused. @throws ServingError KAFKA_UNAVAILABLE when that takes too long */
@@ -79,6 +88,9 @@ export interface Journal {
 export const nullJournal: Journal = {
   partitions: 1,
   record: () => Promise.resolve(),
+  write: (_, waiter) => {
+    queueMicrotask(() => waiter?.onRecorded(undefined))
+  },
   ensureTopics: () => Promise.resolve(),
   untilRecorded: () => Promise.resolve(),
   deleteTopics: () => Promise.resolve(),

@@ -7,19 +7,20 @@
  */
 import type { Registry } from 'prom-client'
 import { atMost, within } from '../../kit/deadline.ts'
-import { ServingError } from '../../kit/errors.ts'
+import { ServingError, toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
-import type { KafkaClient, OutgoingRecord } from '../kafka/client.ts'
+import type { KafkaClient, SendResult } from '../kafka/client.ts'
 import { type Availability, createAvailability } from './availability.ts'
-import { estimatedBytes, toOutgoing } from './encode.ts'
+import { estimatedBytes } from './encode.ts'
+import { Entry } from './entry.ts'
 import { createJournalMetrics, type JournalMetrics } from './journal-metrics.ts'
-import type { Journal, JournalFailure, JournalRecord, JournalStatus } from './journal.ts'
+import type { Journal, JournalRecord, JournalStatus, RecordWaiter } from './journal.ts'
 import { KafkaTopics, type KafkaTopicsOptions } from './kafka-topics.ts'
-import { Lane, type LaneOptions, type Pending, type SentRecord } from './lane.ts'
+import { Lane, type LaneOptions } from './lane.ts'
 import { Replay } from './replay.ts'
 import { Room } from './room.ts'
 import { SpillFile } from './spill-file.ts'
-import { REPLAYED_HEADER, type TopicEnd, topicName } from './topics.ts'
+import { type TopicEnd, TopicNames } from './topics.ts'
 
 export interface KafkaJournalOptions extends KafkaTopicsOptions, LaneOptions {
   /** Bound of what waits in memory. */
@@ -35,15 +36,6 @@ export interface KafkaJournalDeps {
   readonly now: () => number
 }
 
-interface Entry extends Pending {
-  readonly topic: TopicEnd
-  readonly lane: Lane<Entry>
-  /** Somebody's answer waits for it. */
-  readonly awaited: boolean
-  readonly onFailure: JournalFailure
-  settle: (error?: ServingError) => void
-}
-
 const CLOSE_DEADLINE_MS = 5_000
 /** Of a record in the background, each after Kafka answered again. */
 const MOST_ATTEMPTS = 20
@@ -57,6 +49,7 @@ class KafkaJournal implements Journal {
   readonly #options: KafkaJournalOptions
   readonly #deps: KafkaJournalDeps
   readonly #topics: KafkaTopics
+  readonly #names: TopicNames
   readonly #admin: ReturnType<KafkaClient['admin']>
   readonly #lanes: { readonly inputs: Lane<Entry>; readonly rest: Lane<Entry> }
   readonly #room: Room
@@ -73,9 +66,10 @@ class KafkaJournal implements Journal {
     this.partitions = options.partitions
     this.#admin = deps.kafka.admin()
     this.#topics = new KafkaTopics(this.#admin, options)
+    this.#names = new TopicNames(options.space)
     this.#room = new Room(options.maxWaitingBytes, options.deliveryTimeoutMs)
     this.#spill = new SpillFile(options.spillFile, options.maxSpillBytes)
-    const lane = () => new Lane<Entry>(deps.kafka.producer(), options, (sent) => this.#onSent(sent))
+    const lane = () => new Lane<Entry>(deps.kafka.producer(), options, (sent, results) => this.#onSent(sent, results))
     this.#lanes = { inputs: lane(), rest: lane() }
     this.#availability = createAvailability({
       ask: () => this.#topics.countBrokers(),
@@ -111,45 +105,29 @@ class KafkaJournal implements Journal {
     void this.#learn()
   }
 
-  async record(record: JournalRecord): Promise<void> {
+  record(record: JournalRecord): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.write(record, {
+        onRecorded: (error) => {
+          if (error === undefined) resolve()
+          else reject(error)
+        },
+      })
+    })
+  }
+
+  write(record: JournalRecord, waiter?: RecordWaiter): void {
     const bytes = estimatedBytes(record)
     const { maxRecordBytes } = this.#options
-    if (this.#closed) throw new ServingError('CANCELLED', 'the journal is closed')
-    if (bytes > maxRecordBytes) throw this.#refuse(tooLarge(bytes, `maxRecordBytes ${String(maxRecordBytes)}`))
-    const awaited = record.awaited ?? true
-    const urgent = record.urgent ?? awaited
-    const enqueuedAtMs = this.#deps.now()
-    const encode = (attempted: boolean): OutgoingRecord =>
-      markedIf(attempted, toOutgoing(this.#options.space, record, enqueuedAtMs))
-    const { onFailure } = record
-    const isOut = (): boolean => !this.#availability.available && (awaited || onFailure === 'fail-open')
-    if (isOut()) {
-      this.#giveUp({ onFailure, encode }, this.#availability.reason)
-      return
-    }
-    if (!this.#room.take(bytes)) {
-      if (onFailure === 'fail-open') {
-        this.#giveUp({ onFailure, encode }, 'too much waits')
-        return
-      }
-      await this.#waitForRoom(bytes, record)
-      if (this.#closed || isOut()) {
-        this.#room.give(bytes)
-        throw this.#refuse(unavailable(this.#closed ? 'it is closed' : this.#availability.reason))
-      }
-    }
-    await new Promise<void>((resolve, reject) => {
-      this.#waiting += 1
-      const settle = (error?: ServingError): void => {
-        this.#waiting -= 1
-        this.#room.give(bytes)
-        if (error) reject(error)
-        else resolve()
-      }
-      const state = { alone: false, topicEnsured: false, attempts: 0 }
-      const lane = this.#laneOf(record.topic)
-      lane.add({ topic: record.topic, bytes, awaited, urgent, enqueuedAtMs, encode, onFailure, settle, lane, ...state })
-    })
+    const { topic } = record
+    const entry = new Entry(record, this.#names.of(topic), bytes, this.#deps.now(), this.#laneOf(topic), waiter)
+    if (this.#closed) entry.tellSoon(new ServingError('CANCELLED', 'the journal is closed'))
+    else if (bytes > maxRecordBytes)
+      entry.tellSoon(this.#refuse(tooLarge(bytes, `maxRecordBytes ${String(maxRecordBytes)}`)))
+    else if (this.#isOutFor(entry)) entry.tellSoon(this.#giveUp(entry, this.#availability.reason))
+    else if (this.#room.take(bytes)) this.#add(entry)
+    else if (entry.isOpen) entry.tellSoon(this.#giveUp(entry, 'too much waits'))
+    else void this.#addWhenThereIsRoom(entry)
   }
 
   async ensureTopics(ends: readonly TopicEnd[]): Promise<void> {
@@ -158,7 +136,7 @@ class KafkaJournal implements Journal {
   }
 
   async untilRecorded(ends: readonly TopicEnd[]): Promise<void> {
-    const isOf = ({ topic }: Entry): boolean => ends.some((end) => isSameEnd(end, topic))
+    const isOf = ({ record }: Entry): boolean => ends.some((end) => isSameEnd(end, record.topic))
     const { inputs, rest } = this.#lanes
     const entries = [...inputs.unsettled(), ...rest.unsettled()].filter(isOf)
     if (entries.length === 0) return
@@ -166,11 +144,7 @@ class KafkaJournal implements Journal {
       entries.map(
         (entry) =>
           new Promise<void>((resolve) => {
-            const { settle } = entry
-            entry.settle = (error) => {
-              settle(error)
-              resolve()
-            }
+            entry.alsoTell(resolve)
           }),
       ),
     )
@@ -223,88 +197,122 @@ class KafkaJournal implements Journal {
     return topic.kind === 'pipeline' && topic.side === 'inputs' ? this.#lanes.inputs : this.#lanes.rest
   }
 
-  async #waitForRoom(bytes: number, { topic, awaited }: JournalRecord): Promise<void> {
-    if (await this.#room.wait(bytes)) return
-    if (awaited === false) this.#lost(topicName(this.#options.space, topic), 'too much waits for Kafka')
-    const bound = `maxWaitingBytes ${String(this.#options.maxWaitingBytes)}`
-    throw this.#refuse(new ServingError('JOURNAL_OVERLOADED', `records wait for Kafka up to the bound ${bound}`))
+  /** Known beforehand, so it neither queues nor waits. */
+  #isOutFor(entry: Entry): boolean {
+    return !this.#availability.available && (entry.awaited || entry.isOpen)
   }
 
-  async #onSent(sent: readonly SentRecord<Entry>[]): Promise<void> {
-    if (sent.some(({ result }) => result.kind === 'unknownTopic')) return this.#createTopics(sent)
+  #add(entry: Entry): void {
+    this.#waiting += 1
+    entry.lane.add(entry)
+  }
+
+  async #addWhenThereIsRoom(entry: Entry): Promise<void> {
+    if (!(await this.#room.wait(entry.bytes))) {
+      if (!entry.awaited) this.#lost(entry.topic, 'too much waits for Kafka')
+      const bound = `maxWaitingBytes ${String(this.#options.maxWaitingBytes)}`
+      entry.tell(
+        this.#refuse(new ServingError('JOURNAL_OVERLOADED', `records wait for Kafka up to the bound ${bound}`)),
+      )
+    } else if (this.#closed || this.#isOutFor(entry)) {
+      this.#room.give(entry.bytes)
+      entry.tell(this.#refuse(unavailable(this.#closed ? 'it is closed' : this.#availability.reason)))
+    } else this.#add(entry)
+  }
+
+  #settle(entry: Entry, error?: ServingError): void {
+    this.#waiting -= 1
+    this.#room.give(entry.bytes)
+    entry.tell(error)
+  }
+
+  /** All of one lane. Undefined: at once. */
+  #onSent(sent: readonly Entry[], results: readonly SendResult[]): Promise<void> | undefined {
+    for (const { kind } of results) if (kind === 'unknownTopic') return this.#createTopics(sent, results)
     const again: Entry[] = []
-    for (const { pending, topic, result } of sent) {
-      switch (result.kind) {
-        case 'acknowledged':
-          this.#metrics.acknowledged((this.#deps.now() - pending.enqueuedAtMs) / 1_000)
-          pending.settle()
-          break
-        case 'tooLarge':
-          if (!pending.alone && sent.length > 1) {
-            pending.alone = true
-            pending.attempts = 0
-            again.push(pending)
-          } else pending.settle(this.#refuse(tooLarge(pending.bytes, `max.message.bytes of the topic ${topic}`)))
-          break
-        case 'refused':
-          pending.settle(this.#refuse(unavailable(result.reason)))
-          break
-        case 'unavailable':
-        case 'unknownTopic':
-          this.#availability.failed(result.kind === 'unavailable' ? result.reason : `no topic ${topic}`)
-          pending.attempts += 1
-          if (pending.awaited || pending.onFailure === 'fail-open' || pending.attempts > MOST_ATTEMPTS)
-            this.#settleUnsent(pending, this.#availability.reason)
-          else again.push(pending)
-      }
+    const nowMs = this.#deps.now()
+    for (let index = 0; index < sent.length; index++) {
+      const [entry, result] = [sent[index], results[index]]
+      if (entry === undefined || result === undefined) continue
+      if (result.kind === 'acknowledged') {
+        this.#metrics.acknowledged((nowMs - entry.enqueuedAtMs) / 1_000)
+        this.#settle(entry)
+      } else if (this.#isSentAgain(entry, result, sent.length)) again.push(entry)
     }
-    again[0]?.lane.addFirst(again) // all of a batch are of one lane
+    again[0]?.lane.addFirst(again)
+    return undefined
+  }
+
+  /** False: it is settled. */
+  #isSentAgain(entry: Entry, result: SendResult, together: number): boolean {
+    switch (result.kind) {
+      case 'acknowledged':
+        return false
+      case 'tooLarge':
+        if (!entry.alone && together > 1) {
+          entry.alone = true
+          entry.attempts = 0
+          return true
+        }
+        this.#settle(entry, this.#refuse(tooLarge(entry.bytes, `max.message.bytes of the topic ${entry.topic}`)))
+        return false
+      case 'refused':
+        this.#settle(entry, this.#refuse(unavailable(result.reason)))
+        return false
+      case 'unavailable':
+      case 'unknownTopic':
+        this.#availability.failed(result.kind === 'unavailable' ? result.reason : `no topic ${entry.topic}`)
+        entry.attempts += 1
+        if (!entry.awaited && !entry.isOpen && entry.attempts <= MOST_ATTEMPTS) return true
+        this.#settleUnsent(entry, this.#availability.reason)
+        return false
+    }
   }
 
   /** Somebody deleted them, or they were never asked for: once per record, then it counts as a failure. */
-  async #createTopics(sent: readonly SentRecord<Entry>[]): Promise<void> {
-    const missing = sent.filter(({ result }) => result.kind === 'unknownTopic')
-    const hopeless = missing.some(({ pending }) => pending.topicEnsured)
+  async #createTopics(sent: readonly Entry[], results: readonly SendResult[]): Promise<void> {
+    const isLeft = (_: unknown, index: number): boolean =>
+      ['acknowledged', 'tooLarge'].includes(results[index]?.kind ?? '')
+    const missing = sent.filter((_, index) => results[index]?.kind === 'unknownTopic')
+    const hopeless = missing.some(({ topicEnsured }) => topicEnsured)
     try {
       if (!hopeless) await this.#topics.ensureNames([...new Set(missing.map(({ topic }) => topic))])
     } catch (error) {
       this.#deps.log.warn({ error: String(error) }, 'missing topics could not be created')
     }
     const reason = 'its topic is missing and cannot be created'
-    const left = sent.filter(({ result }) => result.kind === 'acknowledged' || result.kind === 'tooLarge')
-    await this.#onSent(left)
-    const again = sent.filter((one) => !left.includes(one)).map(({ pending }) => pending)
+    await this.#onSent(sent.filter(isLeft), results.filter(isLeft))
+    const again = sent.filter((_, index) => !isLeft(_, index))
     const fresh = again.filter(({ topicEnsured }) => !topicEnsured)
-    for (const pending of again.filter(({ topicEnsured }) => topicEnsured)) this.#settleUnsent(pending, reason)
-    for (const pending of fresh) {
-      pending.topicEnsured = true
-      pending.attempts = 0
+    for (const entry of again.filter(({ topicEnsured }) => topicEnsured)) this.#settleUnsent(entry, reason)
+    for (const entry of fresh) {
+      entry.topicEnsured = true
+      entry.attempts = 0
     }
     fresh[0]?.lane.addFirst(fresh)
   }
 
   #settleUnsent(entry: Entry, reason: string): void {
-    if (!entry.awaited && entry.onFailure === 'fail-closed') {
-      this.#lost(entry.encode(false).topic, reason)
-      entry.settle(unavailable(reason))
-      return
-    }
-    try {
-      this.#giveUp(entry, reason)
-      entry.settle()
-    } catch (error) {
-      entry.settle(error as ServingError)
+    if (entry.awaited || entry.isOpen) this.#settle(entry, this.#giveUp(entry, reason))
+    else {
+      this.#lost(entry.topic, reason)
+      this.#settle(entry, unavailable(reason))
     }
   }
 
-  /** @throws ServingError KAFKA_UNAVAILABLE when the pipeline wants it closed */
-  #giveUp(entry: Pick<Entry, 'onFailure' | 'encode'>, reason: string): void {
-    if (entry.onFailure === 'fail-closed') throw this.#refuse(unavailable(reason))
-    const record = entry.encode(true)
-    if (this.#spill.append(record)) {
-      this.#metrics.spilled()
-      if (this.#availability.available) this.#replay.start()
-    } else this.#lost(record.topic, 'the spill file is full')
+  /** Undefined: it is in the spill file, or counted as lost. Else the refusal, when its pipeline wants it closed. */
+  #giveUp(entry: Entry, reason: string): ServingError | undefined {
+    if (!entry.isOpen) return this.#refuse(unavailable(reason))
+    try {
+      const record = entry.encode(true)
+      if (this.#spill.append(record)) {
+        this.#metrics.spilled()
+        if (this.#availability.available) this.#replay.start()
+      } else this.#lost(record.topic, 'the spill file is full')
+      return undefined
+    } catch (error) {
+      return toServingError(error) // it has no form as bytes, or the disk takes none
+    }
   }
 
   #lost(topic: string, reason: string): void {
@@ -322,7 +330,7 @@ class KafkaJournal implements Journal {
     const { inputs, rest } = this.#lanes
     for (const lane of [inputs, rest]) {
       lane.pause()
-      const gone = lane.drain(({ awaited, onFailure }) => awaited || onFailure === 'fail-open')
+      const gone = lane.drain((entry) => entry.awaited || entry.isOpen)
       for (const entry of gone) this.#settleUnsent(entry, reason)
     }
   }
@@ -344,10 +352,6 @@ const isSameEnd = (a: TopicEnd, b: TopicEnd): boolean =>
   a.kind === 'errors' || b.kind === 'errors'
     ? a.kind === b.kind
     : a.kind === b.kind && a.name === b.name && a.side === b.side
-
-/** What a broker may have already, or what comes later than it should. */
-const markedIf = (marked: boolean, record: OutgoingRecord): OutgoingRecord =>
-  marked ? { ...record, headers: [...record.headers, [REPLAYED_HEADER, '1']] } : record
 
 const tooLarge = (bytes: number, setting: string): ServingError =>
   new ServingError('REQUEST_TOO_LARGE', `a record of about ${String(bytes)} bytes is more than ${setting} allows`)

@@ -30,11 +30,8 @@ export interface LaneOptions {
   readonly compression: Compression
 }
 
-export interface SentRecord<P extends Pending> {
-  readonly pending: P
-  readonly topic: string
-  readonly result: SendResult
-}
+/** Gets one result for each record, in their order; what it returns is waited for before the next batch. */
+export type OnSent<P> = (sent: readonly P[], results: readonly SendResult[]) => Promise<void> | undefined
 
 const NO_RESULT: SendResult = { kind: 'unavailable', reason: 'the producer gave no result' }
 
@@ -44,19 +41,18 @@ const COMPRESS_FROM_BYTES = 4_096
 export class Lane<P extends Pending> {
   readonly #producer: KafkaProducer
   readonly #options: LaneOptions
-  readonly #onSent: (sent: readonly SentRecord<P>[]) => Promise<void>
+  readonly #onSent: OnSent<P>
   #queue: P[] = []
+  #queuedBytes = 0
+  /** Of the queue: those that do not wait for company. */
+  #queuedUrgent = 0
   #sending: readonly P[] = []
   #paused = false
   #timer: NodeJS.Timeout | undefined
   #scheduled = false
   #idle: (() => void)[] = []
 
-  constructor(
-    producer: KafkaProducer,
-    options: LaneOptions,
-    onSent: (sent: readonly SentRecord<P>[]) => Promise<void>,
-  ) {
+  constructor(producer: KafkaProducer, options: LaneOptions, onSent: OnSent<P>) {
     this.#producer = producer
     this.#options = options
     this.#onSent = onSent
@@ -69,12 +65,14 @@ export class Lane<P extends Pending> {
 
   add(pending: P): void {
     this.#queue.push(pending)
+    this.#count(pending, 1)
     this.#schedule()
   }
 
   /** Before everything else, in their order. */
   addFirst(pending: readonly P[]): void {
     this.#queue = [...pending, ...this.#queue]
+    for (const one of pending) this.#count(one, 1)
     this.#schedule()
   }
 
@@ -92,6 +90,7 @@ export class Lane<P extends Pending> {
   drain(which: (pending: P) => boolean): readonly P[] {
     const taken = this.#queue.filter(which)
     this.#queue = this.#queue.filter((pending) => !which(pending))
+    for (const pending of taken) this.#count(pending, -1)
     return taken
   }
 
@@ -114,55 +113,66 @@ export class Lane<P extends Pending> {
     await this.#producer.close()
   }
 
+  #count(pending: P, sign: 1 | -1): void {
+    this.#queuedBytes += sign * pending.bytes
+    if (pending.urgent) this.#queuedUrgent += sign
+  }
+
   #schedule(): void {
     if (this.#paused || this.#sending.length > 0 || this.#queue.length === 0) return
-    if (this.#mayWait()) this.#timer ??= setTimeout(() => void this.#flush(), this.#options.lingerMs)
+    if (this.#mayWait()) this.#timer ??= setTimeout(this.#flush, this.#options.lingerMs)
     else this.#flushSoon()
   }
 
   #mayWait(): boolean {
     const { batchBytes, batchRecords } = this.#options
-    if (this.#queue.length >= batchRecords) return false
-    let bytes = 0
-    for (const pending of this.#queue) {
-      bytes += pending.bytes
-      if (pending.urgent || bytes >= batchBytes) return false
-    }
-    return true
+    return this.#queuedUrgent === 0 && this.#queuedBytes < batchBytes && this.#queue.length < batchRecords
   }
 
   /** After what this turn of the event loop brings: what is recorded together goes together, and calls of models go before it. */
   #flushSoon(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    setImmediate(() => {
-      this.#scheduled = false
-      void this.#flush()
-    })
+    setImmediate(this.#flushNow)
   }
 
-  async #flush(): Promise<void> {
-    clearTimeout(this.#timer)
+  readonly #flushNow = (): void => {
+    this.#scheduled = false
+    this.#flush()
+  }
+
+  readonly #flush = (): void => {
+    if (this.#timer !== undefined) clearTimeout(this.#timer)
     this.#timer = undefined
     if (this.#paused || this.#sending.length > 0 || this.#queue.length === 0) return
     const batch = this.#take()
     this.#sending = batch
-    const encoded = batch.map((pending) => ({ pending, ...tryEncode(pending) }))
-    const records = encoded.map(({ record }) => record).filter((record) => record !== undefined)
-    const { compression, deliveryTimeoutMs: timeoutMs } = this.#options
-    const worth = batch.reduce((sum, { bytes }) => sum + bytes, 0) >= COMPRESS_FROM_BYTES
-    const results = await this.#producer.send(records, { compression: worth ? compression : 'none', timeoutMs })
-    const resultOf = new Map(records.map((record, index) => [record, results[index] ?? NO_RESULT]))
-    await this.#onSent(
-      encoded.map(({ pending, record, refusal }) => ({
-        pending,
-        topic: record?.topic ?? '',
-        result: refusal ?? (record && resultOf.get(record)) ?? NO_RESULT,
-      })),
-    )
+    const records: OutgoingRecord[] = []
+    let refused: Map<P, SendResult> | undefined
+    for (const pending of batch) {
+      const record = tryEncode(pending)
+      if ('kind' in record) refused = (refused ?? new Map<P, SendResult>()).set(pending, record)
+      else records.push(record)
+    }
+    const compression = this.#worth(batch) ? this.#options.compression : 'none'
+    void this.#producer.send(records, { compression, timeoutMs: this.#options.deliveryTimeoutMs }).then((results) => {
+      const isOfAll = results.length === batch.length
+      const told = this.#onSent(batch, isOfAll ? results : withRefused(batch, results, refused ?? new Map()))
+      if (told === undefined) this.#onTold()
+      else void told.then(this.#onTold)
+    })
+  }
+
+  readonly #onTold = (): void => {
     this.#sending = []
     for (const resolve of this.#idle.splice(0)) resolve()
     this.#schedule()
+  }
+
+  #worth(batch: readonly P[]): boolean {
+    let bytes = 0
+    for (const pending of batch) bytes += pending.bytes
+    return bytes >= COMPRESS_FROM_BYTES
   }
 
   #take(): readonly P[] {
@@ -174,17 +184,30 @@ export class Lane<P extends Pending> {
       if (full || count >= batchRecords) break
       bytes += pending.bytes
       count += 1
+      this.#count(pending, -1)
       if (pending.alone) break
     }
-    return this.#queue.splice(0, count)
+    const taken = this.#queue
+    this.#queue = taken.splice(count)
+    return taken
   }
 }
 
 /** A message that was never valid is refused; it must not keep the others. */
-function tryEncode(pending: Pending): { readonly record?: OutgoingRecord; readonly refusal?: SendResult } {
+function tryEncode(pending: Pending): OutgoingRecord | SendResult {
   try {
-    return { record: pending.encode(pending.attempts > 0) }
+    return pending.encode(pending.attempts > 0)
   } catch (error) {
-    return { refusal: { kind: 'refused', reason: `it cannot be written as bytes: ${toServingError(error).message}` } }
+    return { kind: 'refused', reason: `it cannot be written as bytes: ${toServingError(error).message}` }
   }
+}
+
+/** `results` are of the others, in their order. */
+function withRefused<P>(
+  batch: readonly P[],
+  results: readonly SendResult[],
+  refused: ReadonlyMap<P, SendResult>,
+): readonly SendResult[] {
+  let sent = 0
+  return batch.map((pending) => refused.get(pending) ?? results[sent++] ?? NO_RESULT)
 }

@@ -78,6 +78,42 @@ export function topicName({ prefix, namespace }: TopicSpace, end: TopicEnd): str
   return `${prefix}.${namespace}.${path}`
 }
 
+interface NamesOfOne {
+  readonly model: Readonly<Record<TopicSide, string>>
+  readonly pipeline: Readonly<Record<TopicSide, string>>
+}
+
+/** Of so many models and pipelines; then it begins anew. */
+const MAX_KNOWN_NAMES = 10_000
+
+/** `topicName` for those who ask for the same names again and again. */
+export class TopicNames {
+  readonly #space: TopicSpace
+  readonly #errors: string
+  readonly #known = new Map<string, NamesOfOne>()
+
+  constructor(space: TopicSpace) {
+    this.#space = space
+    this.#errors = topicName(space, ERRORS)
+  }
+
+  of(end: TopicEnd): string {
+    if (end.kind === 'errors') return this.#errors
+    return (this.#known.get(end.name) ?? this.#learn(end.name))[end.kind][end.side]
+  }
+
+  #learn(name: string): NamesOfOne {
+    const sidesOf = (kind: TopicKind) => ({
+      inputs: topicName(this.#space, { kind, name, side: 'inputs' }),
+      outputs: topicName(this.#space, { kind, name, side: 'outputs' }),
+    })
+    const names = { model: sidesOf('model'), pipeline: sidesOf('pipeline') }
+    if (this.#known.size >= MAX_KNOWN_NAMES) this.#known.clear()
+    this.#known.set(name, names)
+    return names
+  }
+}
+
 /** The inverse of `topicName`; undefined for a topic of another space, or of none. */
 export function parseTopicName({ prefix, namespace }: TopicSpace, topic: string): TopicEnd | undefined {
   const start = `${prefix}.${namespace}.`

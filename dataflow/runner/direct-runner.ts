@@ -252,8 +252,11 @@ class RunningRequest implements Running {
 
   /** When the journal has what the pipeline wants it to have, but not after the deadline. */
   #answer(end: PipelineEnd): void {
-    const acknowledged = this.#journal.untilAnswerable()
-    if (acknowledged === undefined) {
+    const onAnswerable = (): void => {
+      clearTimeout(late)
+      this.#settle(end) // whoever refused a record has settled it
+    }
+    if (this.#journal.isAnswerable(onAnswerable)) {
       this.#settle(end)
       return
     }
@@ -268,16 +271,6 @@ class RunningRequest implements Running {
         )
       },
       Math.max(this.#deadlineMs - this.#deps.nowMs(), 0),
-    )
-    acknowledged.then(
-      () => {
-        clearTimeout(late)
-        this.#settle(end)
-      },
-      () => {
-        clearTimeout(late) // whoever refused the record has settled the request
-        this.#settle(end)
-      },
     )
   }
 

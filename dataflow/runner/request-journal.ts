@@ -3,10 +3,10 @@
  *
  * I8: with `wait: input` a request is answered only after the record of its input was acknowledged.
  */
-import { ServingError, toServingError } from '../../kit/errors.ts'
+import type { ServingError } from '../../kit/errors.ts'
 import type { EdgeMessage } from '../executor/types.ts'
 import { errorHeaders, failureText, journalHeaders, withRoutes } from '../journal/journal-headers.ts'
-import type { Journal, JournalHeaders } from '../journal/journal.ts'
+import type { Journal, JournalHeaders, JournalMessage, JournalRecord, RecordWaiter } from '../journal/journal.ts'
 import { compositeKey, ERRORS, GATEWAY_HEADER, RUNNER_HEADER, RUNNERS, type TopicEnd } from '../journal/topics.ts'
 import type { DataEnd } from '../plan/reference.ts'
 import type { PipelineFailure, PipelineRequest } from './pipeline-request.ts'
@@ -17,8 +17,8 @@ export interface RequestJournal {
   readonly error: (failure: PipelineFailure) => void
   /** Of a failure that no output waits for: nobody's result. */
   readonly sideError: (failure: PipelineFailure) => void
-  /** Settles when an answer may go out. @throws ServingError of the journal */
-  readonly untilAnswerable: () => Promise<void> | undefined
+  /** True: an answer may go out. False: `onAnswerable` is called as soon as it may, or as a record was refused. */
+  readonly isAnswerable: (onAnswerable: () => void) => boolean
 }
 
 export interface RequestJournalDeps {
@@ -38,83 +38,128 @@ const NOTHING: RequestJournal = {
   edge: () => undefined,
   error: () => undefined,
   sideError: () => undefined,
-  untilAnswerable: () => undefined,
+  isAnswerable: () => true,
 }
 
 export function createRequestJournal(deps: RequestJournalDeps, request: PipelineRequest): RequestJournal {
-  const { journal, onRefused } = deps
-  const { plan, journal: settings, requestId, headers: callerHeaders, origin } = request
-  const { record, wait, onFailure } = settings
-  if (record === 'none' || journal.status().kind === 'none') return NOTHING
+  if (request.journal.record === 'none' || deps.journal.status().kind === 'none') return NOTHING
+  return new RecordedRequest(deps, request)
+}
 
-  const { pipeline, version } = plan
-  const partition = origin?.partition ?? deps.partition
-  const key = origin?.key ?? compositeKey(partition, pipeline, requestId)
-  const headers = [...journalHeaders({ pipeline, version, requestId, callerHeaders }), ...(origin?.marks ?? [])]
-  const inputHeaders: JournalHeaders = deps.mark === undefined ? headers : [...headers, [GATEWAY_HEADER, deps.mark]]
-  const askedHeaders: JournalHeaders = [...headers, [RUNNER_HEADER, RUNNERS.direct]]
-  const headersOf = (edge: number, end: DataEnd, routes: readonly string[]): JournalHeaders => {
-    if (edge === plan.inputEdge) return inputHeaders
-    if (end.side === 'outputs') return withRoutes(headers, routes)
-    return end.kind === 'model' ? askedHeaders : headers
+const ASKED: JournalHeaders[number] = [RUNNER_HEADER, RUNNERS.direct]
+
+/** One class and no promises: there are several of its records in each request. */
+class RecordedRequest implements RequestJournal, RecordWaiter {
+  readonly #deps: RequestJournalDeps
+  readonly #request: PipelineRequest
+  readonly #partition: number
+  readonly #key: string
+  readonly #headers: JournalHeaders
+  /** Of records that ask a model. */
+  #askedHeaders: JournalHeaders | undefined
+  /** Who waits for a result: whoever fed the pipeline through Kafka, or nobody. */
+  readonly #forResult: Awaiting
+  /** Records that the answer waits for. */
+  #outstanding = 0
+  #isRefused = false
+  #onAnswerable: (() => void) | undefined
+
+  constructor(deps: RequestJournalDeps, request: PipelineRequest) {
+    const { plan, requestId, headers: callerHeaders, origin } = request
+    const { pipeline, version } = plan
+    this.#deps = deps
+    this.#request = request
+    this.#partition = origin?.partition ?? deps.partition
+    this.#key = origin?.key ?? compositeKey(this.#partition, pipeline, requestId)
+    const headers = journalHeaders({ pipeline, version, requestId, callerHeaders })
+    this.#headers = origin === undefined ? headers : [...headers, ...origin.marks]
+    this.#forResult = origin === undefined ? 'nobody' : 'reader'
   }
-  const outputs: TopicEnd = { kind: 'pipeline', name: pipeline, side: 'outputs' }
-  const awaited: Promise<void>[] = []
-  let refused = false
-  const forReader: Awaiting = origin === undefined ? 'nobody' : 'reader'
 
-  const write = (
-    topic: TopicEnd,
-    recordHeaders: JournalHeaders,
-    message: EdgeMessage | { kind: 'error'; text: string },
-    awaiting: Awaiting,
-  ): Promise<void> => {
-    const isAwaited = awaiting === 'answer'
-    const written = journal.record({
+  edge(edge: number, end: DataEnd, message: EdgeMessage, routes: readonly string[]): void {
+    const { journal: settings, origin, plan } = this.#request
+    if (settings.record === 'boundary' && end.kind !== 'pipeline') return
+    const isInput = edge === plan.inputEdge
+    if (isInput && origin !== undefined) return
+    const isTerminal = end.kind === 'pipeline' && end.side === 'outputs'
+    const isAwaited = origin === undefined && (settings.wait === 'all' || (settings.wait === 'input' && isInput))
+    const headers = isInput ? this.#inputHeaders() : this.#headersOf(end, routes)
+    if (isTerminal) this.#writeTerminal(end, headers, message, isAwaited ? 'answer' : this.#forResult)
+    else this.#write(end, headers, message, isAwaited ? 'answer' : 'nobody')
+  }
+
+  error(failure: PipelineFailure): void {
+    this.sideError(failure)
+    const { headers, message } = this.#errorOf(failure)
+    const outputs: TopicEnd = { kind: 'pipeline', name: this.#request.plan.pipeline, side: 'outputs' }
+    this.#writeTerminal(outputs, headers, message, this.#forResult)
+  }
+
+  sideError(failure: PipelineFailure): void {
+    const { headers, message } = this.#errorOf(failure)
+    this.#write(ERRORS, headers, message, 'nobody')
+  }
+
+  isAnswerable(onAnswerable: () => void): boolean {
+    if (this.#outstanding === 0 || this.#isRefused) return true
+    this.#onAnswerable = onAnswerable
+    return false
+  }
+
+  /** Of a record that the answer waits for. */
+  onRecorded(error: ServingError | undefined): void {
+    this.#outstanding -= 1
+    if (error !== undefined && !this.#isRefused) {
+      this.#isRefused = true
+      this.#deps.onRefused(error)
+    }
+    if (this.#outstanding > 0 && !this.#isRefused) return
+    const tell = this.#onAnswerable
+    this.#onAnswerable = undefined
+    tell?.()
+  }
+
+  #inputHeaders(): JournalHeaders {
+    const { mark } = this.#deps
+    return mark === undefined ? this.#headers : [...this.#headers, [GATEWAY_HEADER, mark]]
+  }
+
+  #headersOf(end: DataEnd, routes: readonly string[]): JournalHeaders {
+    if (end.side === 'outputs') return withRoutes(this.#headers, routes)
+    return end.kind === 'model' ? (this.#askedHeaders ??= [...this.#headers, ASKED]) : this.#headers
+  }
+
+  #errorOf(failure: PipelineFailure): Pick<JournalRecord, 'headers' | 'message'> {
+    return { headers: errorHeaders(this.#headers, failure), message: { kind: 'error', text: failureText(failure) } }
+  }
+
+  #write(topic: TopicEnd, headers: JournalHeaders, message: JournalMessage, awaiting: Awaiting): void {
+    const record = this.#toRecord(topic, headers, message, awaiting)
+    if (awaiting === 'answer') this.#outstanding += 1
+    this.#deps.journal.write(record, awaiting === 'answer' ? this : undefined)
+  }
+
+  #writeTerminal(topic: TopicEnd, headers: JournalHeaders, message: JournalMessage, awaiting: Awaiting): void {
+    const { origin } = this.#request
+    if (origin === undefined) {
+      this.#write(topic, headers, message, awaiting)
+      return
+    }
+    const written = this.#deps.journal.record(this.#toRecord(topic, headers, message, awaiting))
+    written.catch(() => undefined) // told to whoever is told of the result
+    origin.onTerminal(written)
+  }
+
+  #toRecord(topic: TopicEnd, headers: JournalHeaders, message: JournalMessage, awaiting: Awaiting): JournalRecord {
+    return {
       topic,
-      key,
-      partition,
-      headers: recordHeaders,
+      key: this.#key,
+      partition: this.#partition,
+      headers,
       message,
-      onFailure,
-      awaited: isAwaited,
+      onFailure: this.#request.journal.onFailure,
+      awaited: awaiting === 'answer',
       urgent: awaiting !== 'nobody',
-    })
-    if (isAwaited) awaited.push(written)
-    written.catch((error: unknown) => {
-      if (!isAwaited || refused) return
-      refused = true
-      onRefused(toServingError(error))
-    })
-    return written
-  }
-  const writeError = (failure: PipelineFailure, topic: TopicEnd): Promise<void> =>
-    write(
-      topic,
-      errorHeaders(headers, failure),
-      { kind: 'error', text: failureText(failure) },
-      topic === outputs ? forReader : 'nobody',
-    )
-
-  return {
-    edge: (edge, end, message, routes) => {
-      if (record === 'boundary' && end.kind !== 'pipeline') return
-      const isInput = edge === plan.inputEdge
-      if (isInput && origin !== undefined) return
-      const isAwaited = origin === undefined && (wait === 'all' || (wait === 'input' && isInput))
-      const isTerminal = end.kind === 'pipeline' && end.side === 'outputs'
-      const awaiting = isAwaited ? 'answer' : isTerminal ? forReader : 'nobody'
-      const written = write(end, headersOf(edge, end, routes), message, awaiting)
-      if (isTerminal) origin?.onTerminal(written)
-    },
-    error: (failure) => {
-      void writeError(failure, ERRORS)
-      const written = writeError(failure, outputs)
-      origin?.onTerminal(written)
-    },
-    sideError: (failure) => {
-      void writeError(failure, ERRORS)
-    },
-    untilAnswerable: () => (awaited.length === 0 ? undefined : Promise.all(awaited).then(() => undefined)),
+    }
   }
 }

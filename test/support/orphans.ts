@@ -62,7 +62,7 @@ export async function recoverOrphans(kafka: KafkaClient, orphaned: Orphaned): Pr
       const ids = Array.from({ length: Math.min(AT_ONCE, count - open.size) }, () => randomUUID())
       const records = ids.map((requestId) =>
         toOutgoing(
-          SPACE,
+          topicName(SPACE, end('inputs')),
           {
             topic: end('inputs'),
             key: compositeKey(0, pipeline, requestId),

@@ -13,6 +13,7 @@ import { createDirectRunner } from '../../../dataflow/runner/direct-runner.ts'
 import type { JournalSettings, PipelineEnd, TopicOrigin } from '../../../dataflow/runner/pipeline-request.ts'
 import { ServingError } from '../../../kit/errors.ts'
 import { silentLogger } from '../../../kit/log.ts'
+import { recordingBy } from '../../support/recording.ts'
 import { runRequest } from '../../support/run-request.ts'
 import { createWaiters } from '../../support/waiters.ts'
 
@@ -58,11 +59,13 @@ function scene(options: { maxRequests?: number; partitions?: number; mark?: stri
         remark: '',
         spilledBytes: 0,
       }) as never,
-    record: (record) =>
-      new Promise((acknowledge, refuse) => {
-        records.push({ record, acknowledge, refuse })
-        waiters.look()
-      }),
+    ...recordingBy(
+      (record) =>
+        new Promise((acknowledge, refuse) => {
+          records.push({ record, acknowledge, refuse })
+          waiters.look()
+        }),
+    ),
   }
   const runner = createDirectRunner({
     models: {

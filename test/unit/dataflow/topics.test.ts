@@ -24,6 +24,7 @@ import {
   parseTopicReference,
   partitionOfKey,
   topicName,
+  TopicNames,
 } from '../../../dataflow/journal/topics.ts'
 
 const STANDARD = checkedSpace({ prefix: '', namespace: '' })
@@ -77,6 +78,19 @@ describe('topics', () => {
     for (const end of [ERRORS, { kind: 'pipeline', name: 'p', side: 'outputs' } as const])
       expect(parseTopicName(space, topicName(space, end))).toEqual(end)
     expect(topicName(space, ERRORS)).toBe('foo.bar..team-1.errors.errors')
+  })
+
+  it('names that are kept are the same, for however many models and pipelines', () => {
+    const names = new TopicNames(STANDARD)
+    for (let index = 0; index < 25_000; index++) {
+      const end = {
+        kind: index % 2 === 0 ? 'model' : 'pipeline',
+        name: `m${String(index % 12_000)}`,
+        side: index % 3 === 0 ? 'inputs' : 'outputs',
+      } as const
+      if (names.of(end) !== topicName(STANDARD, end)) expect(names.of(end)).toBe(topicName(STANDARD, end))
+    }
+    expect(names.of(ERRORS)).toBe('seldon.default.errors.errors')
   })
 })
 

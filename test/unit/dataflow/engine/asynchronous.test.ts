@@ -11,6 +11,7 @@ import { createDirectRunner } from '../../../../dataflow/runner/direct-runner.ts
 import type { PipelineSpec } from '../../../../api/resources/pipeline.ts'
 import { ServingError } from '../../../../kit/errors.ts'
 import { silentLogger } from '../../../../kit/log.ts'
+import { recordingBy } from '../../../support/recording.ts'
 import { encoded, headersOf, heldPlan, inputs, kafkaInMemory, requestOf } from './kafka-in-memory.ts'
 
 const CHAIN: PipelineSpec = { steps: [{ name: 'a' }, { name: 'b', inputs: ['a'] }], output: { steps: ['b'] } }
@@ -23,7 +24,7 @@ function scene(options: { answer?: (call: ModelCall) => ModelEnd; journal?: Part
   const calls: ModelCall[] = []
   const ends: Outcome[] = []
   const stopping = new AbortController()
-  const journal = { ...kafka.journal, ...options.journal }
+  const journal = { ...kafka.journal, ...recordingBy(options.journal?.record ?? kafka.journal.record) }
   let most = 0
   const runner = createDirectRunner({
     models: {

@@ -5,9 +5,11 @@ import type { InferenceRequest } from '../../../../api/oip/inference.ts'
 import type { PipelineSpec } from '../../../../api/resources/pipeline.ts'
 import { toOutgoing } from '../../../../dataflow/journal/encode.ts'
 import { type Journal, type JournalRecord, nullJournal } from '../../../../dataflow/journal/journal.ts'
+import { topicName } from '../../../../dataflow/journal/topics.ts'
 import type { IncomingRecord, KafkaReader, Position, RecordHeaders } from '../../../../dataflow/kafka/client.ts'
 import { createHeldPlans, type HeldPlan } from '../../../../dataflow/control/held-plans.ts'
 import { compile } from '../../../../dataflow/plan/compile.ts'
+import { recordingBy } from '../../../support/recording.ts'
 
 export const SPACE = { prefix: 'seldon', namespace: 'default' }
 export const inputs = (pipeline: string): string => `seldon.default.pipeline.${pipeline}.inputs`
@@ -77,11 +79,11 @@ export function kafkaInMemory() {
       remark: '',
       spilledBytes: 0,
     }),
-    record: (record: JournalRecord) => {
-      const { topic, key, value, headers } = toOutgoing(SPACE, record, 0)
+    ...recordingBy((record: JournalRecord) => {
+      const { topic, key, value, headers } = toOutgoing(topicName(SPACE, record.topic), record, 0)
       put(topic, typeof key === 'string' ? key : Buffer.from(key ?? '').toString(), value, headers)
       return Promise.resolve()
-    },
+    }),
   }
   const reader: KafkaReader = {
     positions: (names, at) => {
