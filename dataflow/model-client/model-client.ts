@@ -7,12 +7,12 @@ import { GRPCInferenceService, MAX_MESSAGE_BYTES } from '../../api/grpc.ts'
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
 import { fromGrpcMetadata, type ModelMetadata } from '../../api/oip/metadata.ts'
 import type { Certificates } from '../../kit/certificates.ts'
-import { ROUTE_HEADER } from '../journal/topics.ts'
+import { DueList } from '../../kit/due-list.ts'
 import { createConnections } from './connections.ts'
-import { createGate, type Gate, type GateLimits } from './gate.ts'
+import { Gate, type GateLimits } from './gate.ts'
 import { decodeInferResponse, encodeInferRequest } from './infer-codec.ts'
 import { type ModelFailure, ownFailure } from './model-failure.ts'
-import { callUnary, type UnaryEnd } from './unary-call.ts'
+import { callUnary, type Channel, headStart, type UnaryCall, type UnaryEnd } from './unary-call.ts'
 
 /** Lower-case names; a name may come several times. */
 export type CallHeaders = readonly (readonly [name: string, value: string])[]
@@ -55,70 +55,33 @@ export interface ModelClientOptions {
 const { ModelInfer, ModelMetadata: MetadataMethod, ModelReady } = GRPCInferenceService.service
 
 export function createModelClient({ ingress, tls, connections: count, limits }: ModelClientOptions): ModelClient {
+  const nowMs = (): number => performance.now()
   const connections = createConnections(ingress, count, tls)
+  const channel: Channel = { connections, deadlines: new DueList(nowMs), nowMs }
   const authority = new URL(ingress).host
+  const start = headStart(ModelInfer.path, authority)
   /** One for each model that any loaded plan has named. */
-  const gates = new Map<string, Gate>()
+  const gates = new Map<string, Gate<InferCall>>()
 
-  const gateOf = (model: string): Gate => {
+  const gateOf = (model: string): Gate<InferCall> => {
     const known = gates.get(model)
     if (known !== undefined) return known
-    const gate = createGate(limits)
+    const gate = new Gate<InferCall>(limits, (call) => {
+      call.begin(channel, start)
+    })
     gates.set(model, gate)
     return gate
   }
 
-  const inferNow = (call: ModelCall, onEnd: (end: ModelEnd) => void): (() => void) =>
-    callUnary(
-      connections,
-      {
-        path: ModelInfer.path,
-        headers: toHeaders(authority, call.model, call.headers),
-        parts: encodeInferRequest(call.request, call.model),
-        timeoutMs: call.timeoutMs,
-        maxAnswerBytes: MAX_MESSAGE_BYTES,
-      },
-      (end) => {
-        onEnd(toModelEnd(end))
-      },
-    )
-
   const ask = (path: string, model: string, message: Uint8Array, timeoutMs: number): Promise<UnaryEnd> =>
     new Promise((resolve) => {
-      const headers = toHeaders(authority, model, [])
-      callUnary(connections, { path, headers, parts: [message], timeoutMs, maxAnswerBytes: MAX_MESSAGE_BYTES }, resolve)
+      const parts = [message]
+      const asked = { start: headStart(path, authority), model, headers: [], parts, timeoutMs }
+      callUnary(channel, { ...asked, maxAnswerBytes: MAX_MESSAGE_BYTES }, resolve)
     })
 
   return {
-    infer: (call, onEnd) => {
-      const gate = gateOf(call.model)
-      let cancelCall: (() => void) | undefined
-      let isOver = false
-      const leaveWaiting = gate.enter(() => {
-        cancelCall = inferNow(call, (end) => {
-          isOver = true
-          gate.leave()
-          onEnd(end)
-        })
-      })
-      if (leaveWaiting === 'refused') {
-        const counts = `${String(gate.running())} calls running and ${String(gate.waiting())} waiting`
-        const failure = ownFailure('SERVER_OVERLOADED', `model ${call.model} already has ${counts} here`)
-        queueMicrotask(() => {
-          if (!isOver) onEnd({ kind: 'failed', failure })
-        })
-        return () => {
-          isOver = true
-        }
-      }
-      return () => {
-        if (isOver) return
-        isOver = true
-        if (leaveWaiting()) return
-        cancelCall?.()
-        gate.leave()
-      }
-    },
+    infer: (call, onEnd) => new InferCall(gateOf(call.model), call, onEnd).cancel,
     metadata: async (model, timeoutMs) => {
       const message = MetadataMethod.requestSerialize({ name: model })
       const end = await ask(MetadataMethod.path, model, message, timeoutMs)
@@ -133,22 +96,56 @@ export function createModelClient({ ingress, tls, connections: count, limits }: 
   }
 }
 
+class InferCall {
+  readonly #gate: Gate<InferCall>
+  readonly #call: ModelCall
+  readonly #onEnd: (end: ModelEnd) => void
+  #sent: UnaryCall | undefined
+  #isOver = false
+
+  constructor(gate: Gate<InferCall>, call: ModelCall, onEnd: (end: ModelEnd) => void) {
+    this.#gate = gate
+    this.#call = call
+    this.#onEnd = onEnd
+    if (!gate.enter(this)) this.#refuse()
+  }
+
+  /** Of the gate alone. */
+  begin(channel: Channel, start: string): void {
+    const { request, model, headers, timeoutMs } = this.#call
+    const parts = encodeInferRequest(request, model)
+    const unary = { start, model, headers, parts, timeoutMs, maxAnswerBytes: MAX_MESSAGE_BYTES }
+    this.#sent = callUnary(channel, unary, (end) => {
+      this.#isOver = true
+      this.#gate.leave()
+      this.#onEnd(toModelEnd(end))
+    })
+  }
+
+  readonly cancel = (): void => {
+    if (this.#isOver) return
+    this.#isOver = true
+    if (this.#gate.abandon(this)) return
+    this.#sent?.cancel()
+    this.#gate.leave()
+  }
+
+  #refuse(): void {
+    const { running, waiting } = this.#gate
+    const counts = `${String(running)} calls running and ${String(waiting)} waiting`
+    const failure = ownFailure('SERVER_OVERLOADED', `model ${this.#call.model} already has ${counts} here`)
+    queueMicrotask(() => {
+      if (!this.#isOver) this.#onEnd({ kind: 'failed', failure })
+    })
+  }
+}
+
 function toModelEnd(end: UnaryEnd): ModelEnd {
   if (end.kind === 'failed') return end
   try {
-    return {
-      kind: 'answered',
-      response: decodeInferResponse(end.message),
-      routes: end.headers.flatMap(([name, value]) => (name === ROUTE_HEADER ? [value] : [])),
-    }
+    return { kind: 'answered', response: decodeInferResponse(end.message), routes: end.routes }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     return { kind: 'failed', failure: ownFailure('PEER_FAILED', `its answer cannot be read: ${reason}`) }
   }
 }
-
-const toHeaders = (host: string, model: string, passed: CallHeaders): CallHeaders => [
-  ['host', host],
-  ['seldon-model', model],
-  ...passed,
-]
