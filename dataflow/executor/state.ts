@@ -71,17 +71,10 @@ const emptyNode = ({ data, triggers }: PlanNode): NodeState => ({
   isVoid: false,
 })
 
-export function emptyNodes({ nodes }: Plan): NodeState[] {
-  const states: NodeState[] = []
-  for (const node of nodes) states.push(emptyNode(node))
-  return states
-}
-
-export function unseenEdges({ edges }: Plan): VisitKeys[] {
-  const seen: VisitKeys[] = []
-  for (let left = edges.length; left > 0; left -= 1) seen.push(NO_VISITS)
-  return seen
-}
+/** Of exactly the size that they need, which pushing would not give. */
+export const emptyNodes = ({ nodes }: Plan): NodeState[] => nodes.map(emptyNode)
+export const unseenEdges = ({ edges }: Plan): VisitKeys[] => edges.map(unseen)
+const unseen = (): VisitKeys => NO_VISITS
 
 export const copyNode = ({ data, triggers, waitingData, waitingTriggers, fired, isVoid }: NodeState): NodeState => ({
   data: copyGroup(data),

@@ -3,10 +3,12 @@
  * timers, and journals every edge. Bounded: so many requests at once, what runs on after an answer included; each ends at its
  * deadline.
  */
+import { type Due, DueList, NOWHERE } from '../../kit/due-list.ts'
 import { ServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import { type Batcher, createBatcher } from '../batch/batcher.ts'
 import { proceed, start } from '../executor/executor.ts'
+import { DEADLINE_TIMER } from '../executor/state.ts'
 import type { Effect, ExecutorEvent } from '../executor/types.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { CallHeaders, ModelClient } from '../model-client/model-client.ts'
@@ -19,7 +21,7 @@ import {
   tooMany,
   toPipelineFailure,
 } from './pipeline-request.ts'
-import { createRequestJournal, type RequestJournal } from './request-journal.ts'
+import { createRequestJournal, type RequestJournal, type RequestJournalDeps } from './request-journal.ts'
 import { type Running, RunningRequests } from './running-requests.ts'
 import { Timers } from './timers.ts'
 
@@ -34,9 +36,17 @@ export interface RunnerDeps {
   readonly nowMs: () => number
 }
 
+/** What the requests of one runner share. */
+interface Shared {
+  readonly deps: RunnerDeps
+  readonly batcher: Batcher
+  readonly running: RunningRequests<RunningRequest>
+  readonly deadlines: DueList
+}
+
 export function createDirectRunner(deps: RunnerDeps): PipelineRunner {
   const running = new RunningRequests<RunningRequest>()
-  const batcher = createBatcher(deps)
+  const shared: Shared = { deps, batcher: createBatcher(deps), running, deadlines: new DueList(deps.nowMs) }
   let turn = 0
 
   return {
@@ -46,9 +56,7 @@ export function createDirectRunner(deps: RunnerDeps): PipelineRunner {
         return
       }
       turn = (turn + 1) % deps.journal.partitions
-      const one = new RunningRequest(deps, batcher, request, turn, onEnd, () => {
-        running.delete(one)
-      })
+      const one = new RunningRequest(shared, request, turn, onEnd)
       running.add(one)
       one.start()
     },
@@ -60,52 +68,50 @@ export function createDirectRunner(deps: RunnerDeps): PipelineRunner {
 const NO_ROUTES: readonly string[] = []
 type State = ReturnType<typeof start>['state']
 
-class RunningRequest implements Running {
+/** A call of a model that runs. */
+interface OpenCall {
+  readonly call: number
+  readonly cancel: () => void
+}
+
+/** One object for all that a request is to those who call it back: there are many of them. */
+class RunningRequest implements Running, Due, RequestJournalDeps {
   readonly plan: Plan
   place = 0
-  readonly #deps: RunnerDeps
-  readonly #batcher: Batcher
+  readonly dueMs: number
+  duePlace = NOWHERE
+  readonly journal: Journal
+  readonly partition: number
+  readonly mark: string | undefined
+  readonly #shared: Shared
   readonly #request: PipelineRequest
-  readonly #deadlineMs: number
-  readonly #journal: RequestJournal
-  /** What ends each of them. */
-  readonly #calls = new Map<number, () => void>()
+  readonly #records: RequestJournal
+  readonly #calls: OpenCall[] = []
   readonly #headers: CallHeaders
-  readonly #timers: Timers
-  readonly #routes: string[] = []
+  /** Of windows; the deadline is in the list of all. */
+  #timers: Timers | undefined
+  #routes = NO_ROUTES
   /** Of the answer that is being taken up. */
-  #answerRoutes: readonly string[] = NO_ROUTES
+  #answerRoutes = NO_ROUTES
   readonly #onEnd: (end: PipelineEnd) => void
-  readonly #onFinished: () => void
   #state: State | undefined
+  /** What the caller is told as soon as the journal has what it must have. */
+  #waiting: PipelineEnd | undefined
   #isSettled = false
   #isFinished = false
 
-  constructor(
-    deps: RunnerDeps,
-    batcher: Batcher,
-    request: PipelineRequest,
-    partition: number,
-    onEnd: (end: PipelineEnd) => void,
-    onFinished: () => void,
-  ) {
+  constructor(shared: Shared, request: PipelineRequest, partition: number, onEnd: (end: PipelineEnd) => void) {
+    const { deps } = shared
     this.plan = request.plan
-    this.#deps = deps
-    this.#batcher = batcher
+    this.dueMs = deps.nowMs() + request.timeoutMs
+    this.journal = deps.journal
+    this.partition = partition
+    this.mark = deps.mark
+    this.#shared = shared
     this.#request = request
-    this.#deadlineMs = deps.nowMs() + request.timeoutMs
     this.#headers = [['x-request-id', request.requestId], ...request.headers]
-    this.#timers = new Timers(deps.nowMs, (timer) => {
-      this.#feed({ kind: 'timer', timer, nowMs: deps.nowMs() })
-    })
     this.#onEnd = onEnd
-    this.#onFinished = onFinished
-    const onRefused = (error: ServingError): void => {
-      if (this.#isSettled) return
-      this.#settle({ kind: 'failed', failure: toPipelineFailure(this.plan.pipeline, error) })
-      this.#cancel()
-    }
-    this.#journal = createRequestJournal({ journal: deps.journal, partition, mark: deps.mark, onRefused }, request)
+    this.#records = createRequestJournal(this, request)
   }
 
   start(): void {
@@ -116,12 +122,14 @@ class RunningRequest implements Running {
       return
     }
     caller.onGone = this.#onGone
-    const nowMs = this.#deps.nowMs()
-    this.#guard(() => {
-      const { state, effects } = start(this.plan, { input: request, nowMs, deadlineMs: this.#deadlineMs })
+    const nowMs = this.#shared.deps.nowMs()
+    try {
+      const { state, effects } = start(this.plan, { input: request, nowMs, deadlineMs: this.dueMs })
       this.#state = state
       this.#carryOut(effects)
-    })
+    } catch (error) {
+      this.#break(error)
+    }
   }
 
   readonly #onGone = (): void => {
@@ -132,33 +140,46 @@ class RunningRequest implements Running {
     this.#cancel()
   }
 
+  /** Of the journal: it refuses a record that the answer waits for. */
+  onRefused(error: ServingError): void {
+    if (this.#isSettled) return
+    this.#settle({ kind: 'failed', failure: toPipelineFailure(this.plan.pipeline, error) })
+    this.#cancel()
+  }
+
+  /** The deadline: of the request, and of what its answer waits for. */
+  onDue(): void {
+    this.#feed({ kind: 'timer', timer: DEADLINE_TIMER, nowMs: this.#shared.deps.nowMs() })
+    if (this.#waiting === undefined) return
+    const error = new ServingError(
+      'DEADLINE_EXCEEDED',
+      'Kafka has not acknowledged the records of this request in time',
+    )
+    const isFailed = this.#waiting.kind === 'failed'
+    this.#settle(isFailed ? this.#waiting : { kind: 'failed', failure: toPipelineFailure(this.plan.pipeline, error) })
+  }
+
   #cancel(): void {
-    if (this.#state !== undefined && !this.#isFinished) this.#feed({ kind: 'cancelled', nowMs: this.#deps.nowMs() })
+    this.#feed({ kind: 'cancelled', nowMs: this.#shared.deps.nowMs() })
   }
 
   #feed(event: ExecutorEvent): void {
-    this.#guard(() => {
-      if (this.#isFinished || this.#state === undefined) return
+    if (this.#isFinished || this.#state === undefined) return
+    try {
       this.#carryOut(proceed(this.#state, event))
-    })
+    } catch (error) {
+      this.#break(error)
+    }
   }
 
   /** A bug in the executor ends one request, with an answer, and not the process. */
-  #guard(work: () => void): void {
-    try {
-      work()
-    } catch (error) {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-      this.#deps.log.error({ pipeline: this.plan.pipeline, error: text }, 'request failed')
-      this.#settle({
-        kind: 'failed',
-        failure: toPipelineFailure(
-          this.plan.pipeline,
-          new ServingError('INVARIANT_BROKEN', 'see the log of the gateway'),
-        ),
-      })
-      this.#finish()
-    }
+  #break(error: unknown): void {
+    const { pipeline } = this.plan
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.#shared.deps.log.error({ pipeline, error: text }, 'request failed')
+    const told = new ServingError('INVARIANT_BROKEN', 'see the log of the gateway')
+    this.#settle({ kind: 'failed', failure: toPipelineFailure(pipeline, told) })
+    this.#finish()
   }
 
   /** Calls first: encoding a record takes time that a model can use. */
@@ -173,11 +194,10 @@ class RunningRequest implements Running {
       case 'call':
         return
       case 'cancel':
-        this.#calls.get(effect.call)?.()
-        this.#calls.delete(effect.call)
+        this.#takeCall(effect.call)?.cancel()
         return
       case 'record':
-        this.#journal.edge(
+        this.#records.edge(
           effect.edge,
           effect.end,
           effect.message,
@@ -185,21 +205,21 @@ class RunningRequest implements Running {
         )
         return
       case 'setTimer':
-        this.#timers.set(effect.timer, effect.atMs)
+        this.#setTimer(effect.timer, effect.atMs)
         return
       case 'answer':
         this.#answer({ kind: 'answered', response: effect.response, routes: this.#routes })
         return
       case 'fail': {
         const failure = toCallersFailure(pipeline, effect.failure)
-        this.#journal.error(failure)
+        this.#records.error(failure)
         this.#answer({ kind: 'failed', failure })
         return
       }
       case 'sideFailed': {
         const failure = toCallersFailure(pipeline, effect.failure)
-        this.#journal.sideError(failure)
-        this.#deps.log.warn(
+        this.#records.sideError(failure)
+        this.#shared.deps.log.warn(
           { pipeline, step: failure.source, code: failure.code, error: failure.message },
           'side branch failed',
         )
@@ -211,8 +231,21 @@ class RunningRequest implements Running {
     }
   }
 
+  #setTimer(timer: number, atMs: number): void {
+    const { deadlines, deps } = this.#shared
+    if (timer === DEADLINE_TIMER) {
+      deadlines.add(this)
+      return
+    }
+    this.#timers ??= new Timers(deps.nowMs, (due) => {
+      this.#feed({ kind: 'timer', timer: due, nowMs: deps.nowMs() })
+    })
+    this.#timers.set(timer, atMs)
+  }
+
   #call({ call, node, step, request }: Extract<Effect, { kind: 'call' }>): void {
-    const { models, nowMs } = this.#deps
+    const { batcher, deps } = this.#shared
+    const { models, nowMs } = deps
     const known = this.#request.origin?.answers.get(step)
     if (known !== undefined) {
       queueMicrotask(() => {
@@ -220,24 +253,31 @@ class RunningRequest implements Running {
       })
       return
     }
-    const timeoutMs = Math.max(this.#deadlineMs - nowMs(), 0)
-    const { batch } = this.plan.nodes[node] ?? {}
+    const timeoutMs = Math.max(this.dueMs - nowMs(), 0)
+    const batch = this.plan.nodes[node]?.batch
     const infer =
       batch === undefined
         ? models.infer
-        : this.#batcher.infer.bind(undefined, `${this.plan.pipeline}@${String(this.plan.version)}/${step}`, batch)
+        : batcher.infer.bind(undefined, `${this.plan.pipeline}@${String(this.plan.version)}/${step}`, batch)
     const cancel = infer({ model: step, request, headers: this.#headers, timeoutMs }, (end) => {
-      this.#calls.delete(call)
+      this.#takeCall(call)
       if (end.kind === 'failed') {
         this.#feed({ kind: 'failed', call, cause: end.failure, nowMs: nowMs() })
         return
       }
-      this.#routes.push(...end.routes)
-      this.#answerRoutes = end.routes
+      const { routes } = end
+      if (routes.length > 0) this.#routes = this.#routes === NO_ROUTES ? routes : [...this.#routes, ...routes]
+      this.#answerRoutes = routes
       this.#feed({ kind: 'answered', call, response: end.response, nowMs: nowMs() })
       this.#answerRoutes = NO_ROUTES
     })
-    this.#calls.set(call, cancel)
+    this.#calls.push({ call, cancel })
+  }
+
+  /** Undefined: it has ended. */
+  #takeCall(call: number): OpenCall | undefined {
+    const place = this.#calls.findIndex((open) => open.call === call)
+    return place < 0 ? undefined : this.#calls.splice(place, 1)[0]
   }
 
   /** It ran to its end, and a caller gets nothing of it. */
@@ -252,40 +292,33 @@ class RunningRequest implements Running {
 
   /** When the journal has what the pipeline wants it to have, but not after the deadline. */
   #answer(end: PipelineEnd): void {
-    const onAnswerable = (): void => {
-      clearTimeout(late)
+    if (this.#isSettled) return
+    this.#waiting = end
+    const isAnswerable = this.#records.isAnswerable(() => {
       this.#settle(end) // whoever refused a record has settled it
-    }
-    if (this.#journal.isAnswerable(onAnswerable)) {
-      this.#settle(end)
-      return
-    }
-    const late = setTimeout(
-      () => {
-        const error = new ServingError(
-          'DEADLINE_EXCEEDED',
-          'Kafka has not acknowledged the records of this request in time',
-        )
-        this.#settle(
-          end.kind === 'failed' ? end : { kind: 'failed', failure: toPipelineFailure(this.plan.pipeline, error) },
-        )
-      },
-      Math.max(this.#deadlineMs - this.#deps.nowMs(), 0),
-    )
+    })
+    if (isAnswerable) this.#settle(end)
   }
 
   #settle(end: PipelineEnd): void {
     if (this.#isSettled) return
     this.#isSettled = true
+    this.#waiting = undefined
     this.#request.caller.onGone = undefined
+    this.#forgetDeadline()
     this.#onEnd(end)
   }
 
   #finish(): void {
     if (this.#isFinished) return
     this.#isFinished = true
-    this.#timers.clear()
-    for (const cancel of this.#calls.values()) cancel()
-    this.#onFinished()
+    this.#timers?.clear()
+    for (const { cancel } of this.#calls) cancel()
+    this.#forgetDeadline()
+    this.#shared.running.delete(this)
+  }
+
+  #forgetDeadline(): void {
+    if (this.#isSettled && this.#isFinished) this.#shared.deadlines.delete(this)
   }
 }
