@@ -1,11 +1,7 @@
-/** Request bodies: each up to a size, and all that are held at the same time up to another. */
+/** Request bodies of node's http server, within limits. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { ServingError } from './errors.ts'
-
-export interface BodyLimits {
-  readonly maxRequestBytes: number
-  readonly maxBufferedBytes: number
-}
+import { type BodyLimits, goneWhileSending, rejectEncoding, rejectOverload, rejectTooLarge } from './body-limits.ts'
+import type { ServingError } from './errors.ts'
 
 /**
  * A body counts until its answer has been sent.
@@ -16,8 +12,8 @@ export type BodyReader = (request: IncomingMessage, response: ServerResponse) =>
 export function createBodyReader(limits: BodyLimits): BodyReader {
   let held = 0
   return async (request, response) => {
-    if (response.destroyed) throw gone()
-    rejectEncoding(request)
+    if (response.destroyed) throw goneWhileSending()
+    rejectEncoding(request.headers['content-encoding'])
     rejectTooLarge(Number(request.headers['content-length'] ?? 0), limits)
     let size = 0
     response.once('close', () => {
@@ -47,32 +43,8 @@ export function createBodyReader(limits: BodyLimits): BodyReader {
         resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks))
       })
       request.once('close', () => {
-        if (!request.complete) reject(gone()) // an error costs a stack trace: none for what has ended well
+        if (!request.complete) reject(goneWhileSending()) // an error costs a stack trace: none for what has ended well
       })
     })
   }
 }
-
-function rejectEncoding(request: IncomingMessage): void {
-  const encoding = request.headers['content-encoding']
-  if (encoding !== undefined && encoding !== 'identity')
-    throw new ServingError('REQUEST_INVALID', `content-encoding ${encoding} is not supported: send the body as it is`)
-}
-
-function rejectTooLarge(bytes: number, { maxRequestBytes }: BodyLimits): void {
-  if (bytes > maxRequestBytes)
-    throw new ServingError(
-      'REQUEST_TOO_LARGE',
-      `the body is larger than ${String(maxRequestBytes)} bytes (--max-request-bytes)`,
-    )
-}
-
-function rejectOverload(bytes: number, { maxBufferedBytes }: BodyLimits): void {
-  if (bytes > maxBufferedBytes)
-    throw new ServingError(
-      'SERVER_OVERLOADED',
-      `the bodies of all requests together are larger than ${String(maxBufferedBytes)} bytes (--max-buffered-bytes)`,
-    )
-}
-
-const gone = () => new ServingError('CANCELLED', 'the client went away while it sent the body')

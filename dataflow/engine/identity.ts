@@ -17,7 +17,7 @@ import {
 } from '../journal/topics.ts'
 import type { IncomingRecord, RecordHeaders } from '../kafka/client.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
-import { isPassed, requestIdOf } from '../pipeline-gateway/call.ts'
+import { isPassed, REQUEST_ID_HEADER, requestIdOf } from '../pipeline-gateway/call.ts'
 
 /** The key that a user gave, when the records of the request have one of ours. */
 const KEY_HEADER = 'x-millrace-key'
@@ -37,12 +37,12 @@ export function identify(record: IncomingRecord, pipeline: string, partitions: n
   const { key, headers } = record
   if (headerOf(headers, FED_HEADER) !== undefined) return fedIdentity(record, partitions)
   const given = ownId(key, pipeline)
-  const values = valuesOf(headers)
+  const sentId = requestIdIn(headers)
   const passed = passedOf(record)
   const first = headerOf(headers, REPLAY_OF_HEADER)
   const marks: JournalHeaders = first === undefined ? [] : [[REPLAY_OF_HEADER, first]]
   if (given !== undefined) {
-    const requestId = requestIdOf(values, () => given)
+    const requestId = requestIdOf(sentId, () => given)
     return { key, partition: partitionOfKey(key, partitions), requestId, headers: passed, marks }
   }
   const id = `${record.timestampMs.toString(36)}-${String(record.partition)}-${String(record.offset)}`
@@ -50,7 +50,7 @@ export function identify(record: IncomingRecord, pipeline: string, partitions: n
   return {
     key: compositeKey(partition, pipeline, id),
     partition,
-    requestId: requestIdOf(values, () => id),
+    requestId: requestIdOf(sentId, () => id),
     headers: passed,
     marks: key === '' ? marks : [[KEY_HEADER, key], ...marks],
   }
@@ -73,7 +73,7 @@ export function fedIdentity(record: IncomingRecord, partitions: number): Identit
   return {
     key,
     partition: Math.min(record.partition, partitions - 1),
-    requestId: requestIdOf(valuesOf(headers), () => id),
+    requestId: requestIdOf(requestIdIn(headers), () => id),
     headers: passedOf(record),
     marks: headers.filter(([name]) => KEPT.has(name)),
   }
@@ -84,7 +84,7 @@ const KEPT: ReadonlySet<string> = new Set([KEY_HEADER, FED_HEADER, REPLAYED_HEAD
 const passedOf = ({ headers }: IncomingRecord): CallHeaders =>
   headers
     .map(([name, value]) => [name.toLowerCase(), value] as const)
-    .filter(([name]) => isPassed(name) && name !== 'x-request-id')
+    .filter(([name]) => isPassed(name) && name !== REQUEST_ID_HEADER)
 
 /** Which gateway runs it, `<name>/<epoch>`; undefined: none, it is for an engine. */
 export const gatewayOf = ({ headers }: Pick<IncomingRecord, 'headers'>): string | undefined =>
@@ -93,10 +93,9 @@ export const gatewayOf = ({ headers }: Pick<IncomingRecord, 'headers'>): string 
 /** On a pipeline's inputs: a gateway waits for its result. On a step's topics: a runner over topics asked for it. */
 export const isOfTopicsRunner = (headers: RecordHeaders): boolean => headerOf(headers, RUNNER_HEADER) === RUNNERS.topics
 
-export const valuesOf =
-  (headers: RecordHeaders) =>
-  (name: string): readonly string[] =>
-    headers.filter(([given]) => given.toLowerCase() === name).map(([, value]) => value)
+/** The first, as of a caller's. */
+const requestIdIn = (headers: RecordHeaders): string | undefined =>
+  headers.find(([name]) => name.toLowerCase() === REQUEST_ID_HEADER)?.[1]
 
 /** `<partition>.<pipeline>.<id>`. */
 function ownId(key: string, pipeline: string): string | undefined {

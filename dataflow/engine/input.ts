@@ -2,14 +2,14 @@
 import { type ServingError, toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { InferenceRequest } from '../../api/oip/inference.ts'
-import { decodeRequest } from '../journal/decode.ts'
+import { decodeRequest, headerOf } from '../journal/decode.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { IncomingRecord } from '../kafka/client.ts'
 import type { HeldPlan } from '../control/held-plans.ts'
-import { timeoutOf } from '../pipeline-gateway/call.ts'
+import { TIMEOUT_HEADER, timeoutOf } from '../pipeline-gateway/call.ts'
 import { toPipelineFailure } from '../runner/pipeline-request.ts'
 import { writeError } from './error-record.ts'
-import { type Identity, valuesOf } from './identity.ts'
+import type { Identity } from './identity.ts'
 import { insist } from './insist.ts'
 
 type Input =
@@ -18,7 +18,7 @@ type Input =
 
 export function readInput({ plan }: HeldPlan, record: IncomingRecord): Input {
   try {
-    const timeoutMs = timeoutOf(valuesOf(record.headers), plan.timeoutMs)
+    const timeoutMs = timeoutOf(headerOf(record.headers, TIMEOUT_HEADER), plan.timeoutMs)
     return { kind: 'request', request: decodeRequest(record), timeoutMs }
   } catch (error) {
     return { kind: 'poison', error: toServingError(error) }

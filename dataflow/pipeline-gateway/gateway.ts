@@ -6,8 +6,13 @@ import { ServingError, toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
 import type { CallHeaders, ModelClient } from '../model-client/model-client.ts'
 import type { Caller } from '../runner/caller.ts'
-import { type PipelineEnd, type PipelineRunner, toPipelineFailure } from '../runner/pipeline-request.ts'
-import { type HeaderValues, requestIdOf, timeoutOf } from './call.ts'
+import {
+  type PipelineEnd,
+  type PipelineRequest,
+  type PipelineRunner,
+  toPipelineFailure,
+} from '../runner/pipeline-request.ts'
+import { type CallFields, requestIdOf, timeoutOf } from './call.ts'
 import { type HeldPlan, type HeldPlans, unknownPipeline } from '../control/held-plans.ts'
 import type { CountRequest, MethodType } from './metrics.ts'
 import { composeMetadata, stepModels } from './pipeline-metadata.ts'
@@ -26,12 +31,15 @@ export interface GatewayDeps {
 export interface Call {
   readonly pipeline: string
   readonly method: MethodType
-  readonly values: HeaderValues
+  readonly fields: CallFields
   readonly passed: CallHeaders
   readonly caller: Caller
   /** What the protocol itself allows; Infinity: it says nothing. */
   readonly protocolTimeoutMs: number
 }
+
+/** Gives the request of a call, or why there is none, maybe at once. */
+export type ReadRequest = (onRead: (request: InferenceRequest | ServingError) => void) => void
 
 export interface InferAnswer {
   readonly end: PipelineEnd
@@ -47,8 +55,8 @@ export interface Readiness {
 }
 
 export interface Gateway {
-  /** Never rejects; `read` may throw, and is called after the pipeline was found. `code` for the count is the protocol's own. */
-  readonly infer: (call: Call, read: () => Promise<InferenceRequest> | InferenceRequest) => Promise<InferAnswer>
+  /** Never throws. `read` is called after the pipeline was found, `onEnd` once, maybe before this returns. */
+  readonly infer: (call: Call, read: ReadRequest, onEnd: (answer: InferAnswer) => void) => void
   readonly ready: (pipeline: string) => Promise<Readiness>
   readonly metadata: (pipeline: string) => Promise<ModelMetadata>
 }
@@ -64,49 +72,48 @@ export function createGateway(deps: GatewayDeps): Gateway {
     return held
   }
 
-  const run = async (
-    held: HeldPlan,
-    call: Call,
-    requestId: string,
-    read: () => Promise<InferenceRequest> | InferenceRequest,
-  ): Promise<PipelineEnd> => {
-    const timeoutMs = Math.min(timeoutOf(call.values, held.plan.timeoutMs), call.protocolTimeoutMs)
-    const arrivedMs = nowMs()
-    const request = await read()
-    const asked = {
-      plan: held.plan,
-      journal: held.journal,
-      request,
-      requestId,
-      headers: call.passed,
-      timeoutMs: Math.max(timeoutMs - (nowMs() - arrivedMs), 0),
-      caller: call.caller,
-    }
-    return new Promise((resolve) => {
-      runner.run(asked, resolve)
-    })
-  }
-
   return {
-    infer: async (call, read) => {
+    infer: (call, read, onEnd) => {
       const startedMs = nowMs()
-      const requestId = requestIdOf(call.values, randomUUID)
+      const requestId = requestIdOf(call.fields.requestId, randomUUID)
       let version = 0
-      let end: PipelineEnd
-      try {
-        if (!deps.isAccepting()) throw new ServingError('SERVER_UNAVAILABLE', 'this gateway is stopping')
-        const held = find(call.pipeline)
-        version = held.version
-        end = await run(held, call, requestId, read)
-        version = end.version ?? version
-      } catch (error) {
+      const end = (how: PipelineEnd): void => {
+        deps.count(call.method, version === 0 ? undefined : call.pipeline, how, nowMs() - startedMs)
+        onEnd({ end: how, requestId, version: how.version ?? version })
+      }
+      const fail = (error: unknown): void => {
         const failure = toServingError(error)
         if (failure.code === 'INVARIANT_BROKEN')
           deps.log.error({ pipeline: call.pipeline, error: failure.stack ?? failure.message }, 'request failed')
-        end = { kind: 'failed', failure: toPipelineFailure(call.pipeline, failure) }
+        end({ kind: 'failed', failure: toPipelineFailure(call.pipeline, failure) })
       }
-      deps.count(call.method, version === 0 ? undefined : call.pipeline, end, nowMs() - startedMs)
-      return { end, requestId, version }
+      let held: HeldPlan
+      let timeoutMs: number
+      try {
+        if (!deps.isAccepting()) throw new ServingError('SERVER_UNAVAILABLE', 'this gateway is stopping')
+        held = find(call.pipeline)
+        version = held.version
+        timeoutMs = Math.min(timeoutOf(call.fields.timeoutMs, held.plan.timeoutMs), call.protocolTimeoutMs)
+      } catch (error) {
+        fail(error)
+        return
+      }
+      read((request) => {
+        if (request instanceof ServingError) {
+          fail(request)
+          return
+        }
+        const asked: PipelineRequest = {
+          plan: held.plan,
+          journal: held.journal,
+          request,
+          requestId,
+          headers: call.passed,
+          timeoutMs: Math.max(timeoutMs - (nowMs() - startedMs), 0),
+          caller: call.caller,
+        }
+        runner.run(asked, end)
+      })
     },
     ready: async (pipeline) => {
       const names = stepModels(find(pipeline).spec)

@@ -1,5 +1,4 @@
 /** One pipeline gateway, put together from its configuration. */
-import type { Server as HttpServer } from 'node:http'
 import type { GatewayMessage } from '../../api/generated/millrace/dataflow/GatewayMessage.ts'
 import type { Introduction } from '../../api/generated/millrace/dataflow/Introduction.ts'
 import { atMost } from '../../kit/deadline.ts'
@@ -48,8 +47,8 @@ export async function startPipelineGateway(
   })
   const gateway = createGateway({ plans, runner, models, count, isAccepting, log, nowMs })
   const rest = createRestServer({ gateway, limits: config, isAccepting, tls, log })
-  const restPort = await listen(rest, config.host, config.restPort)
-  started('rest', { stop: () => closeRest(rest) })
+  const restPort = await listen(rest.server, config.host, config.restPort)
+  started('rest', rest) // everything that was to be answered has been by its stop, or is late
   const grpc = await serveGrpc(
     createGrpcServer({ gateway, maxRequestBytes: config.maxRequestBytes, isAccepting, log }),
     config.host,
@@ -96,14 +95,4 @@ export async function startPipelineGateway(
 const introduceJournal = (reports: JournalReports): Pick<Introduction, 'journal'> => {
   const journal = reports.introduce()
   return journal === undefined ? {} : { journal }
-}
-
-/** Everything that was to be answered has been, or is late. */
-function closeRest(server: HttpServer): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => {
-      resolve()
-    })
-    server.closeAllConnections()
-  })
 }

@@ -5,8 +5,9 @@ import type { ModelInferRequest__Output } from '../../../api/generated/inference
 import type { ModelInferResponse } from '../../../api/generated/inference/ModelInferResponse.ts'
 import { GRPC_OPTIONS, GRPCInferenceService } from '../../../api/grpc.ts'
 import { fromGrpcRequest, toGrpcResponse } from '../../../api/oip/grpc-inference.ts'
+import type { InferenceRequest } from '../../../api/oip/inference.ts'
 import { toGrpcMetadata } from '../../../api/oip/metadata.ts'
-import { ServingError } from '../../../kit/errors.ts'
+import { ServingError, toServingError } from '../../../kit/errors.ts'
 import { ERROR_CODE_KEY, toGrpcStatus } from '../../../kit/grpc.ts'
 import { unary, type UnaryCall } from '../../../kit/grpc-unary.ts'
 import type { Logger } from '../../../kit/log.ts'
@@ -14,8 +15,18 @@ import { ROUTE_HEADER } from '../../journal/topics.ts'
 import type { CallHeaders } from '../../model-client/model-client.ts'
 import type { Caller } from '../../runner/caller.ts'
 import { failureText } from '../../journal/journal-headers.ts'
-import { echoed, type HeaderValues, isPassed, pipelineOf, REQUEST_ID_HEADER, VERSION_HEADER } from '../call.ts'
-import type { Gateway } from '../gateway.ts'
+import {
+  type CallFields,
+  INTERNAL_MODEL_HEADER,
+  isEchoed,
+  isPassed,
+  MODEL_HEADER,
+  pipelineOf,
+  REQUEST_ID_HEADER,
+  TIMEOUT_HEADER,
+  VERSION_HEADER,
+} from '../call.ts'
+import type { Gateway, InferAnswer } from '../gateway.ts'
 
 export interface GrpcDeps {
   readonly gateway: Gateway
@@ -45,7 +56,7 @@ function createHandlers({ gateway, isAccepting, log }: GrpcDeps): GRPCInferenceS
     })
   return {
     ModelInfer: (call, callback) => {
-      void infer(gateway, call, callback)
+      infer(gateway, call, callback)
     },
     ModelReady: unary(log, async (call) => {
       const { ready } = await gateway.ready(nameOf(call, call.request.name))
@@ -69,26 +80,47 @@ function createHandlers({ gateway, isAccepting, log }: GrpcDeps): GRPCInferenceS
   }
 }
 
-async function infer(
+function infer(
   gateway: Gateway,
   call: UnaryCall<ModelInferRequest__Output, ModelInferResponse>,
   callback: sendUnaryData<ModelInferResponse>,
-): Promise<void> {
-  const values = valuesOf(call.metadata)
+): void {
+  const fields = fieldsOf(call.metadata)
   const passed = passedOf(call.metadata)
   let pipeline: string
   try {
-    pipeline = pipelineOf(values, call.request.modelName)
+    pipeline = pipelineOf(fields, call.request.modelName)
   } catch (error) {
     callback(toGrpcStatus(error))
     return
   }
-  const { end, requestId, version } = await gateway.infer(
-    { pipeline, method: 'grpc', values, passed, caller: new CallCaller(call), protocolTimeoutMs: leftMs(call) },
-    () => fromGrpcRequest(call.request),
+  gateway.infer(
+    { pipeline, method: 'grpc', fields, passed, caller: new CallCaller(call), protocolTimeoutMs: leftMs(call) },
+    (onRead) => {
+      onRead(toRequest(call.request))
+    },
+    (answer) => {
+      send(answer, passed, call, callback)
+    },
   )
+}
+
+function toRequest(message: ModelInferRequest__Output): InferenceRequest | ServingError {
+  try {
+    return fromGrpcRequest(message)
+  } catch (error) {
+    return toServingError(error)
+  }
+}
+
+function send(
+  { end, requestId, version }: InferAnswer,
+  passed: CallHeaders,
+  call: UnaryCall<ModelInferRequest__Output, ModelInferResponse>,
+  callback: sendUnaryData<ModelInferResponse>,
+): void {
   const metadata = new Metadata()
-  for (const [name, value] of echoed(passed)) metadata.add(name, value)
+  for (const [name, value] of passed) if (isEchoed(name)) metadata.add(name, value)
   metadata.set(REQUEST_ID_HEADER, requestId)
   if (version !== 0) metadata.set(VERSION_HEADER, String(version))
   if (end.kind === 'failed') {
@@ -104,12 +136,17 @@ async function infer(
 }
 
 const nameOf = (call: UnaryCall<unknown, unknown>, messageName: string): string =>
-  pipelineOf(valuesOf(call.metadata), messageName)
+  pipelineOf(fieldsOf(call.metadata), messageName)
 
-const valuesOf =
-  (metadata: Metadata): HeaderValues =>
-  (name) =>
-    metadata.get(name).map(String)
+function fieldsOf(metadata: Metadata): CallFields {
+  const lastOf = (name: string): string | undefined => metadata.get(name).at(-1)?.toString()
+  return {
+    internalModel: lastOf(INTERNAL_MODEL_HEADER),
+    model: lastOf(MODEL_HEADER),
+    requestId: metadata.get(REQUEST_ID_HEADER)[0]?.toString(),
+    timeoutMs: lastOf(TIMEOUT_HEADER),
+  }
+}
 
 function passedOf(metadata: Metadata): CallHeaders {
   return Object.keys(metadata.getMap()).flatMap((name) =>
