@@ -9,7 +9,7 @@ import type { Journal, JournalHeaders } from '../journal/journal.ts'
 import { REPLAYED_HEADER } from '../journal/topics.ts'
 import type { IncomingRecord } from '../kafka/client.ts'
 import type { HeldPlan } from '../control/held-plans.ts'
-import { callerOf } from '../runner/caller.ts'
+import type { Caller } from '../runner/caller.ts'
 import {
   type JournalSettings,
   type PipelineEnd,
@@ -56,7 +56,7 @@ interface Running {
   readonly identity: Identity
   readonly request: InferenceRequest
   readonly timeoutMs: number
-  readonly signal: AbortSignal
+  readonly caller: Caller
 }
 
 export function createAsynchronous(deps: AsynchronousDeps): RunRecord {
@@ -64,7 +64,7 @@ export function createAsynchronous(deps: AsynchronousDeps): RunRecord {
 
   /** @throws ServingError of the journal: Kafka has no result of it */
   const runOnce = async (one: Running, begun: Begun | undefined, isAgain: boolean): Promise<void> => {
-    const { held, identity, request, timeoutMs, signal } = one
+    const { held, identity, request, timeoutMs, caller } = one
     let terminal: Promise<void> | undefined
     const again = begun !== undefined || isAgain ? REPLAYED : []
     const asked: PipelineRequest = {
@@ -74,7 +74,7 @@ export function createAsynchronous(deps: AsynchronousDeps): RunRecord {
       requestId: identity.requestId,
       headers: identity.headers,
       timeoutMs,
-      caller: callerOf(signal),
+      caller,
       origin: {
         key: identity.key,
         partition: identity.partition,
@@ -92,7 +92,7 @@ export function createAsynchronous(deps: AsynchronousDeps): RunRecord {
       await orError(terminal, (failure) => writeError(journal, held, identity, failure, again), held.pipeline)
     else if (end.kind === 'failed' && !hasRunOut(held, end)) {
       const { code, message } = end.failure
-      if (signal.aborted || code === 'SERVER_OVERLOADED') throw new ServingError(code, message)
+      if (caller.isGone || code === 'SERVER_OVERLOADED') throw new ServingError(code, message)
       await writeError(journal, held, identity, end.failure, again)
     }
     count(held.pipeline, end.kind)
@@ -108,16 +108,16 @@ export function createAsynchronous(deps: AsynchronousDeps): RunRecord {
       return isTold
     }
     const give = await turns.take()
-    const leave = scope.enter()
+    const stay = scope.enter()
     try {
-      if (leave === undefined) return false
+      if (stay === undefined) return false
       const { request, timeoutMs } = content
       const { signal } = scope
-      const one = { held, identity, request, timeoutMs, signal }
+      const one = { held, identity, request, timeoutMs, caller: stay }
       const what = 'a result could not be recorded: the request is run again'
       return await insist({ what, pipeline, signal, log }, (isAgain) => runOnce(one, begun, isAgain))
     } finally {
-      leave?.()
+      stay?.leave()
       give()
     }
   }

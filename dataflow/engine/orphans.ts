@@ -132,12 +132,12 @@ export function createOrphans(deps: OrphansDeps): Orphans {
     const ended = await Promise.all(
       left.map(async ({ record, identity }) => {
         if (isRerun) return deps.run(held, record, scope, journaled.begun(identity.key) ?? MAYBE_BEGUN)
-        const leave = scope.enter()
-        if (leave === undefined) return false
+        const stay = scope.enter()
+        if (stay === undefined) return false
         try {
           await deps.writeError(held, identity, lostBy(gatewayOf(record) ?? ''))
         } finally {
-          leave()
+          stay.leave()
         }
         deps.onLost(held.pipeline)
         return true

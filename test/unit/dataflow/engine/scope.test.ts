@@ -16,22 +16,25 @@ test('who leaves begins nothing more, and has left when what ran has ended', asy
   const [first, second] = [scope.enter(), scope.enter()]
   const left = scope.leave(LONG_MS)
   expect(scope.enter()).toBeUndefined()
-  first?.()
+  first?.leave()
   expect(await isSettled(left)).toBe(false)
   expect(scope.signal.aborted).toBe(false)
-  second?.()
+  second?.leave()
   expect(await isSettled(left)).toBe(true)
 })
 
 test('what has not ended in time is ended, and waited for all the same: nothing is under way after the hand-over', async () => {
   const scope = createScope(new AbortController().signal)
-  const leave = scope.enter()
+  const stay = scope.enter()
+  let timesGone = 0
+  if (stay !== undefined) stay.onGone = () => (timesGone += 1)
   const left = scope.leave(0)
   await new Promise((resolve) => {
     scope.signal.addEventListener('abort', resolve)
   })
+  expect([stay?.isGone, timesGone]).toEqual([true, 1])
   expect(await isSettled(left)).toBe(false)
-  leave?.()
+  stay?.leave()
   expect(await isSettled(left)).toBe(true)
 })
 
