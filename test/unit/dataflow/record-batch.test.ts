@@ -66,6 +66,95 @@ describe('a batch', () => {
   })
 })
 
+describe('a batch of any size', () => {
+  const recordOf = (size: number, text: string): OutgoingRecord => ({
+    topic: 't',
+    partition: 0,
+    key: text,
+    value: Buffer.alloc(size, size % 251),
+    headers: [[text, text]],
+    timestampMs: NOW_MS,
+  })
+  const expectRead = (records: readonly OutgoingRecord[], batch: Buffer): void => {
+    const read = readRecordsBatch(Reader.from(batch))
+    expect(read.length).toBe(batch.byteLength - 12)
+    expect(read.crc).toBe(crc32c(batch.subarray(21)))
+    expect(read.records).toHaveLength(records.length)
+    for (const [index, { key, value, headers }] of read.records.entries()) {
+      const { key: text, value: given } = records[index] ?? recordOf(0, '')
+      const written = Buffer.from(String(text))
+      const fields = [key, ...[...headers].flat()]
+      const isSame = fields.length === 3 && fields.every((field) => field?.equals(written)) && value?.equals(given)
+      expect(isSame, `record ${String(index)}`).toBe(true)
+    }
+  }
+  const sizes = [0, 1, 40, 62, 63, 64, 65, 127, 128, 8_000, 8_191, 8_192, 16_384, 65_536]
+
+  it.each(['', 'a', 'ü'.repeat(40), 'x'.repeat(63), 'x'.repeat(64), '\u{1f600}'.repeat(50), 'a\ud800b'])(
+    'holds its records whatever their lengths take, beside texts as "%.9s"',
+    (text) => {
+      const records = [...sizes, ...Array.from({ length: 70 }, (_, index) => index)].map((size) => recordOf(size, text))
+      expectRead(records, batchOf(records))
+    },
+  )
+
+  it.each(COMPRESSIONS)('is as large as it comes, with %s', (compression) => {
+    const records = [recordOf(1_048_570, 'a'), recordOf(0, 'b'), recordOf(3_000_000, 'c')]
+    expectRead(records, batchOf(records, compression))
+  })
+
+  it('does not change when the next one is written', () => {
+    const batch = batchOf([recordOf(100, 'a')])
+    const large = batchOf([recordOf(200_000, 'b')])
+    const [first, second] = [Buffer.from(batch), Buffer.from(large)]
+    batchOf([recordOf(300_000, 'c')])
+    batchOf([recordOf(90, 'd')])
+    expect(batch.equals(first)).toBe(true)
+    expect(large.equals(second)).toBe(true)
+  })
+})
+
+it('is byte by byte what the library writes', () => {
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.record({
+          key: text,
+          value: bytes,
+          headers: fc.array(fc.tuple(text, text), { maxLength: 3 }),
+          timestampMs: fc.integer({ min: NOW_MS - 1_000_000_000, max: NOW_MS + 1_000_000_000 }),
+        }),
+        { minLength: 1, maxLength: 5 },
+      ),
+      (given) => {
+        const messages = given.map(({ key, value, headers, timestampMs }) => ({
+          topic: 't',
+          partition: 0,
+          key: Buffer.from(key),
+          value: Buffer.from(value),
+          headers: new Map(headers.map(([name, field]) => [Buffer.from(name), Buffer.from(field)])),
+          timestamp: BigInt(timestampMs),
+        }))
+        const ofLibrary = produceV9.createRequest(-1, 5_000, messages, {
+          producerId: 77n,
+          producerEpoch: 3,
+          firstSequence: 12,
+        })
+        const records = given.map((one) => ({ ...one, topic: 't', partition: 0 }))
+        const batch = encodeBatch(records, {
+          identity: { id: 77n, epoch: 3 },
+          sequence: 0,
+          compression: 'none',
+          nowMs: NOW_MS,
+        })
+        expect(encodeProduce([{ topic: 't', partition: 0, batch }], 5_000).toString('hex')).toBe(
+          ofLibrary.buffer.toString('hex'),
+        )
+      },
+    ),
+  )
+})
+
 it('a request has every batch at its topic and partition, byte by byte as the library writes it', () => {
   const message = { key: Buffer.from('k'), value: Buffer.from('v'), headers: new Map(), timestamp: BigInt(NOW_MS) }
   const ofLibrary = produceV9.createRequest(
