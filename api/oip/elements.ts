@@ -103,6 +103,8 @@ const CODECS: Readonly<Record<FixedSizeDatatype, ElementCodec>> = {
  */
 export function encodeElements(name: string, datatype: Datatype, elements: readonly unknown[]): Uint8Array {
   if (datatype === 'BYTES') return joinBytesElements(elements.map((element, index) => toBytes(name, element, index)))
+  const floats = encodeFloats(datatype, elements)
+  if (floats !== undefined) return floats
   const codec = CODECS[datatype]
   const size = elementBytes(datatype)
   const bytes = new Uint8Array(elements.length * size)
@@ -112,6 +114,19 @@ export function encodeElements(name: string, datatype: Datatype, elements: reado
       throw elementError(name, index, elements[index], `${codec.must} (${datatype})`)
   }
   return bytes
+}
+
+/** What is sent most; undefined: something else, or an element that is not of this datatype. */
+function encodeFloats(datatype: FixedSizeDatatype, elements: readonly unknown[]): Uint8Array | undefined {
+  if (datatype !== 'FP32' && datatype !== 'FP64') return undefined
+  const floats = datatype === 'FP32' ? new Float32Array(elements.length) : new Float64Array(elements.length)
+  for (let index = 0; index < elements.length; index += 1) {
+    const value = elements[index]
+    if (typeof value !== 'number') return undefined
+    floats[index] = value
+    if (!Number.isFinite(floats[index]) && Number.isFinite(value)) return undefined
+  }
+  return new Uint8Array(floats.buffer)
 }
 
 /** The elements of a tensor, in row-major order. */

@@ -8,6 +8,12 @@ export type Parameters = Readonly<Record<string, ParameterValue>>
 
 export const NO_PARAMETERS: Parameters = Object.freeze({})
 
+/** Without a list of the names. */
+export function isEmpty(parameters: Parameters): boolean {
+  for (const _ in parameters) return false
+  return true
+}
+
 /** @throws ServingError REQUEST_INVALID naming the parameter */
 export function parseParameters(raw: unknown, subject: string): Parameters {
   if (raw === undefined || raw === null) return NO_PARAMETERS
@@ -30,6 +36,7 @@ export function parseParameters(raw: unknown, subject: string): Parameters {
 
 /** JSON text of parameters; JSON.stringify alone has no form for bigint. */
 export function parametersJson(parameters: Parameters): string {
+  if (isEmpty(parameters)) return '{}'
   const members = Object.entries(parameters).map(
     ([name, value]) => `${JSON.stringify(name)}:${typeof value === 'bigint' ? String(value) : JSON.stringify(value)}`,
   )

@@ -1,9 +1,9 @@
 /** Inference requests as REST has them. */
 import type { InferenceRequest, RequestedOutput } from './inference.ts'
 import { asList, asObject, asText } from './json.ts'
-import { parametersJson, type Parameters, parseParameters } from './parameters.ts'
-import { openRestBody, type RestBody, toRestBody } from './rest-message.ts'
-import { parseRestTensor, tensorJson } from './rest-tensor.ts'
+import { isEmpty, parametersJson, type Parameters, parseParameters } from './parameters.ts'
+import { OpenRestBody, type RestBody, toRestBody } from './rest-message.ts'
+import { parseRestTensors, tensorJson } from './rest-tensor.ts'
 import { tensorError } from './tensor.ts'
 
 /**
@@ -11,16 +11,15 @@ import { tensorError } from './tensor.ts'
  * @throws ServingError REQUEST_INVALID, TENSOR_INVALID
  */
 export function parseRestRequest(body: Uint8Array, jsonLengthHeader?: string): InferenceRequest {
-  const { fields, takeBinary, done } = openRestBody(body, jsonLengthHeader)
+  const open = new OpenRestBody(body, jsonLengthHeader)
+  const { fields } = open
   const request: InferenceRequest = {
     id: asText(fields['id'], 'id'),
     parameters: parseParameters(fields['parameters'], 'the request'),
-    inputs: asList(fields['inputs'], 'inputs').map((raw, index) =>
-      parseRestTensor(raw, `inputs[${String(index)}]`, takeBinary),
-    ),
+    inputs: parseRestTensors(fields['inputs'], 'inputs', open),
     outputs: asList(fields['outputs'], 'outputs').map((raw, index) => parseOutput(raw, `outputs[${String(index)}]`)),
   }
-  done()
+  open.done()
   return request
 }
 
@@ -47,11 +46,16 @@ export function toRestRequest(request: InferenceRequest, binary = false): RestBo
 }
 
 function parametersMember(parameters: Parameters): string {
-  return Object.keys(parameters).length === 0 ? '' : `,"parameters":${parametersJson(parameters)}`
+  return isEmpty(parameters) ? '' : `,"parameters":${parametersJson(parameters)}`
 }
 
 /** Whether the client wants this output as bytes: the output's own word, else the request's, else no. */
 export function wantsBinary(request: InferenceRequest, outputName: string): boolean {
-  const own = request.outputs.find((output) => output.name === outputName)?.parameters['binary_data']
-  return (own ?? request.parameters['binary_data_output']) === true
+  for (const output of request.outputs) {
+    if (output.name !== outputName) continue
+    const own = output.parameters['binary_data']
+    if (own !== undefined) return own === true
+    break
+  }
+  return request.parameters['binary_data_output'] === true
 }

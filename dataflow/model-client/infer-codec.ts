@@ -7,7 +7,7 @@ import { GRPCInferenceService } from '../../api/grpc.ts'
 import { isDatatype } from '../../api/oip/datatype.ts'
 import { fromGrpcResponse, toGrpcRequest, toGrpcResponse } from '../../api/oip/grpc-inference.ts'
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
-import { NO_PARAMETERS, type Parameters } from '../../api/oip/parameters.ts'
+import { isEmpty, NO_PARAMETERS } from '../../api/oip/parameters.ts'
 import { checkedTensor, type Tensor } from '../../api/oip/tensor.ts'
 
 const { ModelInfer } = GRPCInferenceService.service
@@ -16,11 +16,6 @@ const { ModelInfer } = GRPCInferenceService.service
 const COPIED_BYTES = 32 * 1024
 /** A shape of this many dimensions, and longer names, go the general way. */
 const MAX_HEAD_BYTES = 4_096
-
-const isEmpty = (parameters: Parameters): boolean => {
-  for (const _ in parameters) return false
-  return true
-}
 
 /** The message in parts, to be sent one after the other. */
 export function encodeInferRequest(request: InferenceRequest, model: string): readonly Uint8Array[] {
