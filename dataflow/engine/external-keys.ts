@@ -5,6 +5,7 @@
  * - A key gives one request. What comes of it later, while it is remembered, is a duplicate.
  * - Bounded: beyond so many keys or bytes the oldest is given up.
  */
+import { ReleasingMap } from '../../kit/releasing-map.ts'
 import { advance, start, type Run } from '../executor/executor.ts'
 import type { State } from '../executor/state.ts'
 import type { EdgeMessage, Effect } from '../executor/types.ts'
@@ -57,7 +58,7 @@ interface Open<T> {
 export class ExternalKeys<T> {
   readonly #deps: ExternalKeysDeps<T>
   /** From the oldest on. */
-  readonly #open = new Map<string, Open<T>>()
+  readonly #open = new ReleasingMap<string, Open<T>>()
   /** Keys that gave a request, with until when that is remembered, from the oldest on. */
   readonly #given = new Map<string, number>()
   #bytes = 0

@@ -7,6 +7,7 @@
  */
 import { ServingError, toServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
+import { ReleasingMap } from '../../kit/releasing-map.ts'
 import type { HeldPlan } from '../control/held-plans.ts'
 import { firstVisit } from '../executor/visit.ts'
 import { recordAtLast } from '../journal/insist.ts'
@@ -61,7 +62,7 @@ export class TopicsRequests {
   readonly #pipeline: string
   readonly #deps: TopicsRequestsDeps
   readonly #onFinished: () => void
-  readonly #running = new Map<string, Running>()
+  readonly #running = new ReleasingMap<string, Running>()
   #begun = new Map<string, StepRecord[]>()
   #isOver = false
 

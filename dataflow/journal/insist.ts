@@ -1,6 +1,7 @@
 /** Records that have to be in Kafka. */
 import { type Backoff, backoffMs, pause } from '../../kit/backoff.ts'
 import { toServingError } from '../../kit/errors.ts'
+import { LateSignal } from '../../kit/late-signal.ts'
 import type { Journal, JournalRecord } from './journal.ts'
 import { REPLAYED_HEADER } from './topics.ts'
 
@@ -10,7 +11,11 @@ const BACKOFF: Backoff = { minMs: 100, maxMs: 5_000 }
  * Until Kafka has the record; false: the signal came before. What Kafka may have already is marked. @throws ServingError: it will
  * never take it
  */
-export async function recordAtLast(journal: Journal, record: JournalRecord, signal: AbortSignal): Promise<boolean> {
+export async function recordAtLast(
+  journal: Journal,
+  record: JournalRecord,
+  signal: AbortSignal | LateSignal,
+): Promise<boolean> {
   let sent = record
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     try {
@@ -20,7 +25,7 @@ export async function recordAtLast(journal: Journal, record: JournalRecord, sign
       const failure = toServingError(error)
       if (failure.code !== 'KAFKA_UNAVAILABLE' && failure.code !== 'JOURNAL_OVERLOADED') throw failure
       if (failure.code === 'KAFKA_UNAVAILABLE') sent = marked(record)
-      await pause(backoffMs(attempt, BACKOFF), signal)
+      await pause(backoffMs(attempt, BACKOFF), signal instanceof LateSignal ? signal.signal : signal)
     }
   }
   return false

@@ -6,6 +6,7 @@
  * records that are there to a new run, what steps were asked first, the pipeline's input last, and nobody is asked twice.
  */
 import { type ErrorCode, ServingError, toServingError } from '../../kit/errors.ts'
+import { LateSignal } from '../../kit/late-signal.ts'
 import type { Logger } from '../../kit/log.ts'
 import { proceed, type Run as Execution, start } from '../executor/executor.ts'
 import { DEADLINE_TIMER } from '../executor/state.ts'
@@ -125,7 +126,7 @@ class Run implements TopicsRun, Running {
   readonly #headers: JournalHeaders
   readonly #timers: Timers
   readonly #routes = new Set<string>()
-  readonly #givenUp = new AbortController()
+  readonly #givenUp = new LateSignal()
   /** On their way to Kafka. */
   readonly #writes = new Set<Promise<void>>()
   /** Of what came over each edge last: earlier turns of a loop are not kept. */
@@ -288,7 +289,7 @@ class Run implements TopicsRun, Running {
   #put(topic: TopicEnd, headers: JournalHeaders, message: JournalMessage): Promise<boolean> {
     const { key, partition } = this.#request
     const record = { topic, key, partition, headers, message, onFailure: 'fail-closed' } as const
-    return recordAtLast(this.#deps.journal, record, this.#givenUp.signal)
+    return recordAtLast(this.#deps.journal, record, this.#givenUp)
   }
 
   #track(work: Promise<unknown>, onRefused: (error: unknown) => void): void {

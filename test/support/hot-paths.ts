@@ -8,11 +8,15 @@ import { join } from 'node:path'
 import { getHeapSpaceStatistics } from 'node:v8'
 import { Registry } from 'prom-client'
 import { GRPCInferenceService } from '../../api/grpc.ts'
-import { toGrpcRequest } from '../../api/oip/grpc-inference.ts'
+import { toGrpcRequest, toGrpcResponse } from '../../api/oip/grpc-inference.ts'
+import type { PipelineSpec } from '../../api/resources/pipeline.ts'
 import { parseRestRequest } from '../../api/oip/rest-request.ts'
 import { toRestResponse } from '../../api/oip/rest-response.ts'
 import { createAsynchronous } from '../../dataflow/engine/asynchronous.ts'
+import { createEndedKeys } from '../../dataflow/engine/ended-keys.ts'
 import { createScope } from '../../dataflow/engine/scope.ts'
+import { TopicsRequests } from '../../dataflow/engine/topics-requests.ts'
+import type { Journal } from '../../dataflow/journal/journal.ts'
 import { createKafkaJournal } from '../../dataflow/journal/kafka-journal.ts'
 import type { KafkaAdmin, KafkaClient, KafkaProducer } from '../../dataflow/kafka/client.ts'
 import type { ModelCall, ModelEnd } from '../../dataflow/model-client/model-client.ts'
@@ -21,6 +25,7 @@ import { ModelLine } from '../../dataflow/model-gateway/model-line.ts'
 import { outputRecord, readAsked } from '../../dataflow/model-gateway/records.ts'
 import { createGatewayMetrics } from '../../dataflow/pipeline-gateway/metrics.ts'
 import { createDirectRunner } from '../../dataflow/runner/direct-runner.ts'
+import { createTopicsRunner } from '../../dataflow/runner/topics-runner.ts'
 import type { PipelineRequest } from '../../dataflow/runner/pipeline-request.ts'
 import { silentLogger } from '../../kit/log.ts'
 import { createTurns } from '../../kit/turns.ts'
@@ -87,10 +92,8 @@ const journal = createKafkaJournal(
   },
   { kafka, registry: new Registry(), log: silentLogger, now: Date.now },
 )
-const held = heldPlan('p', {
-  steps: [{ name: 'a' }, { name: 'b', inputs: ['a'] }],
-  output: { steps: ['b'] },
-})
+const SPEC: PipelineSpec = { steps: [{ name: 'a' }, { name: 'b', inputs: ['a'] }], output: { steps: ['b'] } }
+const held = heldPlan('p', SPEC)
 const runner = createDirectRunner({ models, journal, maxRequests: 1_000, mark: 'g/1', log: silentLogger, nowMs })
 const count = createGatewayMetrics(new Registry(), { running: () => 0, held: () => 1, connected: () => true })
 
@@ -154,7 +157,52 @@ function feedModelGateway(id: number, done: () => void): void {
   })
 }
 
-const PATHS = { gateway: callGateway, engine: feedEngine, 'model gateway': feedModelGateway }
+/** What a step was asked is answered as a model gateway does. */
+const answer = GRPCInferenceService.service.ModelInfer.responseSerialize(
+  toGrpcResponse(answerOf(parseRestRequest(BODY).inputs), 'raw'),
+)
+const overTopics: Journal = {
+  ...journal,
+  partitions: 1,
+  status: () => ({ kind: 'none' }),
+  record: ({ topic, key, headers }) =>
+    new Promise((resolve) => {
+      setImmediate(() => {
+        resolve()
+        if (topic.kind !== 'model' || topic.side === 'outputs') return
+        const record = { ...recordOf(0, ''), key: String(key), headers, value: answer }
+        requests.onStepRecord({ kind: 'model', name: topic.name, side: 'outputs' }, record, () => undefined)
+      })
+    }),
+}
+const heldOverTopics = heldPlan('p', { ...SPEC, dataflow: { execution: 'topics' } })
+const requests = new TopicsRequests(
+  'p',
+  {
+    runner: createTopicsRunner({ journal: overTopics, maxBytes: 1e9, log: silentLogger, nowMs }),
+    journal: overTopics,
+    turns: createTurns(1_000),
+    ended: createEndedKeys(100),
+    plan: () => heldOverTopics,
+    count: () => undefined,
+    signal: new AbortController().signal,
+    log: silentLogger,
+    nowMs,
+    wallMs: Date.now,
+  },
+  () => undefined,
+)
+
+function feedEngineOverTopics(id: number, done: () => void): void {
+  requests.onInput(heldOverTopics, recordOf(id, 'seldon.default.pipeline.p.inputs'), done, false)
+}
+
+const PATHS = {
+  gateway: callGateway,
+  engine: feedEngine,
+  'engine over topics': feedEngineOverTopics,
+  'model gateway': feedModelGateway,
+}
 type Path = (id: number, done: () => void) => void
 
 /** So many requests, some at a time. */
