@@ -7,6 +7,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { type ErrorCode, ServingError, toServingError } from '../../kit/errors.ts'
+import { ReleasingMap } from '../../kit/releasing-map.ts'
 import type { OnRecord } from '../consumer/types.ts'
 import { journalHeaders } from '../journal/journal-headers.ts'
 import type { Journal, JournalHeaders } from '../journal/journal.ts'
@@ -52,7 +53,7 @@ interface Waiting {
 export function createTopicsCaller(deps: TopicsCallerDeps): TopicsCaller {
   const { journal, space, mark, nowMs } = deps
   /** By key. */
-  const waiting = new Map<string, Waiting>()
+  const waiting = new ReleasingMap<string, Waiting>()
   const remembered = new Set<string>()
   let idle: { readonly isMeant: (plan: Plan) => boolean; readonly resolve: () => void }[] = []
   let turn = 0
@@ -138,7 +139,7 @@ export function createTopicsCaller(deps: TopicsCallerDeps): TopicsCaller {
     const begin = async (): Promise<void> => {
       const placing = deps.listening().placing(pipeline)
       if (placing !== undefined) await placing
-      if (!waiting.has(key)) return
+      if (waiting.get(key) === undefined) return
       await send(request, key, partition, deadlineMs - nowMs())
       if (plan.outputNode === undefined)
         settle(failed('PIPELINE_NO_OUTPUT', `pipeline "${pipeline}" has no output: it runs, and answers nothing`))

@@ -56,6 +56,9 @@ test('objects that are made for each request have their hidden class from the fi
   expect([...made].filter(([, times]) => times > OFTEN)).toEqual([])
 })
 
-test.each(['gateway', 'engine', 'engine over topics', 'model gateway'])('a finished request of the %s is garbage at once', (path) => {
-  expect(left[path]).toBeLessThan(MOST_LEFT_BYTES)
-})
+test.each(['gateway', 'engine', 'engine over topics', 'model gateway'])(
+  'a finished request of the %s is garbage at once',
+  (path) => {
+    expect(left[path]).toBeLessThan(MOST_LEFT_BYTES)
+  },
+)
