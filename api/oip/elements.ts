@@ -116,17 +116,39 @@ export function encodeElements(name: string, datatype: Datatype, elements: reado
   return bytes
 }
 
+/** Up to so many bytes V8 keeps an array among its objects, as long as nobody asks for its buffer. */
+const SMALL_BYTES = 64
+const small = new ArrayBuffer(SMALL_BYTES)
+const [smallBytes, smallSingles, smallDoubles] = [
+  new Uint8Array(small),
+  new Float32Array(small),
+  new Float64Array(small),
+]
+
 /** What is sent most; undefined: something else, or an element that is not of this datatype. */
 function encodeFloats(datatype: FixedSizeDatatype, elements: readonly unknown[]): Uint8Array | undefined {
   if (datatype !== 'FP32' && datatype !== 'FP64') return undefined
-  const floats = datatype === 'FP32' ? new Float32Array(elements.length) : new Float64Array(elements.length)
+  const { length } = elements
+  const size = length * elementBytes(datatype)
+  if (size > SMALL_BYTES) {
+    const floats = datatype === 'FP32' ? new Float32Array(length) : new Float64Array(length)
+    return fillFloats(floats, elements) ? new Uint8Array(floats.buffer) : undefined
+  }
+  if (!fillFloats(datatype === 'FP32' ? smallSingles : smallDoubles, elements)) return undefined
+  const bytes = new Uint8Array(size)
+  for (let at = 0; at < size; at += 1) bytes[at] = smallBytes[at] ?? 0
+  return bytes
+}
+
+/** @returns false for an element that is no number, or does not stay finite */
+function fillFloats(floats: Float32Array | Float64Array, elements: readonly unknown[]): boolean {
   for (let index = 0; index < elements.length; index += 1) {
     const value = elements[index]
-    if (typeof value !== 'number') return undefined
+    if (typeof value !== 'number') return false
     floats[index] = value
-    if (!Number.isFinite(floats[index]) && Number.isFinite(value)) return undefined
+    if (!Number.isFinite(floats[index]) && Number.isFinite(value)) return false
   }
-  return new Uint8Array(floats.buffer)
+  return true
 }
 
 /** The elements of a tensor, in row-major order. */

@@ -43,8 +43,9 @@ export class ResponseReader {
   #status = 0
   #headers = NO_FIELDS
   #trailers = NO_FIELDS
-  /** Those that are whole. */
-  readonly #parts: Buffer[] = []
+  /** Parts that are whole: usually there is one. */
+  #first: Buffer | undefined
+  #others: Buffer[] | undefined
   #size = 0
   /** The one that comes. */
   #part = NOTHING
@@ -136,7 +137,8 @@ export class ResponseReader {
     this.#at += copied
     this.#filled += copied
     if (this.#filled < this.#part.byteLength) return 'more'
-    this.#parts.push(this.#part)
+    if (this.#first === undefined) this.#first = this.#part
+    else (this.#others ??= []).push(this.#part)
     if (this.#phase === 'body') return 'done'
     this.#phase = 'chunkEnd'
     return 'on'
@@ -173,20 +175,26 @@ export class ResponseReader {
   }
 
   #response(): Http1Response {
-    const parts = this.#parts
+    const first = this.#first ?? NOTHING
     return {
       status: this.#status,
       headers: this.#headers,
       trailers: this.#trailers,
-      body: parts.length > 1 ? Buffer.concat(parts) : (parts[0] ?? NOTHING),
+      body: this.#others === undefined ? first : Buffer.concat([first, ...this.#others]),
       isKept: this.#at === this.#bytes.byteLength && this.#headers.connection !== 'close',
     }
   }
 }
 
+/** @throws Error for what is no response */
 function statusOf(head: string): number {
-  const status = /^HTTP\/1\.[01] \d{3}/.test(head) ? Number(head.slice(9, 12)) : Number.NaN
-  if (status >= 100) return status
+  const isResponse = head.startsWith('HTTP/1.1 ') || head.startsWith('HTTP/1.0 ')
+  let status = 0
+  for (let at = 9; at < 12; at += 1) {
+    const digit = head.charCodeAt(at) - 0x30
+    status = digit >= 0 && digit <= 9 ? status * 10 + digit : Number.NaN
+  }
+  if (isResponse && status >= 100) return status
   throw new Error('it is no HTTP/1.1 response')
 }
 
