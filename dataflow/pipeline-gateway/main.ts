@@ -1,4 +1,5 @@
 /** The process `millrace pipeline-gateway`. Read pipeline-gateway.ts next: it is the list of what runs. */
+import { setFlagsFromString } from 'node:v8'
 import { parseConfig } from '../../kit/config.ts'
 import { runProcess } from '../../kit/lifecycle.ts'
 import { createLogger } from '../../kit/log.ts'
@@ -13,6 +14,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.stdout.write(result.text)
     return
   }
+  // V8 may take what a request makes for long-lived, put it into the old space, and so keep all that it refers to until a full round.
+  setFlagsFromString('--no-allocation-site-pretenuring')
   const { config } = result
   const log = createLogger('pipeline-gateway', config.logLevel).child({ gateway: config.name })
   await runProcess(
