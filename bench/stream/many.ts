@@ -8,6 +8,7 @@ import { IRIS_V1, modelResource, untilAvailable } from '../../test/support/model
 import { eachOf } from '../../test/support/many-models.ts'
 import { BUSY, startKafka, type TestKafka } from '../../test/support/kafka.ts'
 import { startMesh, type TestMesh } from '../../test/support/mesh.ts'
+import { kafkaFlags } from '../../test/support/stream-scene.ts'
 import { setToolPaths } from '../../test/support/tools.ts'
 import { waitFor } from '../../cli/wait.ts'
 import { ServingError } from '../../kit/errors.ts'
@@ -47,16 +48,13 @@ export const manyStreams: Bench = {
     const tools = await buildNative()
     await setToolPaths()
     const broker = await startKafka({}, { ...BUSY, heapMb: HEAP_MB })
-    const flags = ['--kafka-bootstrap-servers', broker.bootstrapServers]
     const mesh = await startMesh({
       replicas: 1,
       modelServer: [tools.server, '-raw'],
+      ...kafkaFlags(broker.bootstrapServers),
       pipelineGateways: 1,
-      pipelineGatewayFlags: flags,
       engines: 1,
-      engineFlags: flags,
       modelGateways: 1,
-      modelGatewayFlags: flags,
     })
     const client = startStreamClient(broker.bootstrapServers, mesh.folder, DEADLINE_MS)
     try {

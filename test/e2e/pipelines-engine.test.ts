@@ -6,7 +6,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { headerOf } from '../../dataflow/journal/decode.ts'
 import type { IncomingRecord } from '../../dataflow/kafka/client.ts'
 import type { Worker } from '../../api/resources/worker.ts'
-import { JAVASCRIPT_MODELS_FLAGS } from '../../up/servers/javascript-models.ts'
 import { startKafka, type TestKafka } from '../support/kafka.ts'
 import { runCli } from '../support/run-cli.ts'
 import { until } from '../support/models.ts'
@@ -14,6 +13,7 @@ import { applyCases, floats, PIPELINE_CASES, SIMPLE } from '../support/pipeline-
 import { givenKey, openPipelineTopics, outputsOf, type PipelineTopics, topicOf } from '../support/pipeline-topics.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
 import { SETUP_DEADLINE_MS } from '../support/tools.ts'
+import { JAVASCRIPT_FLAGS, kafkaFlags } from '../support/stream-scene.ts'
 
 const RESULT_MS = 20_000
 const RECOVERY_MS = 60_000
@@ -25,15 +25,12 @@ printLogsOfFailedTests(() => mesh)
 
 beforeAll(async () => {
   kafka = await startKafka()
-  const flags = ['--kafka-bootstrap-servers', kafka.bootstrapServers]
   mesh = await startMesh({
     replicas: 1,
+    ...kafkaFlags(kafka.bootstrapServers),
     pipelineGateways: 1,
-    pipelineGatewayFlags: flags,
     engines: 1,
-    engineFlags: flags,
-    modelServerFlags: JAVASCRIPT_MODELS_FLAGS.modelServer,
-    agentFlags: JAVASCRIPT_MODELS_FLAGS.agent,
+    ...JAVASCRIPT_FLAGS,
     restarts: (name) => name.startsWith('pipeline-gateway') || name.startsWith('engine'),
   })
   topics = openPipelineTopics(kafka.bootstrapServers)

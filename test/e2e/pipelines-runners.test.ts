@@ -7,7 +7,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { infer, type Protocol, PROTOCOLS } from '../../cli/client/infer-client.ts'
 import type { PipelineResource } from '../../api/resources/resource.ts'
 import type { PipelineStatus } from '../../api/resources/status.ts'
-import { JAVASCRIPT_MODELS_FLAGS } from '../../up/servers/javascript-models.ts'
 import { headerOf } from '../../dataflow/journal/decode.ts'
 import { ERRORS_HEADER } from '../../dataflow/journal/topics.ts'
 import { startKafka, type TestKafka } from '../support/kafka.ts'
@@ -21,12 +20,14 @@ import {
   PIPELINE_CASES,
   type PipelineCase,
   SIMPLE,
+  ERROR_CASES,
 } from '../support/pipeline-cases.ts'
 import { ADD, ADD_THEN_MULTIPLY, numbersPipeline, startPipelineLoad, untilServedBy } from '../support/pipeline-load.ts'
 import { openPipelineTopics, outputsOf, type PipelineTopics, topicOf } from '../support/pipeline-topics.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
 import { recordedBy } from '../support/recorded.ts'
 import { SETUP_DEADLINE_MS } from '../support/tools.ts'
+import { JAVASCRIPT_FLAGS, kafkaFlags } from '../support/stream-scene.ts'
 
 type Runner = 'direct' | 'topics'
 const RUNNERS: readonly Runner[] = ['direct', 'topics']
@@ -52,18 +53,14 @@ printLogsOfFailedTests(() => mesh)
 
 beforeAll(async () => {
   kafka = await startKafka()
-  const flags = ['--kafka-bootstrap-servers', kafka.bootstrapServers]
   mesh = await startMesh({
     replicas: 1,
+    ...kafkaFlags(kafka.bootstrapServers),
     pipelineGateways: 2,
-    pipelineGatewayFlags: flags,
     engines: 2,
-    engineFlags: flags,
     modelGateways: 1,
-    modelGatewayFlags: flags,
     absent: ['pipeline-gateway-1', 'engine-1'],
-    modelServerFlags: JAVASCRIPT_MODELS_FLAGS.modelServer,
-    agentFlags: JAVASCRIPT_MODELS_FLAGS.agent,
+    ...JAVASCRIPT_FLAGS,
   })
   topics = openPipelineTopics(kafka.bootstrapServers)
 }, SETUP_DEADLINE_MS)
@@ -129,20 +126,10 @@ describe.each(RUNNERS)('executed %s', (runner) => {
     })
   })
 
-  test('18, 49: an error has the class of who failed', async () => {
-    const refused = await post('/v2/pipelines/error/infer', [floats('INPUT', 1e9)])
+  test.each(ERROR_CASES)('$name', async ({ pipeline, inputs, told, error }) => {
+    const refused = await post(`/v2/pipelines/${pipeline}/infer`, inputs)
     expect(refused.status).toBe(400)
-    expect(await refused.json()).toMatchObject({
-      source: 'outlier-error',
-      error: expect.stringMatching(/^outlier-error : /) as string,
-    })
-    const endless = await post('/v2/pipelines/endless/infer', [floats('INPUT', 1)])
-    expect(endless.status).toBe(400)
-    expect(await endless.json()).toMatchObject({
-      source: 'endless',
-      code: 'PIPELINE_LOOP_LIMIT',
-      error: expect.stringMatching(/^endless : ERROR:/) as string,
-    })
+    expect(await refused.json()).toMatchObject({ ...told, error: expect.stringMatching(error) as string })
   })
 
   test('41: a trigger that never comes is an error that names it, at the deadline at the latest', async () => {

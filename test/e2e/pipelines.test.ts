@@ -6,7 +6,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { infer, type Protocol, PROTOCOLS } from '../../cli/client/infer-client.ts'
 import { JAVASCRIPT_MODELS_FLAGS } from '../../up/servers/javascript-models.ts'
 import { until } from '../support/models.ts'
-import { applyCases, floats, type Outputs, PIPELINE_CASES, samplePipelines, SIMPLE } from '../support/pipeline-cases.ts'
+import {
+  applyCases,
+  floats,
+  type Outputs,
+  PIPELINE_CASES,
+  samplePipelines,
+  SIMPLE,
+  ERROR_CASES,
+} from '../support/pipeline-cases.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
 
 let mesh: TestMesh
@@ -57,19 +65,10 @@ describe.each(PROTOCOLS)('by %s', (protocol) => {
   })
 })
 
-test('18, 49 by REST: status and body', async () => {
-  const refused = await post('/v2/pipelines/error/infer', [floats('INPUT', 1e9)])
+test.each(ERROR_CASES)('$name', async ({ pipeline, inputs, told, error }) => {
+  const refused = await post(`/v2/pipelines/${pipeline}/infer`, inputs)
   expect(refused.status).toBe(400)
-  expect(await refused.json()).toMatchObject({
-    source: 'outlier-error',
-    error: expect.stringMatching(/^outlier-error : /) as string,
-  })
-  const endless = await post('/v2/pipelines/endless/infer', [floats('INPUT', 1)])
-  expect(endless.status).toBe(400)
-  expect(await endless.json()).toMatchObject({
-    source: 'endless',
-    error: expect.stringMatching(/^endless : ERROR:/) as string,
-  })
+  expect(await refused.json()).toMatchObject({ ...told, error: expect.stringMatching(error) as string })
 })
 
 test('19: headers of the caller come back, and the version and the routes of the steps with them', async () => {

@@ -13,7 +13,6 @@ import type { IncomingRecord, KafkaClient, KafkaProducer, OutgoingRecord } from 
 import { connectKafka } from '../../dataflow/kafka/connect.ts'
 import { parseConnection } from '../../dataflow/kafka/connection.ts'
 import { packageRoot } from '../../kit/root.ts'
-import { JAVASCRIPT_MODELS_FLAGS } from '../../up/servers/javascript-models.ts'
 import { readAll } from '../support/kafka-records.ts'
 import { startKafka, type TestKafka } from '../support/kafka.ts'
 import { until, untilAvailable, untilDeleted } from '../support/models.ts'
@@ -21,6 +20,7 @@ import { floats } from '../support/pipeline-cases.ts'
 import { givenKey, outputsOf } from '../support/pipeline-topics.ts'
 import { printLogsOfFailedTests, startMesh, type TestMesh } from '../support/processes.ts'
 import { SETUP_DEADLINE_MS } from '../support/tools.ts'
+import { JAVASCRIPT_FLAGS, kafkaFlags } from '../support/stream-scene.ts'
 
 const RESULT_MS = 20_000
 const RECOVERY_MS = 60_000
@@ -57,17 +57,13 @@ beforeAll(async () => {
   broker = await startKafka()
   kafka = connectKafka(parseConnection('test', { 'bootstrap.servers': broker.bootstrapServers }), 'test')
   producer = kafka.producer()
-  const flags = ['--kafka-bootstrap-servers', broker.bootstrapServers]
   mesh = await startMesh({
     replicas: 1,
+    ...kafkaFlags(broker.bootstrapServers),
     pipelineGateways: 1,
-    pipelineGatewayFlags: flags,
     engines: 1,
-    engineFlags: flags,
     modelGateways: 1,
-    modelGatewayFlags: flags,
-    modelServerFlags: JAVASCRIPT_MODELS_FLAGS.modelServer,
-    agentFlags: JAVASCRIPT_MODELS_FLAGS.agent,
+    ...JAVASCRIPT_FLAGS,
     restarts: (name) => name.startsWith('engine'),
   })
   for (const name of ['add10', 'mul10']) await mesh.admin.apply(model(name))

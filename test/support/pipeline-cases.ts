@@ -250,3 +250,21 @@ export const PIPELINE_CASES: readonly PipelineCase[] = [
     gives: [['OUTPUT', [1e9 + 10].map(Math.fround)]],
   },
 ]
+
+/** What callers by REST are told with status 400: the class is of who failed. */
+export const ERROR_CASES = [
+  {
+    name: '18: a step that refuses is named',
+    pipeline: 'error',
+    inputs: [floats('INPUT', 1e9)],
+    told: { source: 'outlier-error' },
+    error: /^outlier-error : /,
+  },
+  {
+    name: '49: a loop that does not end is an error of its pipeline',
+    pipeline: 'endless',
+    inputs: [floats('INPUT', 1)],
+    told: { source: 'endless', code: 'PIPELINE_LOOP_LIMIT' },
+    error: /^endless : ERROR:/,
+  },
+] as const

@@ -56,19 +56,23 @@ export const ADD10_TARGET: FedTarget = {
   makes: (input) => input + 10,
 }
 
+/** Of the processes of a mesh that speak to Kafka. */
+export function kafkaFlags(bootstrapServers: string) {
+  const flags = ['--kafka-bootstrap-servers', bootstrapServers]
+  return { pipelineGatewayFlags: flags, engineFlags: flags, modelGatewayFlags: flags }
+}
+
+/** Of a mesh with models in JavaScript. */
+export const JAVASCRIPT_FLAGS = {
+  modelServerFlags: JAVASCRIPT_MODELS_FLAGS.modelServer,
+  agentFlags: JAVASCRIPT_MODELS_FLAGS.agent,
+}
+
 export async function startStreamScene({ pipelines, ...options }: StreamSceneOptions): Promise<StreamScene> {
   const broker = await startKafka()
   try {
-    const flags = ['--kafka-bootstrap-servers', broker.bootstrapServers]
-    const mesh = await startMesh({
-      replicas: 1,
-      pipelineGatewayFlags: flags,
-      engineFlags: flags,
-      modelGatewayFlags: flags,
-      modelServerFlags: JAVASCRIPT_MODELS_FLAGS.modelServer,
-      agentFlags: JAVASCRIPT_MODELS_FLAGS.agent,
-      ...options,
-    })
+    const flags = kafkaFlags(broker.bootstrapServers)
+    const mesh = await startMesh({ replicas: 1, ...flags, ...JAVASCRIPT_FLAGS, ...options })
     const stop = async (): Promise<void> => {
       await mesh.stop()
       await broker.stop()
