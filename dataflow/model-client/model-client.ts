@@ -75,9 +75,9 @@ export function createModelClient({ ingress, tls, connections: count, limits }: 
 
   const ask = (path: string, model: string, message: Uint8Array, timeoutMs: number): Promise<UnaryEnd> =>
     new Promise((resolve) => {
+      const start = headStart(path, authority)
       const parts = [message]
-      const asked = { start: headStart(path, authority), model, headers: [], parts, timeoutMs }
-      callUnary(channel, { ...asked, maxAnswerBytes: MAX_MESSAGE_BYTES }, resolve)
+      callUnary(channel, { start, model, headers: [], parts, timeoutMs, maxAnswerBytes: MAX_MESSAGE_BYTES }, resolve)
     })
 
   return {
