@@ -1,14 +1,17 @@
 /** The gateway's HTTP/1.1 server on real sockets: what clients do to it, and the same requests as node's own server reads them. */
 import { createServer } from 'node:http'
-import { connect, type AddressInfo } from 'node:net'
+import { connect, createServer as createNetServer, type AddressInfo } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
 import { watchCertificates } from '../../kit/certificates.ts'
+import { Connection, type Shared } from '../../kit/http1/connection.ts'
+import { BodyRoom } from '../../kit/http1/exchange.ts'
 import { silentLogger } from '../../kit/log.ts'
 import { makeCertificates } from '../support/certificates.ts'
-import { rawClient, startHttp1Rig, statusesOf, textAnswer } from '../support/http1-rig.ts'
+import { echo, rawClient, startHttp1Rig, statusesOf, textAnswer } from '../support/http1-rig.ts'
+import { createWaiters } from '../support/waiters.ts'
 
 type Rig = Awaited<ReturnType<typeof startHttp1Rig>>
 const rigs: Rig[] = []
@@ -268,6 +271,43 @@ test('over TLS, with client certificates where they are asked for', async () => 
   plain.send(get('/a'))
   expect(statusesOf(await plain.closed)).toEqual([])
   certificates.remove()
+})
+
+test.each([
+  ['nothing', '', 75, []],
+  ['a part of a head', 'GET / HTTP/1.1\r\n', 60, [408]],
+  ['a part of a body', 'POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\nx', 300, [408]],
+  ['a request that was answered', get('/'), 75, [200]],
+])('who sends %s and no more is left after its time', async (_, sent, seconds, statuses) => {
+  const shared: Shared = {
+    room: new BodyRoom({ maxRequestBytes: 1_000, maxBufferedBytes: 1_000 }),
+    isAccepting: () => true,
+    handle: echo,
+    now: 0,
+  }
+  const connections: Connection[] = []
+  const server = createNetServer((socket) => {
+    connections.push(new Connection(shared, socket, () => undefined))
+    socket.on('data', (chunk: Buffer) => {
+      came += chunk.byteLength
+      waiters.look()
+    })
+    waiters.look()
+  })
+  let came = 0
+  const waiters = createWaiters()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const client = rawClient((server.address() as AddressInfo).port)
+  client.send(sent)
+  await waiters.until('what was sent', () => connections.length === 1 && came === sent.length)
+  if (statuses[0] === 200) await client.until((text) => statusesOf(text).length === 1)
+  shared.now = seconds
+  connections[0]?.checkDeadline()
+  expect(client.socket.destroyed).toBe(false)
+  shared.now = seconds + 1
+  connections[0]?.checkDeadline()
+  expect(statusesOf(await client.closed)).toEqual(statuses)
+  await new Promise((resolve) => server.close(resolve))
 })
 
 test('garbage of all kinds is survived', async () => {
