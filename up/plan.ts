@@ -73,8 +73,6 @@ export interface MeshPlan {
 const READY_TIMEOUT_MS = 30_000
 /** After a kill -9 it reads everything again. */
 const KAFKA_READY_TIMEOUT_MS = 120_000
-/** Of a pipeline gateway, whose garbage is all young: less of it is copied. */
-const YOUNG_HEAP = '--max-semi-space-size=64'
 /** Of a pipeline gateway: Envoys are told, then requests end; both within its stop time. */
 const GATEWAY_DRAIN_MS = 200
 /** Traffic ends first; the store goes last. The times add up to less than the 5 s that stopping may take. */
@@ -259,7 +257,7 @@ function planPipelineGateway(options: CoreOptions, ports: PipelineGatewayPorts, 
   return {
     ...STOP.edge,
     ...ours(options, name, toHealth(options.security, host, ports.http, '/readyz')),
-    environment: { ...kafkaEnvironment(options), NODE_OPTIONS: YOUNG_HEAP },
+    environment: kafkaEnvironment(options),
     args: [
       ...options.millrace.slice(1),
       'pipeline-gateway',
@@ -301,7 +299,7 @@ function planWorker(
   return {
     ...STOP.edge,
     ...ours(options, name, toHealth(options.security, host, ports.http, '/readyz')),
-    environment: { ...kafkaEnvironment(options), NODE_OPTIONS: YOUNG_HEAP },
+    environment: kafkaEnvironment(options),
     args: [
       ...options.millrace.slice(1),
       kind,

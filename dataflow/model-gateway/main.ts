@@ -3,6 +3,7 @@ import { parseConfig } from '../../kit/config.ts'
 import { runProcess } from '../../kit/lifecycle.ts'
 import { createLogger } from '../../kit/log.ts'
 import { modelGatewayProcess } from './config.ts'
+import { keepRequestsYoung } from '../process/young-requests.ts'
 import { startModelGateway } from './model-gateway.ts'
 
 const STOP_MARGIN_MS = 3_000
@@ -13,6 +14,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.stdout.write(result.text)
     return
   }
+  keepRequestsYoung()
   const { config } = result
   const log = createLogger('model-gateway', config.logLevel).child({ gateway: config.name })
   await runProcess(

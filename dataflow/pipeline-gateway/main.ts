@@ -1,9 +1,9 @@
 /** The process `millrace pipeline-gateway`. Read pipeline-gateway.ts next: it is the list of what runs. */
-import { setFlagsFromString } from 'node:v8'
 import { parseConfig } from '../../kit/config.ts'
 import { runProcess } from '../../kit/lifecycle.ts'
 import { createLogger } from '../../kit/log.ts'
 import { pipelineGatewayProcess } from './config.ts'
+import { keepRequestsYoung } from '../process/young-requests.ts'
 import { startPipelineGateway } from './pipeline-gateway.ts'
 
 const STOP_MARGIN_MS = 3_000
@@ -14,8 +14,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.stdout.write(result.text)
     return
   }
-  // V8 may take what a request makes for long-lived, put it into the old space, and so keep all that it refers to until a full round.
-  setFlagsFromString('--no-allocation-site-pretenuring')
+  keepRequestsYoung()
   const { config } = result
   const log = createLogger('pipeline-gateway', config.logLevel).child({ gateway: config.name })
   await runProcess(

@@ -103,6 +103,9 @@ func readHead(reader *bufio.Reader) (int, error) {
 	}
 }
 
+// The connection's window is given back in steps of this many bytes, far below the window and far above a request.
+const windowStep = 1 << 24
+
 func serveGrpc(connection net.Conn) error {
 	reader := bufio.NewReaderSize(connection, 64<<10)
 	preface := make([]byte, len(http2.ClientPreface))
@@ -121,6 +124,7 @@ func serveGrpc(connection net.Conn) error {
 	}
 	blocks := encodeBlocks()
 	methods := map[uint32]string{}
+	taken := uint32(0)
 	infer := wire.GrpcAnswer(*raw)
 	for {
 		// Answers are flushed when nothing more can be read without waiting.
@@ -149,9 +153,9 @@ func serveGrpc(connection net.Conn) error {
 				ended = frame.StreamID
 			}
 		case *http2.DataFrame:
-			// Give the connection's window back in large steps.
-			if size := len(frame.Data()); size > 0 {
-				err = framer.WriteWindowUpdate(0, uint32(size))
+			if taken += uint32(len(frame.Data())); taken >= windowStep {
+				err = framer.WriteWindowUpdate(0, taken)
+				taken = 0
 			}
 			if frame.StreamEnded() {
 				ended = frame.StreamID
