@@ -6,8 +6,18 @@
  * event then costs what the edges cost that its data flows over.
  */
 import type { Plan } from '../plan/plan.ts'
-import { type Draft, dropCall, findCall, hasSeen, markSeen, newDraft, nodePlan, nodeState } from './draft.ts'
-import { noteLoss, toDraft } from './draft.ts'
+import {
+  type Draft,
+  dropCall,
+  findCall,
+  hasSeen,
+  markSeen,
+  newDraft,
+  nodePlan,
+  nodeState,
+  noteLoss,
+  toDraft,
+} from './draft.ts'
 import { cancelRequest, endAtDeadline, endRequest, fail, settle } from './end.ts'
 import { flow, flowReady, flowVoid, noteTooFar, recordEdge } from './flow.ts'
 import { endWindow, expire } from './group.ts'

@@ -2,9 +2,9 @@
 import type { ServingError } from '../../kit/errors.ts'
 import type { OutgoingRecord } from '../kafka/client.ts'
 import { toOutgoing } from './encode.ts'
+import { markedAsReplayed } from './journal-headers.ts'
 import type { JournalRecord, RecordWaiter } from './journal.ts'
 import type { Lane, Pending } from './lane.ts'
-import { REPLAYED_HEADER } from './topics.ts'
 
 export class Entry implements Pending {
   readonly record: JournalRecord
@@ -45,7 +45,7 @@ export class Entry implements Pending {
 
   encode(attempted: boolean): OutgoingRecord {
     const record = toOutgoing(this.topic, this.record, this.enqueuedAtMs)
-    return attempted ? marked(record) : record
+    return attempted ? { ...record, headers: markedAsReplayed(record.headers) } : record
   }
 
   /** Beside its own waiter, until it is settled. */
@@ -79,9 +79,3 @@ export class Entry implements Pending {
     })
   }
 }
-
-/** What a broker may have already, or what comes later than it should. */
-const marked = (record: OutgoingRecord): OutgoingRecord => ({
-  ...record,
-  headers: [...record.headers, [REPLAYED_HEADER, '1']],
-})

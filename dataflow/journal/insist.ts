@@ -2,8 +2,8 @@
 import { type Backoff, backoffMs, pause } from '../../kit/backoff.ts'
 import { toServingError } from '../../kit/errors.ts'
 import { LateSignal } from '../../kit/late-signal.ts'
+import { markedAsReplayed } from './journal-headers.ts'
 import type { Journal, JournalRecord } from './journal.ts'
-import { REPLAYED_HEADER } from './topics.ts'
 
 const BACKOFF: Backoff = { minMs: 100, maxMs: 5_000 }
 
@@ -24,15 +24,9 @@ export async function recordAtLast(
     } catch (error) {
       const failure = toServingError(error)
       if (failure.code !== 'KAFKA_UNAVAILABLE' && failure.code !== 'JOURNAL_OVERLOADED') throw failure
-      if (failure.code === 'KAFKA_UNAVAILABLE') sent = marked(record)
+      if (failure.code === 'KAFKA_UNAVAILABLE') sent = { ...record, headers: markedAsReplayed(record.headers) }
       await pause(backoffMs(attempt, BACKOFF), signal instanceof LateSignal ? signal.signal : signal)
     }
   }
   return false
 }
-
-/** Of a record that a broker may have already. */
-const marked = (record: JournalRecord): JournalRecord =>
-  record.headers.some(([name]) => name === REPLAYED_HEADER)
-    ? record
-    : { ...record, headers: [...record.headers, [REPLAYED_HEADER, '1']] }

@@ -9,6 +9,7 @@ import {
   ERROR_STATUS_HEADER,
   ERRORS_HEADER,
   PIPELINE_HEADER,
+  REPLAYED_HEADER,
   REQUEST_ID_HEADER,
   ROUTE_HEADER,
   VERSION_HEADER,
@@ -51,6 +52,10 @@ export function withRoutes(headers: JournalHeaders, routes: Iterable<string>): J
 
 const isRouted = (headers: JournalHeaders, route: string): boolean =>
   headers.some((header) => header[1] === route && header[0].toLowerCase() === ROUTE_HEADER)
+
+/** Of what a broker may have already, or what comes later than it should. */
+export const markedAsReplayed = (headers: JournalHeaders): JournalHeaders =>
+  headers.some(([name]) => name === REPLAYED_HEADER) ? headers : [...headers, [REPLAYED_HEADER, '1']]
 
 export const routesOf = (headers: JournalHeaders): readonly string[] =>
   headers.filter(([name]) => name.toLowerCase() === ROUTE_HEADER).map(([, value]) => value)

@@ -2,9 +2,9 @@
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
 import { toRestResponse } from '../../api/oip/rest-response.ts'
 import { decodeRequest, headerOf, isJson } from '../journal/decode.ts'
-import { errorHeaders, failureText, withRoutes } from '../journal/journal-headers.ts'
+import { errorHeaders, failureText, markedAsReplayed, withRoutes } from '../journal/journal-headers.ts'
 import type { JournalHeaders, JournalMessage, JournalRecord } from '../journal/journal.ts'
-import { ERRORS, INPUT_HEADER, REPLAYED_HEADER, RUNNER_HEADER, RUNNERS } from '../journal/topics.ts'
+import { ERRORS, INPUT_HEADER, RUNNER_HEADER, RUNNERS } from '../journal/topics.ts'
 import type { IncomingRecord, RecordHeaders } from '../kafka/client.ts'
 import type { CallHeaders } from '../model-client/model-client.ts'
 import type { ModelFailure } from '../model-client/model-failure.ts'
@@ -69,7 +69,7 @@ export function errorRecord(record: IncomingRecord, model: string, failure: Reco
 /** What somebody who is gone may have answered as well. */
 export const doubted = (record: IncomingRecord): IncomingRecord => ({
   ...record,
-  headers: [...record.headers, [REPLAYED_HEADER, '1']],
+  headers: markedAsReplayed(record.headers),
 })
 
 /** What `INPUT_HEADER` of its answer says. */

@@ -77,7 +77,10 @@ export function createGateway(deps: GatewayDeps): Gateway {
       const startedMs = nowMs()
       const requestId = requestIdOf(call.fields.requestId, randomUUID)
       let version = 0
+      let isOver = false
       const end = (how: PipelineEnd): void => {
+        if (isOver) return // it ended, then something failed
+        isOver = true
         deps.count(call.method, version === 0 ? undefined : call.pipeline, how, nowMs() - startedMs)
         onEnd({ end: how, requestId, version: how.version ?? version })
       }
@@ -112,7 +115,11 @@ export function createGateway(deps: GatewayDeps): Gateway {
           timeoutMs: Math.max(timeoutMs - (nowMs() - startedMs), 0),
           caller: call.caller,
         }
-        runner.run(asked, end)
+        try {
+          runner.run(asked, end)
+        } catch (error) {
+          fail(error) // a bug ends one request, with an answer
+        }
       })
     },
     ready: async (pipeline) => {

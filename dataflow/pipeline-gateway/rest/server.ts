@@ -37,12 +37,12 @@ export function createRestServer(deps: RestDeps): Http1Server {
   return createHttp1Server({ handle, limits, isAccepting, tls })
 }
 
-function infer({ gateway }: RestDeps, exchange: Exchange, named: string): void {
+function infer(deps: RestDeps, exchange: Exchange, named: string): void {
   const fields = toRequestFields(exchange.head.fields)
   const { passed } = fields
   const pipeline = pipelineOf(fields, named)
   let request: InferenceRequest | undefined
-  gateway.infer(
+  deps.gateway.infer(
     { pipeline, method: 'rest', fields, passed, caller: exchange, protocolTimeoutMs: Infinity },
     (onRead) => {
       exchange.readBody((body) => {
@@ -52,7 +52,11 @@ function infer({ gateway }: RestDeps, exchange: Exchange, named: string): void {
       })
     },
     (answer) => {
-      exchange.answer(inferAnswer(answer, request, passed))
+      try {
+        exchange.answer(inferAnswer(answer, request, passed))
+      } catch (error) {
+        exchange.answer(refusalOf(deps, error))
+      }
     },
   )
 }
