@@ -11,7 +11,8 @@ export interface JournalGauges {
 }
 
 export interface JournalMetrics {
-  acknowledged(seconds: number): void
+  /** So many together, the oldest of which took so long. */
+  acknowledged(count: number, seconds: number): void
   refused(): void
   spilled(): void
   replayed(count: number): void
@@ -34,7 +35,7 @@ export function createJournalMetrics(registry: Registry, gauges: JournalGauges):
   )
   const seconds = new Histogram({
     name: 'millrace_journal_ack_seconds',
-    help: 'From recording to the acknowledgement.',
+    help: 'From recording to the acknowledgement, of the oldest of the records that were sent together.',
     buckets: ACK_BUCKETS_SECONDS,
     registers,
   })
@@ -44,8 +45,8 @@ export function createJournalMetrics(registry: Registry, gauges: JournalGauges):
   gauge.one('millrace_journal_spill_bytes', 'What the spill file holds that has to be sent.', gauges.spillBytes)
   gauge.one('millrace_journal_available', '1: Kafka takes records.', () => Number(gauges.available()))
   return {
-    acknowledged(took) {
-      acknowledged.inc()
+    acknowledged(count, took) {
+      acknowledged.inc(count)
       seconds.observe(took)
     },
     refused: () => {

@@ -230,15 +230,18 @@ class KafkaJournal implements Journal {
   #onSent(sent: readonly Entry[], results: readonly SendResult[]): Promise<void> | undefined {
     for (const { kind } of results) if (kind === 'unknownTopic') return this.#createTopics(sent, results)
     const again: Entry[] = []
-    const nowMs = this.#deps.now()
+    let acknowledged = 0
+    let oldestMs = Infinity
     for (let index = 0; index < sent.length; index++) {
       const [entry, result] = [sent[index], results[index]]
       if (entry === undefined || result === undefined) continue
       if (result.kind === 'acknowledged') {
-        this.#metrics.acknowledged((nowMs - entry.enqueuedAtMs) / 1_000)
+        acknowledged += 1
+        oldestMs = Math.min(oldestMs, entry.enqueuedAtMs)
         this.#settle(entry)
       } else if (this.#isSentAgain(entry, result, sent.length)) again.push(entry)
     }
+    if (acknowledged > 0) this.#metrics.acknowledged(acknowledged, (this.#deps.now() - oldestMs) / 1_000)
     again[0]?.lane.addFirst(again)
     return undefined
   }

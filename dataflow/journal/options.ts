@@ -32,10 +32,11 @@ export const journalOptions = {
   ),
   journalMaxWaitingBytes: bytes(256 * MIB, 1024, 'Bound of the records that wait for Kafka in memory.'),
   journalLingerMs: Type.Integer({
-    default: 5,
+    default: 20,
     minimum: 0,
     maximum: 1_000,
-    description: 'How long a record that no answer waits for may wait for company.',
+    description:
+      'How long a record that no answer waits for may wait for company: longer ones take fewer requests to Kafka, and are read later.',
   }),
   journalBatchBytes: bytes(MIB, 1024, 'Records that are sent together, about; a larger one goes alone.'),
   journalTimeoutMs: Type.Integer({
