@@ -32,7 +32,12 @@ const upSchema = Type.Object({
     maximum: 50_000,
     description: 'Added to every port (ingress 9000, scheduler 9004, ...).',
   }),
-  envoyConcurrency: Type.Integer({ default: 2, minimum: 1, maximum: 256, description: 'Worker threads of Envoy.' }),
+  envoyConcurrency: Type.Integer({
+    default: 0,
+    minimum: 0,
+    maximum: 256,
+    description: 'Worker threads of Envoy; 0: half of the processors, as everything else runs here, too.',
+  }),
   stateDir: Type.String({
     default: join(packageRoot, '.millrace'),
     minLength: 1,

@@ -1,9 +1,11 @@
 /** The steps of `millrace up`, in order; each says on standard error what it does and how long it took. */
 import { statSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Static } from 'typebox'
 import { type AdminClient, createAdminClient } from '../cli/client/admin-client.ts'
 import { isKafkaGiven, loadKafkaConnection } from '../dataflow/kafka/connection.ts'
+import { sharedConcurrency } from '../envoy/arguments.ts'
 import { ServingError } from '../kit/errors.ts'
 import { loadCallerSecurity, loadCallerTls } from '../kit/grpc-security.ts'
 import { silentLogger } from '../kit/log.ts'
@@ -148,7 +150,7 @@ async function planAndSupervise(
   const plan = planCore({
     millrace: MILLRACE,
     envoyBinary: await findEnvoy(tools),
-    envoyConcurrency: config.envoyConcurrency,
+    envoyConcurrency: config.envoyConcurrency || sharedConcurrency(availableParallelism()),
     redis: await findRedis(config.redisUrl, tools),
     ...(kafka === undefined ? {} : { kafka }),
     folder: folder.path,

@@ -57,6 +57,7 @@ export async function openArena(
     ...workers,
     replicas: 1,
     pipelineGateways: 1,
+    envoyConcurrency: 1,
     modelServer: [tools.server, '-raw'], // as model servers answer a gateway, which sends raw contents
     pipelineGatewayFlags: kafkaFlags,
     engineFlags: kafkaFlags,

@@ -33,6 +33,7 @@ export const manyPipelines: Bench = {
     const mesh = await startMesh({
       replicas: 1,
       pipelineGateways: 2,
+      envoyConcurrency: 1,
       modelServerFlags: JAVASCRIPT_MODELS_FLAGS.modelServer,
       agentFlags: JAVASCRIPT_MODELS_FLAGS.agent,
     })

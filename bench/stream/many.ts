@@ -50,6 +50,7 @@ export const manyStreams: Bench = {
     const broker = await startKafka({}, { ...BUSY, heapMb: HEAP_MB })
     const mesh = await startMesh({
       replicas: 1,
+      envoyConcurrency: 1,
       modelServer: [tools.server, '-raw'],
       ...kafkaFlags(broker.bootstrapServers),
       pipelineGateways: 1,

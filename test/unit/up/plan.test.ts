@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { sharedConcurrency } from '../../../envoy/arguments.ts'
 import { type MeshOptions, planMesh } from '../../../up/plan.ts'
 import { portUses, replicaPorts, replicaPortUses, standardPorts } from '../../../up/ports.ts'
 import { MAX_REPLICAS, SERVER_KINDS } from '../../../up/servers/kinds.ts'
@@ -119,4 +120,14 @@ test('ports of the kinds of servers never meet, nor those of everything else, wi
     agentHttp: 9212,
     modelServerMetrics: 9213,
   })
+})
+
+test.each([
+  [1, 1],
+  [2, 1],
+  [3, 1],
+  [8, 4],
+  [1_024, 256],
+])('on %d processors Envoy has %d workers of its own choice', (processors, workers) => {
+  expect(sharedConcurrency(processors)).toBe(workers)
 })
