@@ -56,10 +56,16 @@ function putVarint(value: number): void {
   scratch[at++] = left
 }
 
-/** A field whose length takes one byte: at most 127 bytes of UTF-8. */
+/** A field whose length takes one byte: at most 127 bytes of UTF-8. Nearly all are ASCII, for which a native call takes longer. */
 function putText(tag: number, text: string): void {
   const start = at + 2
-  const length = scratch.write(text, start, 'utf8')
+  let length = 0
+  for (; length < text.length; length++) {
+    const code = text.charCodeAt(length)
+    if (code > 0x7f) break
+    scratch[start + length] = code
+  }
+  if (length < text.length) length = scratch.write(text, start, 'utf8')
   scratch[at] = tag
   scratch[at + 1] = length
   at = start + length
@@ -79,9 +85,9 @@ function encodeUsual(
   raw: number,
 ): readonly Uint8Array[] | undefined {
   if (tensors.length === 0 || tensors.length > 20) return undefined
-  if (Buffer.byteLength(model) > 127 || !isShort(version) || !isShort(id)) return undefined
-  if (!tensors.every((tensor) => isShort(tensor.name) && tensor.shape.length <= 8 && isEmpty(tensor.parameters)))
-    return undefined
+  if (!(isShort(model) || Buffer.byteLength(model) <= 127) || !isShort(version) || !isShort(id)) return undefined
+  for (const { name, shape, parameters } of tensors)
+    if (!isShort(name) || shape.length > 8 || !isEmpty(parameters)) return undefined
   at = 0
   if (model !== '') putText(NAME, model)
   if (version !== '') putText(VERSION, version)
@@ -101,7 +107,8 @@ function encodeUsual(
     scratch[head + 1] = (length & 0x7f) | 0x80
     scratch[head + 2] = length >> 7
   }
-  const total = tensors.reduce((sum, { bytes }) => sum + bytes.byteLength + 11, at)
+  let total = at
+  for (const { bytes } of tensors) total += bytes.byteLength + 11
   return total <= COPIED_BYTES ? [copied(tensors, raw, total)] : referred(tensors, raw)
 }
 
@@ -147,6 +154,33 @@ function takeVarint(bytes: Buffer, cursor: { at: number }): number {
   return Number.NaN
 }
 
+/** Models name their tensors alike: the text that was read last is usually read again, and then nothing is made for it. */
+class LastText {
+  #last = ''
+
+  read(bytes: Buffer, from: number, to: number): string {
+    if (this.#isLast(bytes, from, to)) return this.#last
+    const text = bytes.toString('utf8', from, to)
+    if (to - from <= MAX_LAST_BYTES) this.#last = text
+    return text
+  }
+
+  /** Of ASCII alone, in which a byte is a character. */
+  #isLast(bytes: Buffer, from: number, to: number): boolean {
+    if (to - from !== this.#last.length) return false
+    for (let index = from; index < to; index++) {
+      const byte = bytes[index] ?? 0
+      if (byte > 0x7f || byte !== this.#last.charCodeAt(index - from)) return false
+    }
+    return true
+  }
+}
+
+const MAX_LAST_BYTES = 128
+
+const lastName = new LastText()
+const lastDatatype = new LastText()
+
 interface Head {
   readonly name: string
   readonly datatype: string
@@ -191,8 +225,8 @@ function decodeHead(bytes: Buffer, cursor: { at: number }, end: number): Head | 
     const tag = takeVarint(bytes, cursor)
     const fieldEnd = takeVarint(bytes, cursor) + cursor.at
     if (!(fieldEnd <= end)) return undefined
-    if (tag === NAME) name = bytes.toString('utf8', cursor.at, fieldEnd)
-    else if (tag === DATATYPE) datatype = bytes.toString('utf8', cursor.at, fieldEnd)
+    if (tag === NAME) name = lastName.read(bytes, cursor.at, fieldEnd)
+    else if (tag === DATATYPE) datatype = lastDatatype.read(bytes, cursor.at, fieldEnd)
     else if (tag === SHAPE) {
       while (cursor.at < fieldEnd) shape.push(takeVarint(bytes, cursor))
       if (cursor.at !== fieldEnd || shape.some(Number.isNaN)) return undefined

@@ -85,6 +85,18 @@ test('an answer of any writer is read as what it was', () => {
   )
 })
 
+test('names that look like the one before are read for themselves', () => {
+  const names = ['A', 'é', 'B', 'Ã©', 'A', 'AB', 'x'.repeat(200), 'A', 'x'.repeat(200), 'é']
+  for (const name of names) {
+    const output: Tensor = { name, datatype: 'BOOL', shape: [1], parameters: {}, bytes: new Uint8Array([1]) }
+    const response = { modelName: 'm', modelVersion: '', id: '', parameters: {}, outputs: [output] }
+    const read = decodeInferResponse(Buffer.concat(encodeInferResponse(response)))
+    expect(read.outputs[0]?.name).toBe(name)
+  }
+  const latin1 = Buffer.from([0x2a, 7, 0x0a, 1, 0xe9, 0x12, 2, 0x58, 0x58]) // a tensor "é" of no known datatype
+  expect(() => decodeInferResponse(latin1)).toThrow()
+})
+
 test('bytes that are no answer are an error, never something else', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
