@@ -35,9 +35,6 @@ export type OnSent<P> = (sent: readonly P[], results: readonly SendResult[]) => 
 
 const NO_RESULT: SendResult = { kind: 'unavailable', reason: 'the producer gave no result' }
 
-/** Smaller batches gain too little. */
-const COMPRESS_FROM_BYTES = 4_096
-
 export class Lane<P extends Pending> {
   readonly #producer: KafkaProducer
   readonly #options: LaneOptions
@@ -154,8 +151,8 @@ export class Lane<P extends Pending> {
       if ('kind' in record) refused = (refused ?? new Map<P, SendResult>()).set(pending, record)
       else records.push(record)
     }
-    const compression = this.#worth(batch) ? this.#options.compression : 'none'
-    void this.#producer.send(records, { compression, timeoutMs: this.#options.deliveryTimeoutMs }).then((results) => {
+    const { compression, deliveryTimeoutMs: timeoutMs } = this.#options
+    void this.#producer.send(records, { compression, timeoutMs }).then((results) => {
       const isOfAll = results.length === batch.length
       const told = this.#onSent(batch, isOfAll ? results : withRefused(batch, results, refused ?? new Map()))
       if (told === undefined) this.#onTold()
@@ -167,12 +164,6 @@ export class Lane<P extends Pending> {
     this.#sending = []
     for (const resolve of this.#idle.splice(0)) resolve()
     this.#schedule()
-  }
-
-  #worth(batch: readonly P[]): boolean {
-    let bytes = 0
-    for (const pending of batch) bytes += pending.bytes
-    return bytes >= COMPRESS_FROM_BYTES
   }
 
   #take(): readonly P[] {

@@ -15,6 +15,7 @@ export interface BatchOptions {
   readonly identity: ProducerIdentity
   /** Of the first record, among those of this producer in this partition. */
   readonly sequence: number
+  /** Of a batch that is large enough to gain by it. */
   readonly compression: Compression
   /** Of records without a time of their own. */
   readonly nowMs: number
@@ -31,6 +32,8 @@ const CHECKSUM_AT = 17
 /** The checksum is of all from here. */
 const ATTRIBUTES_AT = 21
 
+/** Smaller batches gain too little, and the broker has to read them, too. */
+const COMPRESS_FROM_BYTES = 4_096
 const SCRATCH_BYTES = 64 * 1024
 /** More than the fields of a record take, beside its texts and its value; and more than those of a header. */
 const FIELDS_BYTES = 40
@@ -44,7 +47,7 @@ let at = 0
 
 /** Of one partition; at least one record. */
 export function encodeBatch(records: readonly OutgoingRecord[], options: BatchOptions): Buffer {
-  const { identity, sequence, compression, nowMs } = options
+  const { identity, sequence, nowMs } = options
   const firstMs = records[0]?.timestampMs ?? nowMs
   let lastMs = firstMs
   at = HEAD_BYTES
@@ -55,6 +58,7 @@ export function encodeBatch(records: readonly OutgoingRecord[], options: BatchOp
     if (timeMs > lastMs) lastMs = timeMs
     putRecord(record, index, timeMs - firstMs)
   }
+  const compression = at - HEAD_BYTES < COMPRESS_FROM_BYTES ? 'none' : options.compression
   const { bitmask, compressSync } = compressionsAlgorithms[compression]
   const plain = scratch.subarray(0, at)
   const isLarge = scratch.byteLength > SCRATCH_BYTES

@@ -207,7 +207,7 @@ describe('a lane', () => {
     expect(settled).toEqual(['acknowledged'])
   })
 
-  it('keeps to the size of a batch, and compresses only what is worth it', async () => {
+  it('keeps to the size of a batch', async () => {
     const { batches, add, turn } = scene(10_000)
     add('a', true, 6_000)
     add('b', true, 6_000)
@@ -216,11 +216,6 @@ describe('a lane', () => {
     batches[0]?.answer()
     await turn()
     expect(batches.map(({ keys }) => keys)).toEqual([['a'], ['b', 'c']])
-    expect(batches[0]?.options.compression).toBe('lz4')
-    const small = scene()
-    small.add('d', true)
-    await small.turn()
-    expect(small.batches[0]?.options.compression).toBe('none')
   })
 
   it('sends alone what was refused in company', async () => {

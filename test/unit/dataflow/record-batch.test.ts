@@ -20,6 +20,8 @@ const record: fc.Arbitrary<OutgoingRecord> = fc.record(
 )
 const batchOf = (records: readonly OutgoingRecord[], compression: (typeof COMPRESSIONS)[number] = 'none'): Buffer =>
   encodeBatch(records, { identity: { id: 77n, epoch: 3 }, sequence: 12, compression, nowMs: NOW_MS })
+/** Of a batch's attributes, as the protocol numbers them. */
+const COMPRESSION_BITS: Readonly<Record<string, number>> = { none: 0, lz4: 3 }
 const toBytes = (field: OutgoingRecord['key']): Buffer | null => (field === null ? null : Buffer.from(field as string))
 
 describe('a batch', () => {
@@ -101,6 +103,14 @@ describe('a batch of any size', () => {
   it.each(COMPRESSIONS)('is as large as it comes, with %s', (compression) => {
     const records = [recordOf(1_048_570, 'a'), recordOf(0, 'b'), recordOf(3_000_000, 'c')]
     expectRead(records, batchOf(records, compression))
+  })
+
+  it.each([
+    [4_000, 'none'],
+    [4_200, 'lz4'],
+  ])('of %d bytes is compressed by %s', (size, expected) => {
+    const { attributes } = readRecordsBatch(Reader.from(batchOf([recordOf(size, 'a')], 'lz4')))
+    expect(COMPRESSION_BITS[expected]).toBe(attributes)
   })
 
   it('does not change when the next one is written', () => {
