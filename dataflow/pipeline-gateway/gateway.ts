@@ -81,8 +81,9 @@ export function createGateway(deps: GatewayDeps): Gateway {
       const end = (how: PipelineEnd): void => {
         if (isOver) return // it ended, then something failed
         isOver = true
-        deps.count(call.method, version === 0 ? undefined : call.pipeline, how, nowMs() - startedMs)
+        const tookMs = nowMs() - startedMs
         onEnd({ end: how, requestId, version: how.version ?? version })
+        deps.count(call.method, version === 0 ? undefined : call.pipeline, how, tookMs) // the caller need not wait for it
       }
       const fail = (error: unknown): void => {
         const failure = toServingError(error)

@@ -3,6 +3,7 @@
  * timers, and journals every edge. Bounded: so many requests at once, what runs on after an answer included; each ends at its
  * deadline.
  */
+import type { InferenceResponse } from '../../api/oip/inference.ts'
 import { type Due, DueList, NOWHERE } from '../../kit/due-list.ts'
 import { ServingError } from '../../kit/errors.ts'
 import type { Logger } from '../../kit/log.ts'
@@ -93,6 +94,8 @@ class RunningRequest implements Running, Due, RequestJournalDeps {
   #routes = NO_ROUTES
   /** Of the answer that is being taken up. */
   #answerRoutes = NO_ROUTES
+  /** The records that come with an answer are not among those that it waits for, and nobody waits for them elsewhere. */
+  readonly #isAnsweredFirst: boolean
   readonly #onEnd: (end: PipelineEnd) => void
   #state: State | undefined
   /** What the caller is told as soon as the journal has what it must have. */
@@ -110,6 +113,7 @@ class RunningRequest implements Running, Due, RequestJournalDeps {
     this.#shared = shared
     this.#request = request
     this.#headers = [['x-request-id', request.requestId], ...request.headers]
+    this.#isAnsweredFirst = request.journal.wait !== 'all' && request.origin === undefined
     this.#onEnd = onEnd
     this.#records = createRequestJournal(this, request)
   }
@@ -182,9 +186,12 @@ class RunningRequest implements Running, Due, RequestJournalDeps {
     this.#finish()
   }
 
-  /** Calls first: encoding a record takes time that a model can use. */
+  /** What somebody waits for comes first: a record takes time, which a model or the caller can use. */
   #carryOut(effects: readonly Effect[]): void {
-    for (const effect of effects) if (effect.kind === 'call') this.#call(effect)
+    for (const effect of effects) {
+      if (effect.kind === 'call') this.#call(effect)
+      else if (effect.kind === 'answer' && this.#isAnsweredFirst) this.#answerWith(effect.response)
+    }
     for (const effect of effects) this.#carryOutOne(effect)
   }
 
@@ -208,7 +215,7 @@ class RunningRequest implements Running, Due, RequestJournalDeps {
         this.#setTimer(effect.timer, effect.atMs)
         return
       case 'answer':
-        this.#answer({ kind: 'answered', response: effect.response, routes: this.#routes })
+        if (!this.#isAnsweredFirst) this.#answerWith(effect.response)
         return
       case 'fail': {
         const failure = toCallersFailure(pipeline, effect.failure)
@@ -288,6 +295,10 @@ class RunningRequest implements Running, Due, RequestJournalDeps {
       `pipeline "${pipeline}" has no output: it ran, and answers nothing`,
     )
     this.#settle({ kind: 'failed', failure: toPipelineFailure(pipeline, error) })
+  }
+
+  #answerWith(response: InferenceResponse): void {
+    this.#answer({ kind: 'answered', response, routes: this.#routes })
   }
 
   /** When the journal has what the pipeline wants it to have, but not after the deadline. */

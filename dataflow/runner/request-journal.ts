@@ -54,7 +54,8 @@ class RecordedRequest implements RequestJournal, RecordWaiter {
   readonly #request: PipelineRequest
   readonly #partition: number
   readonly #key: string
-  readonly #headers: JournalHeaders
+  /** Made with the first record: calls of models go before it. */
+  #ownHeaders: JournalHeaders | undefined
   /** Of records that ask a model. */
   #askedHeaders: JournalHeaders | undefined
   /** Who waits for a result: whoever fed the pipeline through Kafka, or nobody. */
@@ -65,14 +66,11 @@ class RecordedRequest implements RequestJournal, RecordWaiter {
   #onAnswerable: (() => void) | undefined
 
   constructor(deps: RequestJournalDeps, request: PipelineRequest) {
-    const { plan, requestId, headers: callerHeaders, origin } = request
-    const { pipeline, version } = plan
+    const { plan, requestId, origin } = request
     this.#deps = deps
     this.#request = request
     this.#partition = origin?.partition ?? deps.partition
-    this.#key = origin?.key ?? compositeKey(this.#partition, pipeline, requestId)
-    const headers = journalHeaders({ pipeline, version, requestId, callerHeaders })
-    this.#headers = origin === undefined ? headers : [...headers, ...origin.marks]
+    this.#key = origin?.key ?? compositeKey(this.#partition, plan.pipeline, requestId)
     this.#forResult = origin === undefined ? 'nobody' : 'reader'
   }
 
@@ -117,6 +115,17 @@ class RecordedRequest implements RequestJournal, RecordWaiter {
     const tell = this.#onAnswerable
     this.#onAnswerable = undefined
     tell?.()
+  }
+
+  get #headers(): JournalHeaders {
+    return (this.#ownHeaders ??= this.#toHeaders())
+  }
+
+  #toHeaders(): JournalHeaders {
+    const { plan, requestId, headers: callerHeaders, origin } = this.#request
+    const { pipeline, version } = plan
+    const headers = journalHeaders({ pipeline, version, requestId, callerHeaders })
+    return origin === undefined ? headers : [...headers, ...origin.marks]
   }
 
   #inputHeaders(): JournalHeaders {

@@ -41,6 +41,13 @@ const CHAIN: PipelineSpec = { steps: [{ name: 'a' }, { name: 'b', inputs: ['a'] 
 const SIDE: PipelineSpec = { steps: [{ name: 'a' }, { name: 'drift' }], output: { steps: ['a'] } }
 const STRICT: JournalSettings = { record: 'all', wait: 'input', onFailure: 'fail-closed' }
 
+const REQUEST = {
+  request: { id: '', parameters: {}, inputs: [tensor('IN')], outputs: [] },
+  requestId: 'r',
+  headers: [['x-foo', 'bar']],
+  timeoutMs: 10_000,
+} as const
+
 /** A runner whose models and journal answer when the test says so. */
 function scene(options: { maxRequests?: number; partitions?: number; mark?: string } = {}) {
   const waiters = createWaiters()
@@ -95,11 +102,9 @@ function scene(options: { maxRequests?: number; partitions?: number; mark?: stri
     const plan = compile('p', 1, spec)
     let end: PipelineEnd | undefined
     const ended = runRequest(runner, {
+      ...REQUEST,
       plan,
       journal: { ...STRICT, ...settings },
-      request: { id: '', parameters: {}, inputs: [tensor('IN')], outputs: [] },
-      requestId: 'r',
-      headers: [['x-foo', 'bar']],
       timeoutMs,
       caller: callerOf(signal),
       ...(origin === undefined ? {} : { origin }),
@@ -168,6 +173,29 @@ test.each([
     acknowledge()
   }
   expect((await ended).kind).toBe('answered')
+})
+
+test.each([
+  ['none', 4],
+  ['input', 4],
+  ['all', 6],
+] as const)('with wait: %s the caller is answered when %i records were made', async (wait, before) => {
+  const { runner, call, records } = scene()
+  let made = 0
+  const ended = new Promise<PipelineEnd>((resolve) => {
+    const asked = { ...REQUEST, plan: compile('p', 1, CHAIN), journal: { ...STRICT, wait } }
+    runner.run({ ...asked, caller: callerOf(new AbortController().signal) }, (end) => {
+      made = records.length
+      resolve(end)
+    })
+  })
+  ;(await call(0)).end(answered('X'))
+  records[0]?.acknowledge()
+  await settle()
+  ;(await call(1)).end(answered('Y'))
+  for (const { acknowledge } of records) acknowledge()
+  expect((await ended).kind).toBe('answered')
+  expect([made, records.length]).toEqual([before, 6])
 })
 
 test('records of answers name the routes that they took, the result those of all steps', async () => {
