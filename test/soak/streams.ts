@@ -3,6 +3,7 @@
  * each kind of process is killed under load and the broker stays away for ten seconds; then 10,000 requests of a gateway that
  * died. Every input has its end, the tensors are right, and what came twice is counted against the promise of docs/kafka.md.
  */
+import { status as grpcStatus } from '@grpc/grpc-js'
 import { pause } from '../../kit/backoff.ts'
 import { headerOf } from '../../dataflow/journal/decode.ts'
 import { GATEWAY_HEADER } from '../../dataflow/journal/topics.ts'
@@ -27,11 +28,14 @@ const PIPELINES = [...DIRECT, ...OVER_TOPICS]
 const FED_PER_SECOND = 80
 const CALLS_PER_SECOND = 10
 const BROKER_AWAY_MS = 10_000
+/** A call over topics that was under way when the broker went is answered after it is back; whoever waits longer hangs. */
+const CALL_HANGS_MS = 45_000
 const PROGRESS_MS = 180_000
 /** After the load has ended, with all parts there. */
 const RECOVERY_MS = 60_000
 const RESTARTED = /^(?:pipeline-gateway|engine|model-gateway|scheduler)/
 const ORPHANS = 10_000
+const DEADLINE_EXCEEDED = String(grpcStatus.DEADLINE_EXCEEDED)
 
 export interface StreamSoak {
   /** Fed and called together. */
@@ -59,6 +63,7 @@ export async function soakStreams({ requests, print }: StreamSoak): Promise<bool
         pipeline,
         versions: { '1': (input) => (input + 10) * 10 },
         ratePerSecond: CALLS_PER_SECOND / PIPELINES.length,
+        requestDeadlineMs: CALL_HANGS_MS,
       }),
     )
     await killAll(scene, feed, calls, requests, print)
@@ -113,7 +118,7 @@ async function killAll(
   }
   await more('at first')
   for (const [what, kill] of Object.entries(kills)) {
-    print(`kill -9 of ${what}`)
+    print(`${new Date().toISOString()} kill -9 of ${what}`)
     await kill()
     await more(`after the kill of ${what}`)
   }
@@ -146,7 +151,9 @@ async function judgeCalled(
   const ends: Record<string, number> = {}
   for (const { status } of outcomes) ends[status] = (ends[status] ?? 0) + 1
   print(`called: ${String(outcomes.length)} ${JSON.stringify(ends)}`)
-  const wrong = outcomes.filter(({ status, detail }) => status === 'wrong' || /TimeoutError/.test(detail))
+  const wrong = outcomes.filter(
+    ({ status, detail }) => status === 'wrong' || status === DEADLINE_EXCEEDED || /TimeoutError/.test(detail),
+  )
   const unended: string[] = []
   const look = async (): Promise<boolean> => {
     unended.length = 0
@@ -160,7 +167,10 @@ async function judgeCalled(
   }
   await until('an end of every call', look, RECOVERY_MS).catch(() => undefined) // the problems say which have none
   return [
-    ...wrong.map(({ protocol, status, detail }) => `a call over ${protocol}: ${status} ${detail}`),
+    ...wrong.map(
+      ({ model, protocol, sentAtMs, endedAtMs, status, detail }) =>
+        `a call of ${model} over ${protocol} at ${new Date(sentAtMs).toISOString()}, ${String(endedAtMs - sentAtMs)} ms: ${status} ${detail}`,
+    ),
     ...unended.map((key) => `${key} was called, and the topics have no end of it`),
   ]
 }

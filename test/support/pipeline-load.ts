@@ -17,6 +17,8 @@ export interface PipelineLoadOptions {
   readonly versions: Readonly<Record<string, (input: number) => number>>
   /** REST and gRPC each. */
   readonly ratePerSecond?: number
+  /** Default: that of any load. */
+  readonly requestDeadlineMs?: number
 }
 
 /** What versions of the pipeline are made of, and what they make of a number. */
@@ -71,6 +73,7 @@ export function startPipelineLoad(options: PipelineLoadOptions): Load {
     ingress,
     model: `${options.pipeline}.pipeline`,
     ratePerSecond: options.ratePerSecond ?? 50,
+    ...(options.requestDeadlineMs === undefined ? {} : { requestDeadlineMs: options.requestDeadlineMs }),
     senders: {
       rest: {
         send: async (model, deadlineMs) => {
