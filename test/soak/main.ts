@@ -13,6 +13,15 @@ import { describeStep, randomRounds, type Round } from './plan.ts'
 import { shrink } from './shrink.ts'
 import { soakStreams } from './streams.ts'
 
+const USAGE = `Usage: npm run soak -- [options]
+
+  --seed S --minutes 10          random changes, kills and pauses of every process; a seed plays the same again
+  --pipelines                    pipelines that are called, while gateways and brokers are killed
+  --streams                      pipelines of both runners fed through Kafka and called, while every process is killed
+  --requests 10000               of --pipelines and --streams
+  --brokers 1                    of --pipelines: 1 or 3
+
+Exit code 1: something went wrong, and it says what.`
 const MINUTE_MS = 60_000
 const SHRINK_MS = 3 * MINUTE_MS
 
@@ -33,8 +42,13 @@ async function main(argv: readonly string[]): Promise<boolean> {
       streams: { type: 'boolean', default: false },
       requests: { type: 'string', default: '10000' },
       brokers: { type: 'string', default: '1' },
+      help: { type: 'boolean', short: 'h', default: false },
     },
   })
+  if (values.help) {
+    print(USAGE)
+    return true
+  }
   if (values.pipelines) {
     await setToolPaths()
     return soakPipelines({ requests: Number(values.requests), brokers: Number(values.brokers), print })
@@ -84,6 +98,6 @@ async function report(seed: number, failure: Failure, roundsBefore: number): Pro
 try {
   if (!(await main(process.argv.slice(2)))) process.exitCode = 1
 } catch (error) {
-  print(`soak failed: ${toServingError(error).message}`)
+  print(`soak failed: ${toServingError(error).message}; \`npm run soak -- --help\` lists the options`)
   process.exitCode = 1
 }
