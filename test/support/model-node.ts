@@ -38,7 +38,8 @@ export function createModelNode(cache: Cache, isRefused: (target: string, bytes:
   }
   /** Clusters that can take requests: while a changed one warms up, Envoy keeps using what it was. */
   const active = new Set<string>()
-  let warming: { readonly names: Set<string>; readonly nonce: string } | undefined
+  /** Without a nonce: of the stream before. Then Envoy asks for no clusters until they are warm. */
+  let warming: { readonly names: Set<string>; readonly nonce: string | undefined } | undefined
 
   function ask(kind: Kind, subscribe: readonly string[], nonce = '', refusal?: string, initialVersions = {}): void {
     const request = { subscribe, unsubscribe: [], initialVersions, nonce, refusal }
@@ -82,7 +83,8 @@ export function createModelNode(cache: Cache, isRefused: (target: string, bytes:
     if (warming?.names.size !== 0) return
     const { nonce } = warming
     warming = undefined
-    ask('CDS', [], nonce)
+    if (nonce === undefined) askFirst('CDS')
+    else ask('CDS', [], nonce)
   }
 
   const hasRefused = (content: ShardContent) =>
@@ -109,10 +111,12 @@ export function createModelNode(cache: Cache, isRefused: (target: string, bytes:
     )
 
   function connect(): void {
-    for (const kind of KINDS) {
-      const versions = Object.fromEntries([...applied[kind]].map(([name, { version }]) => [name, version]))
-      ask(kind, namesOf(kind), '', undefined, versions)
-    }
+    for (const kind of KINDS) if (kind !== 'CDS' || warming === undefined) askFirst(kind)
+  }
+
+  function askFirst(kind: Kind): void {
+    const versions = Object.fromEntries([...applied[kind]].map(([name, { version }]) => [name, version]))
+    ask(kind, namesOf(kind), '', undefined, versions)
   }
 
   function namesOf(kind: Kind): readonly string[] {
@@ -124,7 +128,7 @@ export function createModelNode(cache: Cache, isRefused: (target: string, bytes:
     session = createSession(cache)
     session.forced = true // how many may go is another test's matter
     wire = []
-    warming = undefined
+    if (warming !== undefined) warming = { names: warming.names, nonce: undefined }
     connect()
   }
 

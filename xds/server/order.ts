@@ -28,10 +28,11 @@ export function maySend(session: Session, cache: Cache, kind: Kind, name: string
 
 /**
  * Endpoints follow their cluster on the stream, but do not wait for its ACK: Envoy ACKs a cluster when it has them. So
- * they go while it is outstanding, even if it changed again since; with the next version they go again.
+ * they go while it is outstanding, even if it changed again since; with the next version they go again. A node that came
+ * back with a cluster from the stream before, and waits for its endpoints, asks for no clusters until it has them (15 s).
  */
 function isOnItsWay(clusters: Subscription, name: string): boolean {
-  return clusters.outstanding?.sent.has(name) === true || !clusters.owed.has(name)
+  return !clusters.started || clusters.outstanding?.sent.has(name) === true || !clusters.owed.has(name)
 }
 
 /** I1, break: whether the node has ACKed every route change up to that revision, so that what it took out may go. */

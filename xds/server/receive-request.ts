@@ -2,7 +2,7 @@ import type { Cache } from '../cache/cache.ts'
 import type { Kind } from '../cache/resource.ts'
 import type { ShardContent, ShardResource } from '../cache/route-content.ts'
 import { endpointSetIdOf } from '../translate/names.ts'
-import { type DeltaRequest, owe, receive, type Sent } from './delta-subscription.ts'
+import { type DeltaRequest, NEVER, owe, receive, type Sent, type Subscription } from './delta-subscription.ts'
 import { judgeRemovals } from './removal-guard.ts'
 import { afterAccepted, afterRefused, beginIsolation, type Isolation } from './isolation.ts'
 import { acceptedContent } from './node-content.ts'
@@ -19,6 +19,7 @@ export function receiveRequest(session: Session, cache: Cache, kind: Kind, reque
   const subscription = session.subscriptions[kind]
   const isFirst = !subscription.started
   const verdict = receive(subscription, request, cache.revision() ?? 0)
+  if (isFirst && kind === 'EDS' && !session.subscriptions.CDS.started) sendAllAgain(subscription)
   if (isFirst && !session.forced) session.heldBecause ??= judgeRemovals(session, cache)
   switch (verdict.kind) {
     case 'none':
@@ -31,6 +32,17 @@ export function receiveRequest(session: Session, cache: Cache, kind: Kind, reque
         refusedResponse: { names: [...verdict.sent.keys()], reason: verdict.reason },
         refusals: onRefused(session, kind, verdict.sent, verdict.reason),
       }
+  }
+}
+
+/**
+ * A node that came back asks for its clusters first, unless one of the stream before still warms up: it asks for no clusters until
+ * that one has its endpoints again, which it may have said it has, because of what the cluster was before it changed.
+ */
+function sendAllAgain(endpoints: Subscription): void {
+  for (const name of endpoints.names) {
+    endpoints.asked.add(name)
+    owe(endpoints, name, NEVER)
   }
 }
 

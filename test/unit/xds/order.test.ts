@@ -90,7 +90,7 @@ describe('whatever changes, and whenever the node answers', () => {
         expect(node.clusters().toSorted()).toEqual(clusters.toSorted())
         expect(ackedRevision(node.session(), cache)).toBe(revision)
       }),
-      { numRuns: 60 },
+      { numRuns: 300 },
     )
   })
 
@@ -103,7 +103,7 @@ describe('whatever changes, and whenever the node answers', () => {
         for (const target of node.routes().keys()) expect(wanted.has(target)).toBe(true)
         expect(ackedRevision(node.session(), cache)).toBe(revision)
       }),
-      { numRuns: 60 },
+      { numRuns: 300 },
     )
   })
 })
