@@ -3,6 +3,7 @@
  * many times as long, and a pipeline records several times for each request; so there is one pass and one place to write to.
  */
 import { compressionsAlgorithms, crc32c } from '@platformatic/kafka'
+import { putAscii } from '../../kit/ascii.ts'
 import type { Compression, OutgoingRecord, RecordHeaders, RecordKey } from './client.ts'
 
 /** What an idempotent producer's numbers begin with. */
@@ -165,22 +166,14 @@ function putBytes(bytes: Uint8Array | null): void {
 }
 
 function putText(text: string): void {
-  if (text.length <= SHORT_LENGTH && isPutAsAscii(text)) return
+  const { length } = text
+  if (length <= SHORT_LENGTH && putAscii(scratch, text, at + 1)) {
+    scratch[at] = zigzag(length)
+    at += 1 + length
+    return
+  }
   putVarint(Buffer.byteLength(text))
   at += scratch.write(text, at, 'utf8')
-}
-
-/** Nearly all are: a call of native code would take longer than this. */
-function isPutAsAscii(text: string): boolean {
-  const { length } = text
-  for (let index = 0; index < length; index++) {
-    const code = text.charCodeAt(index)
-    if (code > 0x7f) return false
-    scratch[at + 1 + index] = code
-  }
-  scratch[at] = zigzag(length)
-  at += 1 + length
-  return true
 }
 
 export interface ProducedBatch {

@@ -9,6 +9,7 @@ import { fromGrpcResponse, toGrpcRequest, toGrpcResponse } from '../../api/oip/g
 import type { InferenceRequest, InferenceResponse } from '../../api/oip/inference.ts'
 import { isEmpty, NO_PARAMETERS } from '../../api/oip/parameters.ts'
 import { checkedTensor, type Tensor } from '../../api/oip/tensor.ts'
+import { putAscii } from '../../kit/ascii.ts'
 
 const { ModelInfer } = GRPCInferenceService.service
 
@@ -56,16 +57,10 @@ function putVarint(value: number): void {
   scratch[at++] = left
 }
 
-/** A field whose length takes one byte: at most 127 bytes of UTF-8. Nearly all are ASCII, for which a native call takes longer. */
+/** A field whose length takes one byte: at most 127 bytes of UTF-8. */
 function putText(tag: number, text: string): void {
   const start = at + 2
-  let length = 0
-  for (; length < text.length; length++) {
-    const code = text.charCodeAt(length)
-    if (code > 0x7f) break
-    scratch[start + length] = code
-  }
-  if (length < text.length) length = scratch.write(text, start, 'utf8')
+  const length = putAscii(scratch, text, start) ? text.length : scratch.write(text, start, 'utf8')
   scratch[at] = tag
   scratch[at + 1] = length
   at = start + length
