@@ -9,7 +9,7 @@ export default defineConfig({
     reporters: ['default'],
     maxWorkers: 2, // most tests wait for processes
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60_000, expect } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000, expect } },
       {
         test: {
           name: 'golden',
